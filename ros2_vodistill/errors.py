@@ -1,0 +1,15 @@
+"""The one exception that a user is meant to read."""
+
+from __future__ import annotations
+
+
+class VodistillError(Exception):
+    """Bad input or a missing capability: what is wrong, with the file and the value, and what to do about it.
+
+    Commands print it without a traceback and exit with 2.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}\n  {remedy}" if remedy else problem)
+        self.problem = problem
+        self.remedy = remedy

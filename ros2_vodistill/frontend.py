@@ -1,0 +1,53 @@
+"""What the odometry asks of whatever measures motion between two frames: a network, the classical baseline, a blend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Relative:
+    """The motion from the reference frame to the newest one, in the camera's optical axes.
+
+    Attributes:
+        motion: 4x4 pose of the newest frame in the reference frame; translation in `Frontend.unit`.
+        covariance: 6x6 of (translation, rotation vector), in the same unit and radians.
+        reasons: why this measurement is not to be trusted fully, in words; empty when it is.
+        still: the two images show no motion at all: the odometry holds its pose.
+    """
+
+    motion: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    reasons: tuple[str, ...] = field(default=())
+    still: bool = False
+
+
+class Frontend(Protocol):
+    """Measures motion against a reference frame that it keeps.
+
+    Attributes:
+        name: for reports and logs.
+        unit: of the translation: 'metre', 'camera_height' or 'none' (direction only, arbitrary length).
+        min_translation: shortest step, in `unit`, that is worth a new reference frame.
+        min_rotation: smallest rotation, in radians, that is worth one.
+        max_interval: longest time, in seconds, that a reference frame is kept while the camera moves.
+    """
+
+    name: str
+    unit: str
+    min_translation: float
+    min_rotation: float
+    max_interval: float
+
+    def reset(self) -> None:
+        """Forget the reference frame."""
+
+    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+        """Measure the motion from the reference frame to `image` (grey); None if there is no reference yet."""
+
+    def advance(self) -> None:
+        """Make the newest compared image the reference frame."""
