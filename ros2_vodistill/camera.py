@@ -1,0 +1,260 @@
+"""What a calibrated camera is, and how it is mounted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.lens import BrownConrady, Equidistant, Lens
+
+Matrix = tuple[tuple[float, ...], ...]
+
+MODELS: dict[str, tuple[int, ...]] = {
+    "pinhole": (0,),
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8, 12, 14),
+    "equidistant": (4,),
+}
+"""The lens models and how many coefficients each takes, in OpenCV's order."""
+
+_SPELLINGS = {
+    "none": "pinhole",
+    "radtan": "plumb_bob",
+    "radial-tangential": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "rational": "rational_polynomial",
+    "thin_prism": "rational_polynomial",
+    "fisheye": "equidistant",
+    "equi": "equidistant",
+    "kannala_brandt": "equidistant",
+}
+
+_CALIBRATE = "Calibrate the camera (camera_calibration for ROS, kalibr) or give a calibration file with --calib."
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera with known intrinsics. Pixels: integer coordinates at pixel centres, as OpenCV and ROS.
+
+    Attributes:
+        width, height: of the images, in pixels.
+        model: one of `MODELS`; other usual spellings are accepted and made one of these.
+        fx, fy, cx, cy: focal lengths and principal point, in pixels.
+        distortion: coefficients in OpenCV's order.
+        rotation: 3x3, takes a direction from the physical sensor's axes to the axes that rays are given in (ROS calls
+            it R); None is the identity.
+    """
+
+    width: int
+    height: int
+    model: str
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = ()
+    rotation: Matrix | None = None
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        put("model", lens_model(self.model, len(self.distortion)))
+        put("distortion", tuple(float(value) for value in self.distortion))
+        for name in ("fx", "fy", "cx", "cy"):
+            put(name, float(getattr(self, name)))
+        for name in ("width", "height"):
+            if not getattr(self, name) >= 1:
+                raise VodistillError(
+                    f"the camera's image is {self.width}x{self.height} pixels", "Give the size of the images in pixels."
+                )
+            put(name, int(getattr(self, name)))
+        for name in ("fx", "fy", "cx", "cy"):
+            if not math.isfinite(getattr(self, name)):
+                raise VodistillError(f"the camera's {name} is {getattr(self, name)}", _CALIBRATE)
+        for name in ("fx", "fy"):
+            if not getattr(self, name) > 0:
+                raise VodistillError(f"the camera's focal length {name} is {getattr(self, name):g} pixels", _CALIBRATE)
+        if not all(math.isfinite(value) for value in self.distortion):
+            raise VodistillError(f"the camera's distortion is {list(self.distortion)}", _CALIBRATE)
+        if self.rotation is not None:
+            rotation = np.asarray(self.rotation, float)
+            if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+                raise VodistillError(
+                    f"the camera's rectification R is no rotation: {rotation.tolist()}",
+                    "Use the identity for a single camera, or calibrate the pair again.",
+                )
+            u, _, vt = np.linalg.svd(rotation)
+            put("rotation", tuple(tuple(row) for row in (u @ vt).tolist()))
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64]:
+        """3x3 K."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    @cached_property
+    def _lens(self) -> Lens:
+        return Equidistant(self.distortion) if self.model == "equidistant" else BrownConrady(self.distortion)
+
+    def project(self, points: ArrayLike) -> NDArray[np.float64]:
+        """(...,3) points in the optical frame to (...,2) pixels; NaN where the lens cannot see them."""
+        points = np.asarray(points, float)
+        flat = points.reshape(-1, 3)
+        if self.rotation is not None:
+            flat = flat @ np.asarray(self.rotation)
+        return (self._lens.project(flat) * [self.fx, self.fy] + [self.cx, self.cy]).reshape(*points.shape[:-1], 2)
+
+    def rays(self, pixels: ArrayLike) -> NDArray[np.float64]:
+        """(...,2) pixels to (...,3) unit vectors in the optical frame; NaN where the calibration gives none."""
+        pixels = np.asarray(pixels, float)
+        rays = self._lens.rays((pixels.reshape(-1, 2) - [self.cx, self.cy]) / [self.fx, self.fy])
+        if self.rotation is not None:
+            rays = rays @ np.asarray(self.rotation).T
+        return rays.reshape(*pixels.shape[:-1], 3)
+
+    def scaled(self, width: int, height: int) -> Camera:
+        """The same camera for images that were resized, whole, to width x height."""
+        x, y = width / self.width, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * x,
+            fy=self.fy * y,
+            cx=(self.cx + 0.5) * x - 0.5,
+            cy=(self.cy + 0.5) * y - 0.5,
+        )
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The same camera for images of which only this rectangle is kept."""
+        return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
+
+    @classmethod
+    def from_camera_info(cls, info: Any, *, rectified: bool = False) -> Camera:
+        """From a sensor_msgs/CameraInfo of ROS 1 or 2: a message object or a mapping with its fields.
+
+        Args:
+            info: the message. Its region of interest and binning are honoured; a binned pixel has its centre at the
+                centre of the pixels that it is made of.
+            rectified: the images are rectified already (image_rect): P holds without distortion. Otherwise K and the
+                distortion hold, and rays are given in the rectified axes, which are those of the message's frame.
+        """
+        width, height = int(_field(info, "width", 0)), int(_field(info, "height", 0))
+        matrix = _numbers(info, "p" if rectified else "k", (3, 4) if rectified else (3, 3))
+        if not matrix.any():
+            raise VodistillError(
+                f"camera_info's {'P' if rectified else 'K'} is all zero: the driver publishes no calibration",
+                _CALIBRATE,
+            )
+        size = dict(width=width, height=height)
+        focal = dict(fx=matrix[0, 0], fy=matrix[1, 1], cx=matrix[0, 2], cy=matrix[1, 2])
+        if rectified:
+            camera = cls(**size, model="pinhole", **focal)
+        else:
+            distortion = tuple(float(value) for value in _field(info, "d", ()))
+            model = str(_field(info, "distortion_model", ""))
+            if not any(distortion) and lens_model(model, None) != "equidistant":
+                model, distortion = "pinhole", ()
+            rotation = _numbers(info, "r", (3, 3), absent=np.eye(3))
+            turned = rotation.any() and not np.array_equal(rotation, np.eye(3))
+            camera = cls(**size, model=model, **focal, distortion=distortion, rotation=rotation if turned else None)
+        roi = _field(info, "roi", None)
+        left, top, wide, high = (int(_field(roi, name, 0)) for name in ("x_offset", "y_offset", "width", "height"))
+        if wide and high:
+            camera = camera.cropped(left, top, wide, high)
+        across, down = (max(1, int(_field(info, f"binning_{axis}", 1))) for axis in "xy")
+        if across > 1 or down > 1:
+            whole = camera.cropped(0, 0, camera.width // across * across, camera.height // down * down)
+            camera = whole.scaled(camera.width // across, camera.height // down)
+        return camera
+
+
+@dataclass(frozen=True)
+class Mount:
+    """How the camera sits on the robot.
+
+    Attributes:
+        height: of the camera above the ground, in metres; None where it is unknown.
+        pitch: radians, positive looks down.
+        roll: radians, positive when the right side is lower.
+    """
+
+    height: float | None = None
+    pitch: float = 0.0
+    roll: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.height is not None and not (math.isfinite(self.height) and self.height > 0):
+            raise VodistillError(
+                f"the camera's height above the ground is {self.height} m",
+                "Give it in metres, more than zero; leave it out if it is unknown.",
+            )
+        for name in ("pitch", "roll"):
+            if not math.isfinite(getattr(self, name)):
+                raise VodistillError(f"the mount's {name} is {getattr(self, name)}", "Give a finite angle.")
+        if abs(self.pitch) >= math.radians(80):
+            raise VodistillError(
+                f"the mount's pitch is {self.pitch:g} rad ({math.degrees(self.pitch):.0f} degrees)",
+                "It must be less than 80 degrees up or down. Note that this angle is in radians.",
+            )
+
+    @classmethod
+    def from_down(cls, down: ArrayLike, height: float | None = None) -> Mount:
+        """From the direction of gravity in the camera's optical frame, such as a static transform gives."""
+        x, y, z = np.asarray(down, float) / np.linalg.norm(down)
+        return cls(height, math.asin(float(np.clip(z, -1.0, 1.0))), math.atan2(x, y))
+
+    @property
+    def level_from_camera(self) -> NDArray[np.float64]:
+        """3x3 that takes directions from the camera's optical frame to the level frame: Rx(-pitch) @ Rz(roll)."""
+        (sin_p, cos_p), (sin_r, cos_r) = ((math.sin(a), math.cos(a)) for a in (self.pitch, self.roll))
+        about_x = np.array([[1.0, 0.0, 0.0], [0.0, cos_p, sin_p], [0.0, -sin_p, cos_p]])
+        about_z = np.array([[cos_r, -sin_r, 0.0], [sin_r, cos_r, 0.0], [0.0, 0.0, 1.0]])
+        return about_x @ about_z
+
+
+def lens_model(name: str, coefficients: int | None) -> str:
+    """The model of `MODELS` that this spelling means.
+
+    Args:
+        name: as found in messages and files.
+        coefficients: how many there are, to be checked against the model; None checks nothing.
+    """
+    plain = name.strip().lower()
+    model = _SPELLINGS.get(plain, plain or "pinhole")
+    if model not in MODELS:
+        raise VodistillError(f"unknown distortion model '{name}'", f"Known: {', '.join([*MODELS, *_SPELLINGS])}.")
+    if coefficients is not None and coefficients not in MODELS[model]:
+        fitting = [known for known, counts in MODELS.items() if coefficients in counts]
+        hint = f" {coefficients} coefficients fit {' and '.join(fitting)}." if fitting else ""
+        expected = " or ".join(str(count) for count in MODELS[model])
+        raise VodistillError(
+            f"distortion model '{name}' with {coefficients} coefficients", f"It takes {expected}.{hint}"
+        )
+    return model
+
+
+def _field(info: Any, name: str, default: Any) -> Any:
+    """A field of a message or mapping; the one-letter matrices are upper-case in ROS 1."""
+    for spelling in (name, name.upper()):
+        value = info.get(spelling) if isinstance(info, Mapping) else getattr(info, spelling, None)
+        if value is not None:
+            return value
+    return default
+
+
+def _numbers(info: Any, name: str, shape: tuple[int, int], absent: ArrayLike | None = None) -> NDArray[np.float64]:
+    values = _field(info, name, absent)
+    if values is None or np.size(values) != shape[0] * shape[1]:
+        raise VodistillError(
+            f"camera_info's {name.upper()} has {0 if values is None else np.size(values)} numbers",
+            f"It must have {shape[0] * shape[1]}. {_CALIBRATE}",
+        )
+    return np.asarray(values, float).reshape(shape)
