@@ -164,7 +164,7 @@ class Camera:
                 model, distortion = "pinhole", ()
             rotation = _numbers(info, "r", (3, 3), absent=np.eye(3))
             turned = rotation.any() and not np.array_equal(rotation, np.eye(3))
-            camera = cls(**size, model=model, **focal, distortion=distortion, rotation=rotation if turned else None)
+            camera = cls(width, height, model, *focal, distortion, rotation.tolist() if turned else None)
         roi = _field(info, "roi", None)
         left, top, wide, high = (int(_field(roi, name, 0)) for name in ("x_offset", "y_offset", "width", "height"))
         if wide and high:

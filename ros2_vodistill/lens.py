@@ -65,7 +65,8 @@ class BrownConrady:
             return plane
         points = np.concatenate([plane, np.ones_like(plane[:, :1])], axis=1)
         still = np.zeros(3)
-        return cv2.projectPoints(points, still, still, np.eye(3), np.array(self.coefficients))[0][:, 0]
+        pixels, _ = cv2.projectPoints(points, still, still, np.eye(3), np.array(self.coefficients))
+        return np.asarray(pixels[:, 0], np.float64)
 
     def _undistort(self, target: Array) -> Array:
         """The radial profile inverted by table, then Newton on both coordinates."""
@@ -84,8 +85,8 @@ class BrownConrady:
                 error = self._distort(plane) - target
                 if np.nanmax(np.abs(error), initial=0.0) < _TOLERANCE:
                     break
-                along_x = (self._distort(plane + [step, 0.0]) - error - target) / step
-                along_y = (self._distort(plane + [0.0, step]) - error - target) / step
+                along_x = (self._distort(plane + np.array([step, 0.0])) - error - target) / step
+                along_y = (self._distort(plane + np.array([0.0, step])) - error - target) / step
                 det = along_x[:, 0] * along_y[:, 1] - along_x[:, 1] * along_y[:, 0]
                 plane = plane - np.stack(
                     [
