@@ -149,14 +149,11 @@ class Camera:
         width, height = int(_field(info, "width", 0)), int(_field(info, "height", 0))
         matrix = _numbers(info, "p" if rectified else "k", (3, 4) if rectified else (3, 3))
         if not matrix.any():
-            raise VodistillError(
-                f"camera_info's {'P' if rectified else 'K'} is all zero: the driver publishes no calibration",
-                _CALIBRATE,
-            )
-        size = dict(width=width, height=height)
-        focal = dict(fx=matrix[0, 0], fy=matrix[1, 1], cx=matrix[0, 2], cy=matrix[1, 2])
+            name = "P" if rectified else "K"
+            raise VodistillError(f"camera_info's {name} is all zero: the driver publishes no calibration", _CALIBRATE)
+        focal = (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
         if rectified:
-            camera = cls(**size, model="pinhole", **focal)
+            camera = cls(width, height, "pinhole", *focal)
         else:
             distortion = tuple(float(value) for value in _field(info, "d", ()))
             model = str(_field(info, "distortion_model", ""))
