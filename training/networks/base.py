@@ -1,0 +1,262 @@
+"""What every network is: a step function over frames, unrolled over clips for training.
+
+A network measures the motion of the newest frame in the last one. It is made of four parts that subclasses fill in:
+`observe` turns a frame into what is kept of it until the next one, `compare` turns two such observations into a
+vector, `recall` passes that vector through a memory, and `regress` reads the motion from it. `forward` and `step` are
+these four, batched over a clip or one frame at a time, and agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import Patch, View
+
+DEFAULT_VIEW = View(320, 96, 185.0, 185.0, 159.5, 47.5)
+
+
+@dataclass
+class Output:
+    """Motions of frames 1..T-1 of B clips, each in the frame before it.
+
+    Attributes:
+        motion: (B, T-1, 6) translation in the network's unit, then rotation vector in radians.
+        log_variance: (B, T-1, 6) natural logarithm of the variance of each of these numbers.
+        features: empty unless asked for; 'hint' (B, T-1, D), maps 'level0', 'level1', ... (B, T-1, C, H, W) from
+            shallow to deep, and whatever else the family offers.
+    """
+
+    motion: Tensor
+    log_variance: Tensor
+    features: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Observation:
+    """What a network sees in N frames.
+
+    Attributes:
+        kept: what the next frame will be compared with: the state.
+        fresh: what only this frame's own comparison needs.
+        maps: feature maps by name.
+    """
+
+    kept: tuple[Tensor, ...]
+    fresh: tuple[Tensor, ...] = ()
+    maps: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What all families can be told.
+
+    Attributes:
+        views: the canonical views that it sees, by name; the first is 'image', further ones 'view_...'.
+        unit: of the translation, 'camera_height' or 'metre'.
+        translation_scale: typical translation per step, in that unit: the layers predict multiples of it.
+        rotation_scale: typical rotation per step, in radians.
+    """
+
+    views: Mapping[str, View | Patch] = field(default_factory=lambda: {"image": DEFAULT_VIEW})
+    unit: str = "camera_height"
+    translation_scale: float = 0.5
+    rotation_scale: float = 0.05
+
+    def __post_init__(self) -> None:
+        if next(iter(self.views), None) != "image":
+            raise VodistillError(f"the views of a network are {list(self.views)}", "name the first one 'image'")
+        if strange := [name for name in list(self.views)[1:] if not name.startswith("view_")]:
+            raise VodistillError(f"further views of a network are called {strange}", "begin their names with 'view_'")
+
+    def build(self) -> Network:
+        """A network of this description, freshly initialised."""
+        raise NotImplementedError
+
+
+class Network(nn.Module):
+    """A step function over frames; see the module's text.
+
+    Subclasses own a submodule `head`: all that comes after the hint (or guided) layer. The rest is the trunk.
+
+    Attributes:
+        config: its description, complete.
+        level_channels: channels of each feature map, by name ('level0', ...).
+        hint_width: width of the vector feature 'hint'.
+    """
+
+    head: nn.Module
+    level_channels: dict[str, int]
+    hint_width: int
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        scale = [config.translation_scale] * 3 + [config.rotation_scale] * 3
+        self.register_buffer("motion_scale", torch.tensor(scale), persistent=False)
+
+    @property
+    def views(self) -> Mapping[str, View | Patch]:
+        return self.config.views
+
+    @property
+    def unit(self) -> str:
+        return self.config.unit
+
+    # What a family defines.
+
+    def observation_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape, without batch, of each tensor that `observe` keeps."""
+        raise NotImplementedError
+
+    def memory_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape, without batch, of each memory tensor; empty for a network without memory."""
+        return {}
+
+    def observe(self, views: dict[str, Tensor]) -> Observation:
+        """Look at N frames, (N, H, W) uint8 each view."""
+        raise NotImplementedError
+
+    def compare(
+        self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A vector (N, D) for N pairs of frames, from what is kept of both and `fresh` of the newer; feature maps."""
+        raise NotImplementedError
+
+    def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Pass the vectors (N, D) of one step through the memory."""
+        return vector, memory
+
+    def regress(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The hint (N, D), and motion and log-variance (N, 6) in multiples of the motion scale."""
+        raise NotImplementedError
+
+    # What all families share.
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape, with batch 1, of each state tensor: observations, then memory and whether it counts yet."""
+        memory = self.memory_shapes()
+        shapes = {**self.observation_shapes(), **memory, **({"started": (1,)} if memory else {})}
+        return {name: (1, *shape) for name, shape in shapes.items()}
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return tuple(self.state_shapes)
+
+    def initial_states(self) -> tuple[Tensor, ...]:
+        """The states before the first frame: zeros."""
+        zeros = self.motion_scale.new_zeros
+        return tuple(zeros(shape) for shape in self.state_shapes.values())
+
+    def forward(self, views: dict[str, Tensor], features: bool = False) -> Output:
+        """Measure all motions of B clips of T >= 2 frames; each view is (B, T, H, W) uint8."""
+        image = views["image"]
+        clips, frames = image.shape[:2]
+        if frames < 2:
+            raise ValueError(f"a clip of {frames} frame(s) has no motion")
+        seen = self.observe({name: view.flatten(0, 1) for name, view in views.items()})
+        last = tuple(x.unflatten(0, (clips, frames))[:, :-1].flatten(0, 1) for x in seen.kept)
+        this, fresh = (
+            tuple(x.unflatten(0, (clips, frames))[:, 1:].flatten(0, 1) for x in part)
+            for part in (seen.kept, seen.fresh)
+        )
+        vectors, pair_maps = self.compare(last, this, fresh)
+        vectors = vectors.unflatten(0, (clips, frames - 1))
+        memory = tuple(vectors.new_zeros((clips, *shape)) for shape in self.memory_shapes().values())
+        recalled = []
+        for vector in vectors.unbind(1):
+            vector, memory = self.recall(vector, memory)
+            recalled.append(vector)
+        hint, motion, log_variance = self.regress(torch.stack(recalled, 1).flatten(0, 1))
+        output = Output(*(x.unflatten(0, (clips, frames - 1)) for x in self._scaled(motion, log_variance)))
+        if features:
+            singles = {name: x.unflatten(0, (clips, frames))[:, 1:] for name, x in seen.maps.items()}
+            pairs = {name: x.unflatten(0, (clips, frames - 1)) for name, x in {**pair_maps, "hint": hint}.items()}
+            output.features = {**singles, **pairs}
+        return output
+
+    def step(self, views: dict[str, Tensor], states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Measure the motion of one frame, each view (1, 1, H, W) uint8, in the last.
+
+        Returns motion (1, 6), log-variance (1, 6) and the next states. The first step's motion means nothing.
+        """
+        seen = self.observe({name: view[:, 0] for name, view in views.items()})
+        last, rest = states[: len(seen.kept)], states[len(seen.kept) :]
+        vector, _ = self.compare(last, seen.kept, seen.fresh)
+        if not rest:
+            _, motion, log_variance = self.regress(vector)
+            return *self._scaled(motion, log_variance), seen.kept
+        *memory, started = rest
+        vector, new = self.recall(vector, tuple(memory))
+        _, motion, log_variance = self.regress(vector)
+        # The first frame has nothing to be compared with: what came of it must not be remembered.
+        remembered = tuple(tensor * started for tensor in new)
+        return *self._scaled(motion, log_variance), (*seen.kept, *remembered, torch.ones_like(started))
+
+    def _scaled(self, motion: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
+        motion, log_variance = motion.float(), log_variance.float()
+        return motion * self.motion_scale, log_variance + 2 * self.motion_scale.log()
+
+    # What training and reports ask.
+
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What comes after the hint layer: trained in the second stage."""
+        return list(self.head.parameters())
+
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """All up to and including the hint layer: trained in the first stage."""
+        head = {id(p) for p in self.head.parameters()}
+        return [p for p in self.parameters() if id(p) not in head]
+
+
+def d_rate(student: Network, teacher: Network) -> float:
+    """Share of the teacher's parameters that the student does without, 0..1."""
+    return 1.0 - student.parameter_count() / teacher.parameter_count()
+
+
+class StepModule(nn.Module):
+    """A network's `step` with flat tensor arguments, ready for export: (image, view_*, state_*) in, (motion,
+    log_variance, next_state_*) out."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    @property
+    def input_names(self) -> list[str]:
+        return [*self.network.views, *(f"state_{name}" for name in self.network.state_names)]
+
+    @property
+    def output_names(self) -> list[str]:
+        return ["motion", "log_variance", *(f"next_state_{name}" for name in self.network.state_names)]
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Arguments of the right shapes: black images and the initial states."""
+        views = (torch.zeros(1, 1, v.height, v.width, dtype=torch.uint8) for v in self.network.views.values())
+        return (*views, *self.network.initial_states())
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        count = len(self.network.views)
+        views = dict(zip(self.network.views, tensors[:count], strict=True))
+        motion, log_variance, states = self.network.step(views, tensors[count:])
+        return motion, log_variance, *states
+
+
+def describe(config: Any) -> Any:
+    """Plain data (for JSON or YAML) that a configuration is rebuilt from."""
+    if isinstance(config, View | Patch):
+        return config.to_dict()
+    if isinstance(config, Mapping):
+        return {key: describe(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [describe(value) for value in config]
+    return config

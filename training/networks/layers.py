@@ -1,0 +1,94 @@
+"""Layers that both families are built from, written so that they export to plain, fast graphs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_EPSILON = 1e-6
+
+
+class ScaledConv2d(nn.Conv2d):
+    """A convolution whose filters are standardised, with a learned gain each (scaled weight standardisation).
+
+    It stands in for batch normalisation: as stable, but free of batch statistics, so that training and inference, a
+    clip and its single steps, one process and several compute the same thing, and a frozen layer is really frozen.
+    `folded` turns it into a plain convolution, so that it costs nothing on the robot.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, gain: float = 1.7) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2)
+        self.gain = nn.Parameter(torch.full((outputs, 1, 1, 1), gain))
+        nn.init.normal_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+    def standardised(self) -> Tensor:
+        """The filters that are applied."""
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        scale = self.gain * torch.rsqrt(variance * self.weight[0].numel() + _EPSILON)
+        return (self.weight - mean) * scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.standardised(), self.bias, self.stride, self.padding)
+
+    def folded(self) -> nn.Conv2d:
+        """A plain convolution that computes the same."""
+        plain = nn.Conv2d(self.in_channels, self.out_channels, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]
+        plain.weight = nn.Parameter(self.standardised().detach())
+        plain.bias = self.bias
+        return plain
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Replace every `ScaledConv2d` inside `module` by its plain equivalent, in place; returns the module."""
+    for name, child in module.named_children():
+        setattr(module, name, child.folded() if isinstance(child, ScaledConv2d) else fold(child))
+    return module
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and the input added to them; near the identity at first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = ScaledConv2d(width, width, 3)
+        self.second = ScaledConv2d(width, width, 3, gain=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+def stage(inputs: int, width: int, blocks: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:
+    """A strided convolution, then residual blocks."""
+    down = ScaledConv2d(inputs, width, kernel, stride)
+    return nn.Sequential(down, nn.ReLU(), *(Residual(width) for _ in range(blocks)))
+
+
+class GRUCell(nn.Module):
+    """A gated recurrent unit with an explicit state, written out for export. The state has `width` numbers."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.from_input = nn.Linear(inputs, 3 * width)
+        self.from_state = nn.Linear(width, 3 * width)
+
+    def forward(self, x: Tensor, state: Tensor) -> Tensor:
+        update_x, reset_x, new_x = self.from_input(x).chunk(3, -1)
+        update_h, reset_h, new_h = self.from_state(state).chunk(3, -1)
+        update = torch.sigmoid(update_x + update_h)
+        new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
+        return new + update * (state - new)
+
+
+class LSTMCell(nn.Module):
+    """A long short-term memory with explicit state (hidden, cell) and one bias, written out for export."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.gates = nn.Linear(inputs + width, 4 * width)
+
+    def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        enter, forget, new, leave = self.gates(torch.cat([x, hidden], -1)).chunk(4, -1)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
+        return torch.sigmoid(leave) * torch.tanh(cell), cell

@@ -1,0 +1,204 @@
+"""The family that ships: siamese encoders, local correlation, a small recurrent regressor.
+
+Each frame is encoded once; its features stay as state until the next one. A view's branch correlates them with the
+last frame's at an eighth and, for long displacements, at a sixteenth of the resolution, adds what the robot knows of
+geometry (each cell's viewing direction) and condenses the result into a vector. Views are fused by concatenation, a
+gated recurrent unit remembers, and fully connected layers, the first of which is the hint (or guided) layer, give the
+motion and its log-variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import Patch, View
+from training.networks.base import Network, NetworkConfig, Observation
+from training.networks.correlation import SoftDisplacement, local_correlation
+from training.networks.layers import GRUCell, ScaledConv2d, stage
+
+_MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwiftConfig(NetworkConfig):
+    """Width and depth of a Swift network.
+
+    Attributes:
+        encoder: channels at a quarter and at an eighth of the resolution.
+        encoder_blocks: residual blocks at each of these.
+        match: channels that are correlated, and kept as state.
+        radius: reach of the correlation at an eighth, (vertical, horizontal) in cells of 8 pixels.
+        coarse_radius: reach at a sixteenth, in cells of 16 pixels.
+        decoder: channels at an eighth, a sixteenth and a thirty-second of the resolution.
+        decoder_blocks: residual blocks at each of these.
+        squeeze: channels per cell of the last map that reach the vector.
+        vector: width of each view's vector.
+        memory: width of the recurrent unit; 0 leaves it out.
+        hint: width of the layer that is distilled, equal in teacher and student.
+        head: width of the layer after it.
+    """
+
+    encoder: tuple[int, int] = (32, 64)
+    encoder_blocks: tuple[int, int] = (1, 1)
+    match: int = 48
+    radius: tuple[int, int] = (4, 4)
+    coarse_radius: tuple[int, int] = (3, 4)
+    decoder: tuple[int, int, int] = (64, 96, 128)
+    decoder_blocks: tuple[int, int, int] = (0, 1, 1)
+    squeeze: int = 16
+    vector: int = 128
+    memory: int = 128
+    hint: int = 128
+    head: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, view in self.views.items():
+            if view.height % 32 or view.width % 32:
+                size = f"{view.height}x{view.width}"
+                raise VodistillError(f"view '{name}' is {size}", "a Swift network needs multiples of 32")
+
+    def build(self) -> Swift:
+        return Swift(self)
+
+
+SWIFT = {
+    "swift-t": SwiftConfig(
+        encoder=(64, 192),
+        encoder_blocks=(2, 3),
+        match=128,
+        decoder=(192, 256, 256),
+        decoder_blocks=(1, 2, 2),
+        squeeze=32,
+        vector=512,
+        memory=512,
+    ),
+    "swift-s": SwiftConfig(),
+}
+
+
+class Encoder(nn.Module):
+    """One frame (N, H, W) uint8 -> features at 1/4 and 1/8 of the resolution, and what is matched (N, match, H/8, W/8).
+
+    Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter.
+    """
+
+    def __init__(self, config: SwiftConfig) -> None:
+        super().__init__()
+        (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
+        self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
+        self.eighth = stage(quarter, eighth, blocks8)
+        self.match = ScaledConv2d(eighth, config.match, 1)
+
+    def forward(self, view: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = view[:, None].float()
+        x = x - x.mean((2, 3), keepdim=True)
+        x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + 1.0)
+        quarter = self.quarter(x)
+        eighth = self.eighth(quarter)
+        return quarter, eighth, self.match(eighth)
+
+
+class Decoder(nn.Module):
+    """Match features of two frames and the context of the newer -> a vector (N, vector)."""
+
+    directions: Tensor
+
+    def __init__(self, config: SwiftConfig, view: View | Patch) -> None:
+        super().__init__()
+        self.radius, self.coarse_radius = config.radius, config.coarse_radius
+        self.register_buffer("directions", _cell_directions(view), persistent=False)
+        self.flow, self.coarse_flow = SoftDisplacement(self.radius), SoftDisplacement(self.coarse_radius)
+        (width8, width16, width32), (blocks8, blocks16, blocks32) = config.decoder, config.decoder_blocks
+        self.eighth = stage(_window(self.radius) + 2 + 2 + config.encoder[1], width8, blocks8, kernel=1, stride=1)
+        self.sixteenth = stage(width8, width16, 0)
+        self.coarse = stage(_window(self.coarse_radius) + 2 + width16, width16, blocks16, kernel=1, stride=1)
+        self.last = stage(width16, width32, blocks32)
+        self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
+        cells = (view.height // 32) * (view.width // 32)
+        self.vector = nn.Linear(config.squeeze * cells, config.vector)
+
+    def forward(self, this: Tensor, context: Tensor, last: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        correlation = local_correlation(this, last, self.radius)
+        flow = self.flow(correlation)
+        directions = self.directions.expand(len(this), -1, -1, -1)
+        eighth = self.eighth(torch.cat([correlation, flow, directions, context], 1))
+        half_this, half_last = F.avg_pool2d(this, 2), F.avg_pool2d(last, 2)
+        coarse = local_correlation(half_this, half_last, self.coarse_radius)
+        coarse_flow = self.coarse_flow(coarse)
+        sixteenth = self.coarse(torch.cat([self.sixteenth(eighth), coarse, coarse_flow], 1))
+        thirtysecond = self.last(sixteenth)
+        vector = F.relu(self.vector(F.relu(self.squeeze(thirtysecond)).flatten(1)))
+        maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond}
+        return vector, {**maps, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
+
+
+class Swift(Network):
+    """See the module's text. The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3
+    and 4 of the pair at 1/8, 1/16 and 1/32 of the resolution. 'flow' and 'coarse_flow' (B, T-1, 2, H/8, W/8) and
+    (..., H/16, W/16) are the displacements, in pixels, from each cell to its match in the last frame."""
+
+    config: SwiftConfig
+
+    def __init__(self, config: SwiftConfig) -> None:
+        super().__init__(config)
+        self.encoders = nn.ModuleDict({name: Encoder(config) for name in config.views})
+        self.decoders = nn.ModuleDict({name: Decoder(config, view) for name, view in config.views.items()})
+        fused = config.vector * len(config.views)
+        self.memory = GRUCell(fused, config.memory) if config.memory else None
+        self.hint = nn.Linear(fused + config.memory, config.hint)
+        self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
+        nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[union-attr,arg-type]
+        nn.init.zeros_(self.head[-1].bias)  # type: ignore[union-attr,arg-type]
+        self.hint_width = config.hint
+        self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
+
+    def observation_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {f"match_{n}": (self.config.match, v.height // 8, v.width // 8) for n, v in self.views.items()}
+
+    def memory_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"memory": (self.config.memory,)} if self.memory is not None else {}
+
+    def observe(self, views: dict[str, Tensor]) -> Observation:
+        seen = {name: self.encoders[name](views[name]) for name in self.views}
+        quarter, eighth, _ = seen["image"]
+        kept, fresh = (tuple(x[i] for x in seen.values()) for i in (2, 1))
+        return Observation(kept, fresh, {"level0": quarter, "level1": eighth})
+
+    def compare(
+        self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        vectors, maps = zip(
+            *(f(*x) for f, *x in zip(self.decoders.values(), this, fresh, last, strict=True)), strict=True
+        )
+        return torch.cat(vectors, 1), maps[0]
+
+    def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if self.memory is None:
+            return vector, memory
+        state = self.memory(vector, *memory)
+        return torch.cat([vector, state], 1), (state,)
+
+    def regress(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hint = F.relu(self.hint(vector))
+        motion, log_variance = self.head(hint).chunk(2, 1)
+        return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH)
+
+
+def _window(radius: tuple[int, int]) -> int:
+    """Number of displacements within a radius."""
+    return (2 * radius[0] + 1) * (2 * radius[1] + 1)
+
+
+def _cell_directions(view: View | Patch) -> Tensor:
+    """(1, 2, H/8, W/8) where each cell, centred at pixel (8i, 8j), looks: the two coordinates of its ray that vary over
+    the view, standardised."""
+    rays = torch.from_numpy(view.rays()[::8, ::8]).float().permute(2, 0, 1)
+    varying = rays[rays.std((1, 2)) > 0]
+    spread, centre = torch.std_mean(varying, (1, 2), keepdim=True)
+    return ((varying - centre) / spread)[None]
