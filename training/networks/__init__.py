@@ -18,7 +18,7 @@ REGISTRY: dict[str, NetworkConfig] = {**SWIFT}
 
 def configure(spec: str | Mapping[str, Any]) -> NetworkConfig:
     """The description of a network: a registered name, or such a name with fields that differ from the registered."""
-    changes = {"name": spec} if isinstance(spec, str) else dict(spec)
+    changes: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = changes.pop("name", None)
     if name not in REGISTRY:
         raise VodistillError(f"unknown network {name!r}", f"Known: {', '.join(REGISTRY)}.")

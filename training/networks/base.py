@@ -91,6 +91,7 @@ class Network(nn.Module):
     """
 
     head: nn.Module
+    motion_scale: Tensor
     level_channels: dict[str, int]
     hint_width: int
 
@@ -171,8 +172,8 @@ class Network(nn.Module):
         memory = tuple(vectors.new_zeros((clips, *shape)) for shape in self.memory_shapes().values())
         recalled = []
         for vector in vectors.unbind(1):
-            vector, memory = self.recall(vector, memory)
-            recalled.append(vector)
+            passed, memory = self.recall(vector, memory)
+            recalled.append(passed)
         hint, motion, log_variance = self.regress(torch.stack(recalled, 1).flatten(0, 1))
         output = Output(*(x.unflatten(0, (clips, frames - 1)) for x in self._scaled(motion, log_variance)))
         if features:
@@ -197,7 +198,7 @@ class Network(nn.Module):
         _, motion, log_variance = self.regress(vector)
         # The first frame has nothing to be compared with: what came of it must not be remembered.
         remembered = tuple(tensor * started for tensor in new)
-        return *self._scaled(motion, log_variance), (*seen.kept, *remembered, torch.ones_like(started))
+        return *self._scaled(motion, log_variance), (*seen.kept, *remembered, (started + 1).clamp(max=1))
 
     def _scaled(self, motion: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
         motion, log_variance = motion.float(), log_variance.float()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Tensor:
@@ -25,11 +25,11 @@ def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Te
     vertical, horizontal = radius
     rows, columns, reach = 2 * vertical + 1, 2 * horizontal + 1, width + 2 * horizontal
     queries = this.permute(0, 2, 3, 1) * channels**-0.5
-    padded = F.pad(last, (horizontal, horizontal, vertical, vertical))
+    padded = functional.pad(last, (horizontal, horizontal, vertical, vertical))
     keys = torch.stack([padded[:, :, dy : dy + height] for dy in range(rows)], 3)  # (N, C, H, rows, reach)
     keys = keys.permute(0, 2, 1, 3, 4).reshape(count, height, channels, rows * reach)
     product = (queries @ keys).flatten(2)  # (N, H, W * rows * reach)
-    skewed = F.pad(product, (0, width)).reshape(count, height, width, rows * reach + 1)
+    skewed = functional.pad(product, (0, width)).reshape(count, height, width, rows * reach + 1)
     band = skewed[..., : rows * reach].reshape(count, height, width, rows, reach)[..., :columns]
     return band.permute(0, 3, 4, 1, 2).reshape(count, rows * columns, height, width)
 
@@ -49,4 +49,4 @@ class SoftDisplacement(nn.Module):
     def forward(self, correlation: Tensor) -> Tensor:
         """(N, D, H, W) -> (N, 2, H, W), x then y."""
         weights = torch.softmax(correlation.float() * self.temperature.exp(), 1)
-        return F.conv2d(weights, self.offsets)
+        return functional.conv2d(weights, self.offsets)

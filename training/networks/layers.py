@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 _EPSILON = 1e-6
 
@@ -30,7 +30,7 @@ class ScaledConv2d(nn.Conv2d):
         return (self.weight - mean) * scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.standardised(), self.bias, self.stride, self.padding)
+        return functional.conv2d(x, self.standardised(), self.bias, self.stride, self.padding)
 
     def folded(self) -> nn.Conv2d:
         """A plain convolution that computes the same."""
@@ -56,7 +56,7 @@ class Residual(nn.Module):
         self.second = ScaledConv2d(width, width, 3, gain=0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
+        return functional.relu(x + self.second(functional.relu(self.first(x))))
 
 
 def stage(inputs: int, width: int, blocks: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:

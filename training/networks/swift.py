@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
@@ -128,12 +128,12 @@ class Decoder(nn.Module):
         flow = self.flow(correlation)
         directions = self.directions.expand(len(this), -1, -1, -1)
         eighth = self.eighth(torch.cat([correlation, flow, directions, context], 1))
-        half_this, half_last = F.avg_pool2d(this, 2), F.avg_pool2d(last, 2)
+        half_this, half_last = functional.avg_pool2d(this, 2), functional.avg_pool2d(last, 2)
         coarse = local_correlation(half_this, half_last, self.coarse_radius)
         coarse_flow = self.coarse_flow(coarse)
         sixteenth = self.coarse(torch.cat([self.sixteenth(eighth), coarse, coarse_flow], 1))
         thirtysecond = self.last(sixteenth)
-        vector = F.relu(self.vector(F.relu(self.squeeze(thirtysecond)).flatten(1)))
+        vector = functional.relu(self.vector(functional.relu(self.squeeze(thirtysecond)).flatten(1)))
         maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond}
         return vector, {**maps, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
 
@@ -153,8 +153,8 @@ class Swift(Network):
         self.memory = GRUCell(fused, config.memory) if config.memory else None
         self.hint = nn.Linear(fused + config.memory, config.hint)
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
-        nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[union-attr,arg-type]
-        nn.init.zeros_(self.head[-1].bias)  # type: ignore[union-attr,arg-type]
+        nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
+        nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
         self.hint_width = config.hint
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
 
@@ -185,7 +185,7 @@ class Swift(Network):
         return torch.cat([vector, state], 1), (state,)
 
     def regress(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hint = F.relu(self.hint(vector))
+        hint = functional.relu(self.hint(vector))
         motion, log_variance = self.head(hint).chunk(2, 1)
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH)
 
