@@ -18,7 +18,7 @@ from torch.nn import functional
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training.networks.base import Network, NetworkConfig, Observation
-from training.networks.correlation import SoftDisplacement, local_correlation
+from training.networks.correlation import Correlation
 from training.networks.layers import GRUCell, ScaledConv2d, stage
 
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
@@ -31,9 +31,9 @@ class SwiftConfig(NetworkConfig):
     Attributes:
         encoder: channels at a quarter and at an eighth of the resolution.
         encoder_blocks: residual blocks at each of these.
-        match: channels that are correlated, and kept as state.
-        radius: reach of the correlation at an eighth, (vertical, horizontal) in cells of 8 pixels.
-        coarse_radius: reach at a sixteenth, in cells of 16 pixels.
+        match: channels that are correlated, and kept as state, at each of these.
+        radii: reach (vertical, horizontal) of the correlations with a quarter, an eighth and a sixteenth of the
+            resolution, in cells of 4, 8 and 16 pixels.
         decoder: channels at an eighth, a sixteenth and a thirty-second of the resolution.
         decoder_blocks: residual blocks at each of these.
         squeeze: channels per cell of the last map that reach the vector.
@@ -45,9 +45,8 @@ class SwiftConfig(NetworkConfig):
 
     encoder: tuple[int, int] = (32, 64)
     encoder_blocks: tuple[int, int] = (1, 1)
-    match: int = 48
-    radius: tuple[int, int] = (4, 4)
-    coarse_radius: tuple[int, int] = (3, 4)
+    match: tuple[int, int] = (32, 48)
+    radii: tuple[tuple[int, int], ...] = ((4, 4), (4, 4), (3, 4))
     decoder: tuple[int, int, int] = (64, 96, 128)
     decoder_blocks: tuple[int, int, int] = (0, 1, 1)
     squeeze: int = 16
@@ -71,7 +70,7 @@ SWIFT = {
     "swift-t": SwiftConfig(
         encoder=(64, 192),
         encoder_blocks=(2, 3),
-        match=128,
+        match=(64, 128),
         decoder=(192, 256, 256),
         decoder_blocks=(1, 2, 2),
         squeeze=32,
@@ -83,7 +82,7 @@ SWIFT = {
 
 
 class Encoder(nn.Module):
-    """One frame (N, H, W) uint8 -> features at 1/4 and 1/8 of the resolution, and what is matched (N, match, H/8, W/8).
+    """One frame (N, H, W) uint8 -> context (N, C, H/8, W/8), what is matched at 1/4 and 1/8, and feature maps.
 
     Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter.
     """
@@ -93,49 +92,49 @@ class Encoder(nn.Module):
         (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
         self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
         self.eighth = stage(quarter, eighth, blocks8)
-        self.match = ScaledConv2d(eighth, config.match, 1)
+        self.match4 = ScaledConv2d(quarter, config.match[0], 1)
+        self.match8 = ScaledConv2d(eighth, config.match[1], 1)
 
-    def forward(self, view: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
         x = view[:, None].float()
         x = x - x.mean((2, 3), keepdim=True)
         x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + 1.0)
         quarter = self.quarter(x)
         eighth = self.eighth(quarter)
-        return quarter, eighth, self.match(eighth)
+        return eighth, (self.match4(quarter), self.match8(eighth)), {"level0": quarter, "level1": eighth}
 
 
 class Decoder(nn.Module):
-    """Match features of two frames and the context of the newer -> a vector (N, vector)."""
+    """What is matched of two frames, and the context of the newer -> a vector (N, vector), and feature maps."""
 
     directions: Tensor
 
     def __init__(self, config: SwiftConfig, view: View | Patch) -> None:
         super().__init__()
-        self.radius, self.coarse_radius = config.radius, config.coarse_radius
         self.register_buffer("directions", _cell_directions(view), persistent=False)
-        self.flow, self.coarse_flow = SoftDisplacement(self.radius), SoftDisplacement(self.coarse_radius)
+        self.fine, self.middle, self.coarse = (Correlation(radius) for radius in config.radii)
         (width8, width16, width32), (blocks8, blocks16, blocks32) = config.decoder, config.decoder_blocks
-        self.eighth = stage(_window(self.radius) + 2 + 2 + config.encoder[1], width8, blocks8, kernel=1, stride=1)
-        self.sixteenth = stage(width8, width16, 0)
-        self.coarse = stage(_window(self.coarse_radius) + 2 + width16, width16, blocks16, kernel=1, stride=1)
-        self.last = stage(width16, width32, blocks32)
+        inputs = self.fine.channels + self.middle.channels + 2 + config.encoder[1]
+        self.eighth = stage(inputs, width8, blocks8, kernel=1, stride=1)
+        self.down = stage(width8, width16, 0)
+        self.sixteenth = stage(self.coarse.channels + width16, width16, blocks16, kernel=1, stride=1)
+        self.thirtysecond = stage(width16, width32, blocks32)
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
-        cells = (view.height // 32) * (view.width // 32)
-        self.vector = nn.Linear(config.squeeze * cells, config.vector)
+        self.vector = nn.Linear(config.squeeze * (view.height // 32) * (view.width // 32), config.vector)
 
-    def forward(self, this: Tensor, context: Tensor, last: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        correlation = local_correlation(this, last, self.radius)
-        flow = self.flow(correlation)
-        directions = self.directions.expand(len(this), -1, -1, -1)
-        eighth = self.eighth(torch.cat([correlation, flow, directions, context], 1))
-        half_this, half_last = functional.avg_pool2d(this, 2), functional.avg_pool2d(last, 2)
-        coarse = local_correlation(half_this, half_last, self.coarse_radius)
-        coarse_flow = self.coarse_flow(coarse)
-        sixteenth = self.coarse(torch.cat([self.sixteenth(eighth), coarse, coarse_flow], 1))
-        thirtysecond = self.last(sixteenth)
+    def forward(
+        self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        fine, fine_flow = self.fine(this[0][:, :, ::2, ::2], last[0])
+        middle, flow = self.middle(this[1], last[1])
+        coarse, coarse_flow = self.coarse(*(functional.avg_pool2d(match[1], 2) for match in (this, last)))
+        directions = self.directions.expand(len(context), -1, -1, -1)
+        eighth = self.eighth(torch.cat([fine, middle, directions, context], 1))
+        sixteenth = self.sixteenth(torch.cat([self.down(eighth), coarse], 1))
+        thirtysecond = self.thirtysecond(sixteenth)
         vector = functional.relu(self.vector(functional.relu(self.squeeze(thirtysecond)).flatten(1)))
-        maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond}
-        return vector, {**maps, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
+        flows = {"fine_flow": 4 * fine_flow, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
+        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **flows}
 
 
 class Swift(Network):
@@ -159,23 +158,24 @@ class Swift(Network):
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
 
     def observation_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {f"match_{n}": (self.config.match, v.height // 8, v.width // 8) for n, v in self.views.items()}
+        return {
+            f"match{cell}_{name}": (width, view.height // cell, view.width // cell)
+            for name, view in self.views.items()
+            for cell, width in zip((4, 8), self.config.match, strict=True)
+        }
 
     def memory_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"memory": (self.config.memory,)} if self.memory is not None else {}
 
     def observe(self, views: dict[str, Tensor]) -> Observation:
-        seen = {name: self.encoders[name](views[name]) for name in self.views}
-        quarter, eighth, _ = seen["image"]
-        kept, fresh = (tuple(x[i] for x in seen.values()) for i in (2, 1))
-        return Observation(kept, fresh, {"level0": quarter, "level1": eighth})
+        contexts, matches, maps = zip(*(self.encoders[name](views[name]) for name in self.views), strict=True)
+        return Observation(tuple(tensor for match in matches for tensor in match), contexts, maps[0])
 
     def compare(
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        vectors, maps = zip(
-            *(f(*x) for f, *x in zip(self.decoders.values(), this, fresh, last, strict=True)), strict=True
-        )
+        pairs = zip(self.decoders.values(), _pairs(last), _pairs(this), fresh, strict=True)
+        vectors, maps = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
         return torch.cat(vectors, 1), maps[0]
 
     def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -190,9 +190,8 @@ class Swift(Network):
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH)
 
 
-def _window(radius: tuple[int, int]) -> int:
-    """Number of displacements within a radius."""
-    return (2 * radius[0] + 1) * (2 * radius[1] + 1)
+def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(tensors[::2], tensors[1::2], strict=True))
 
 
 def _cell_directions(view: View | Patch) -> Tensor:
