@@ -1,0 +1,27 @@
+"""Output files that are whole or absent, never half written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ros2_vodistill.errors import VodistillError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside `path` to write to; it becomes `path` when the block succeeds and vanishes when not."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise VodistillError(
+            f"{path} cannot be written: {error.strerror or error}", "choose a folder with space that you may write to"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,188 @@
+"""How good a trajectory is.
+
+Except for `evaluate`, every function takes an estimate and a truth that are associated: equally long, row by row at the
+same time. What cannot be computed is None, never NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.trajectory import MAX_GAP, Alignment, Trajectory, align, alignment, associate
+
+Array = NDArray[np.float64]
+
+KITTI_LENGTHS = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)  # metres
+KITTI_STEP = 10  # frames between the starts of segments
+NEEDS_SCALE = ("rpe_t_m", "ate_se3_m", "ate_unaligned_m", "scale", "kitti_t_percent", "nees", "nees_step")
+STEP_THRESHOLD = 0.1  # of the RMS true step: shorter steps have no direction worth comparing
+VARIANCE_THRESHOLD = 1e-12  # of the accumulated variance: smaller increments of it are rounding errors
+
+
+def relative_errors(estimate: Trajectory, truth: Trajectory, delta: int = 1) -> tuple[Array, Array]:
+    """Errors of the motions over `delta` frames, from every frame: lengths in metres (M,), angles in radians (M,)."""
+    measured = geometry.invert(estimate.poses[:-delta]) @ estimate.poses[delta:]
+    true = geometry.invert(truth.poses[:-delta]) @ truth.poses[delta:]
+    errors = geometry.invert(true) @ measured
+    return np.linalg.norm(errors[:, :3, 3], axis=1), geometry.angle(errors)
+
+
+def rpe(estimate: Trajectory, truth: Trajectory, delta: int = 1) -> tuple[float | None, float | None]:
+    """RMS relative pose error over `delta` frames: metres and degrees."""
+    lengths, angles = relative_errors(estimate, truth, delta)
+    return _rms(lengths), _rms(np.degrees(angles))
+
+
+def absolute_errors(estimate: Trajectory, truth: Trajectory, mode: Alignment) -> Array:
+    """Distances (N,) between the positions after an alignment, metres."""
+    return np.linalg.norm(align(estimate, truth, mode).positions - truth.positions, axis=1)
+
+
+def ate(estimate: Trajectory, truth: Trajectory, mode: Alignment = "sim3") -> float | None:
+    """RMS absolute trajectory error after an alignment, metres; None for a single pose."""
+    return _rms(absolute_errors(estimate, truth, mode)) if len(estimate) > 1 else None
+
+
+def scale(estimate: Trajectory, truth: Trajectory) -> float | None:
+    """What the estimate's lengths must be multiplied by to fit the truth best (Sim(3)); None if either stands still."""
+    if not (estimate.path_length > 0 and truth.path_length > 0):
+        return None
+    return alignment(estimate, truth, "sim3")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """KITTI's segments: each of the M rows is one stretch of the true path.
+
+    Attributes:
+        first: (M,) the frame that it begins with.
+        length: (M,) its nominal length, metres.
+        translation: (M,) error as a share of the length.
+        rotation: (M,) error in radians per metre.
+    """
+
+    first: NDArray[np.int64]
+    length: Array
+    translation: Array
+    rotation: Array
+
+    @property
+    def t_percent(self) -> float | None:
+        """Mean translation error."""
+        return float(100 * self.translation.mean()) if len(self.first) else None
+
+    @property
+    def r_deg_per_100m(self) -> float | None:
+        """Mean rotation error."""
+        return float(np.degrees(100 * self.rotation.mean())) if len(self.first) else None
+
+
+def kitti_segments(
+    estimate: Trajectory, truth: Trajectory, lengths: Sequence[float] = KITTI_LENGTHS, step: int = KITTI_STEP
+) -> Segments:
+    """Errors over the segments of KITTI's odometry benchmark, from every `step`-th frame as far as the path goes."""
+    starts = np.arange(0, len(truth), step)
+    start, length = np.repeat(starts, len(lengths)), np.tile(np.asarray(lengths, np.float64), len(starts))
+    end = np.searchsorted(truth.distances, truth.distances[start] + length, side="right")
+    inside = end < len(truth)
+    start, length, end = start[inside], length[inside], end[inside]
+    measured = geometry.invert(estimate.poses[start]) @ estimate.poses[end]
+    errors = geometry.invert(measured) @ geometry.invert(truth.poses[start]) @ truth.poses[end]
+    return Segments(start, length, np.linalg.norm(errors[:, :3, 3], axis=1) / length, geometry.angle(errors) / length)
+
+
+def direction_error(estimate: Trajectory, truth: Trajectory) -> float | None:
+    """RMS angle in degrees between the measured and the true direction of a step, where the camera moves.
+
+    A step without length has no direction and counts as 90 degrees.
+    """
+    measured, true = (geometry.relative(t.poses)[:, :3, 3] for t in (estimate, truth))
+    length = np.linalg.norm(true, axis=1)
+    moving = length > STEP_THRESHOLD * (_rms(length) or 0.0)
+    measured, true = measured[moving], true[moving]
+    across = np.linalg.norm(np.cross(measured, true), axis=1)
+    along = (measured * true).sum(axis=1)
+    angles = np.where(np.linalg.norm(measured, axis=1) > 0, np.arctan2(across, along), np.pi / 2)
+    return _rms(np.degrees(angles))
+
+
+def rpe_scaled(estimate: Trajectory, truth: Trajectory) -> float | None:
+    """RMS translation error of the steps in metres, each first stretched to its true length: for an unknown scale."""
+    measured, true = (geometry.relative(t.poses)[:, :3, 3] for t in (estimate, truth))
+    measured_length, true_length = (np.linalg.norm(steps, axis=1, keepdims=True) for steps in (measured, true))
+    stretch = true_length / np.where(measured_length > 0, measured_length, 1.0)
+    return _rms(np.linalg.norm(stretch * measured - true, axis=1))
+
+
+def nees(estimate: Trajectory, truth: Trajectory, delta: int | None = None) -> float | None:
+    """Normalised squared error per degree of freedom against the estimate's own covariances: 1 where they are right.
+
+    Above 1 they promise too much, below too little. Compared are the motions over `delta` frames, or from the first
+    frame to each. The covariance of such a motion is what the later pose's adds to the earlier one's; motions to which
+    it adds nothing, as at rest or after a reset, are left out.
+    """
+    if estimate.covariances is None or len(estimate) < 2:
+        return None
+    last = np.arange(1 if delta is None else delta, len(estimate))
+    first = np.zeros_like(last) if delta is None else last - delta
+    backward = geometry.invert(estimate.poses[last]) @ estimate.poses[first]
+    errors = geometry.log(backward @ geometry.invert(truth.poses[first]) @ truth.poses[last])
+    carry = geometry.adjoint(backward)
+    covariances = estimate.covariances[last]
+    added = covariances - carry @ estimate.covariances[first] @ np.swapaxes(carry, 1, 2)
+    variances = np.diagonal(added, axis1=1, axis2=2)
+    grown = variances > VARIANCE_THRESHOLD * np.diagonal(covariances, axis1=1, axis2=2)
+    usable = grown.all(axis=1)
+    deviations = np.sqrt(variances[usable])
+    correlations = added[usable] / (deviations[:, :, None] * deviations[:, None, :])
+    definite = np.linalg.eigvalsh(correlations)[:, 0] > VARIANCE_THRESHOLD
+    whitened = (errors[usable] / deviations)[definite]
+    squared = (whitened * np.linalg.solve(correlations[definite], whitened[..., None])[..., 0]).sum(axis=1)
+    return float(squared.mean() / 6) if len(squared) else None
+
+
+def evaluate(
+    estimate: Trajectory,
+    truth: Trajectory,
+    *,
+    max_gap: float = MAX_GAP,
+    lengths: Sequence[float] = KITTI_LENGTHS,
+    scale_known: bool = True,
+) -> dict[str, Any]:
+    """All errors of an estimate, ready for JSON; the two are associated first.
+
+    `frames` poses were compared. `ate_m` is aligned in Sim(3), `ate_se3_m` in SE(3), `ate_unaligned_m` only puts the
+    first pose on the true one. `scale` is what the estimate is to be multiplied by. `path_length_m` is the truth's.
+    `nees` is of the way from the first frame, `nees_step` from frame to frame. Where the estimate's scale is not known,
+    what depends on it is None.
+    """
+    estimate, truth = associate(estimate, truth, max_gap)
+    rpe_t, rpe_r = rpe(estimate, truth)
+    segments = kitti_segments(estimate, truth, lengths)
+    errors = {
+        "frames": len(estimate),
+        "path_length_m": truth.path_length,
+        "rpe_t_m": rpe_t,
+        "rpe_r_deg": rpe_r,
+        "rpe_t_scaled_m": rpe_scaled(estimate, truth),
+        "direction_deg": direction_error(estimate, truth),
+        "ate_m": ate(estimate, truth, "sim3"),
+        "ate_se3_m": ate(estimate, truth, "se3"),
+        "ate_unaligned_m": ate(estimate, truth, "origin"),
+        "scale": scale(estimate, truth),
+        "kitti_t_percent": segments.t_percent,
+        "kitti_r_deg_per_100m": segments.r_deg_per_100m,
+        "nees": nees(estimate, truth),
+        "nees_step": nees(estimate, truth, delta=1),
+    }
+    return errors if scale_known else errors | dict.fromkeys(NEEDS_SCALE)
+
+
+def _rms(values: Array) -> float | None:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else None
