@@ -1,0 +1,286 @@
+"""`vodistill`: what a user types. Every command is a thin wrapper around a module of the same name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ros2_vodistill import __version__
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import DEFAULT
+
+BAD_INPUT = 2
+
+app = typer.Typer(
+    help="Metric visual odometry from one camera.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+_OUT, _ERROR = Console(), Console(stderr=True)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Metric visual odometry from one camera."""
+    if show:
+        _OUT.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    source: Annotated[Path, typer.Argument(help="A rosbag (2 or 1), KITTI, EuRoC or TUM sequence, images or a video.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    model: Annotated[str, typer.Option("--model", help="Name or folder of a model, or 'classical'.")] = DEFAULT,
+    engine: Annotated[str, typer.Option("--engine", help="auto, onnxruntime, ...")] = "auto",
+    camera_height: Annotated[
+        float | None, typer.Option("--camera-height", help="Metres above the ground: makes the output metric.")
+    ] = None,
+    camera_pitch: Annotated[float | None, typer.Option("--camera-pitch", help="Degrees, positive looks down.")] = None,
+    camera_roll: Annotated[
+        float | None, typer.Option("--camera-roll", help="Degrees, positive when the right side is lower.")
+    ] = None,
+    calib: Annotated[
+        Path | None, typer.Option("--calib", help="Calibration: KITTI, EuRoC, Kalibr or ROS camera_info YAML.")
+    ] = None,
+    topic: Annotated[str | None, typer.Option("--topic", help="Image topic of a bag that has several.")] = None,
+    gt: Annotated[Path | None, typer.Option("--gt", help="True trajectory: TUM, or KITTI poses.")] = None,
+    gt_topic: Annotated[str | None, typer.Option("--gt-topic", help="Topic of a bag that holds the truth.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Frames per second of a folder without times.")] = None,
+    refine: Annotated[bool, typer.Option("--refine", help="Polish the network's motion with tracked corners.")] = False,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the engine.")] = 1,
+    rerun: Annotated[
+        Path | None, typer.Option("--rerun", help="Also write a recording for the Rerun viewer.")
+    ] = None,
+) -> None:
+    """Estimate the trajectory of a recording; with the truth, measure it.
+
+    Example: `vodistill run my_bag --camera-height 0.32 --out result`
+    """
+    from ros2_vodistill import report
+    from ros2_vodistill.odometry import VisualOdometry
+    from ros2_vodistill.run import replay, write
+    from ros2_vodistill.sources import open_source
+
+    frames = open_source(source, topic=topic, calibration=calib, truth=gt, truth_topic=gt_topic, rate=rate)
+    odometry = VisualOdometry(
+        model,
+        engine=engine,
+        camera=frames.require_camera(),
+        mount=_mount(frames.mount, camera_height, camera_pitch, camera_roll),
+        refine=refine,
+        threads=threads,
+    )
+    for passed in odometry.passed_over:
+        _ERROR.print(f"passed over {passed}", style="yellow")
+    count = _length(frames)
+    with _progress() as progress:
+        task = progress.add_task(f"{odometry.name} on {frames.name}", total=count)
+        result = replay(
+            frames,
+            odometry,
+            truth=frames.truth,
+            notes=frames.notes,
+            options={"source": str(source)},
+            length=count,
+            each=lambda: progress.advance(task),
+        )
+    write(result, out)
+    report.write_html(result, out / "report.html")
+    if rerun is not None:
+        report.write_rerun(result, rerun)
+    for note in result.notes:
+        _ERROR.print(f"note: {note}", style="yellow")
+    _OUT.print(_figures(result.metrics))
+    _OUT.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command(name="eval")
+def evaluate(
+    estimate: Annotated[Path, typer.Argument(help="TUM or KITTI trajectory.")],
+    truth: Annotated[Path, typer.Argument(help="TUM or KITTI trajectory.")],
+    times: Annotated[Path | None, typer.Option("--times", help="times.txt of KITTI files.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two trajectories.
+
+    Example: `vodistill eval result/trajectory.tum truth.tum`
+    """
+    from ros2_vodistill import metrics, trajectory
+
+    figures = metrics.evaluate(trajectory.load(estimate, times), trajectory.load(truth, times))
+    _emit(figures, as_json)
+
+
+@app.command()
+def models(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Open every model and check its hash, graph and card.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models that can be called by name.
+
+    Example: `vodistill models --verify`
+    """
+    from ros2_vodistill.engines import make
+    from ros2_vodistill.model import Model, read_card, shipped
+
+    rows, broken = [], []
+    for folder in shipped():
+        card = read_card(folder / "card.json")
+        row = {
+            "name": folder.name,
+            "parameters": card.parameters,
+            "d_rate": card.d_rate,
+            "precision": card.precision,
+            "unit": card.unit,
+            "folder": str(folder),
+        }
+        if verify:
+            try:
+                make(Model.load(folder))
+                row["verified"] = "yes"
+            except VodistillError as error:
+                row["verified"] = error.problem
+                broken.append(folder.name)
+        rows.append(row)
+    if as_json:
+        _OUT.print_json(json.dumps(rows))
+    else:
+        table = Table(*(rows[0] if rows else ["no models found"]))
+        for row in rows:
+            table.add_row(*(_text(value) for value in row.values()))
+        _OUT.print(table)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Say what this machine can run, and why not the rest.
+
+    Example: `vodistill doctor`
+    """
+    from ros2_vodistill import doctor as examination
+
+    findings = examination.examine()
+    if as_json:
+        _OUT.print_json(json.dumps([vars(finding) for finding in findings]))
+        return
+    table = Table("", "what", "found", "remedy")
+    for finding in findings:
+        mark = "[green]yes[/]" if finding.works else "[yellow]no[/]"
+        table.add_row(mark, finding.what, finding.found, finding.remedy)
+    _OUT.print(table)
+
+
+@app.command()
+def bench(
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Repeat for several; default: all that ship and 'classical'.")
+    ] = None,
+    engine: Annotated[list[str] | None, typer.Option("--engine", help="Repeat for several; default: auto.")] = None,
+    threads: Annotated[list[int] | None, typer.Option("--threads", help="Repeat for several; default: 1.")] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Frames to run on; default: the demo's.")] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved repetitions.")] = 5,
+    out: Annotated[Path | None, typer.Option("--json", help="File for the figures.")] = None,
+) -> None:
+    """Time models, engines and the classical baseline side by side in one run.
+
+    Example: `vodistill bench --model swift-s --model classical --json bench.json`
+    """
+    from ros2_vodistill import bench as benchmark
+
+    with _progress() as progress:
+        task = progress.add_task("timing", total=None)
+        figures = benchmark.compare(
+            model or benchmark.default_models(),
+            engine or ["auto"],
+            threads or [1],
+            source,
+            rounds,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if out is not None:
+        benchmark.write(figures, out)
+    _OUT.print(benchmark.table(figures))
+
+
+def main() -> None:
+    """Run a command; bad input is one clear message and exit code 2."""
+    try:
+        app()
+    except VodistillError as error:
+        _ERROR.print(f"[bold red]error:[/] {error.problem}", soft_wrap=True, highlight=False)
+        if error.remedy:
+            _ERROR.print(f"  {error.remedy}", soft_wrap=True, highlight=False)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        _ERROR.print("stopped")
+        sys.exit(130)
+
+
+def _mount(known: Any, height: float | None, pitch: float | None, roll: float | None) -> Any:
+    """What the recording says of the mount, overruled by what the user says; degrees."""
+    from math import radians
+
+    from ros2_vodistill.camera import Mount
+
+    base = known or Mount(height=None)
+    return Mount(
+        height=base.height if height is None else height,
+        pitch=base.pitch if pitch is None else radians(pitch),
+        roll=base.roll if roll is None else radians(roll),
+    )
+
+
+def _length(frames: Any) -> int | None:
+    try:
+        return len(frames)
+    except TypeError:
+        return None
+
+
+def _progress() -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=_ERROR, transient=True)
+
+
+def _emit(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _OUT.print_json(json.dumps(figures, allow_nan=False))
+    else:
+        _OUT.print(_figures(figures))
+
+
+def _figures(figures: dict[str, Any]) -> Table:
+    table = Table("figure", "value", show_edge=False)
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            if name != "options":
+                table.add_row(name, ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "-")
+        elif not isinstance(value, list):
+            table.add_row(name, _text(value))
+    return table
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

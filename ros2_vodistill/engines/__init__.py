@@ -1,0 +1,36 @@
+"""What runs a model's step function; `make` chooses by what is really there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ros2_vodistill.engines.base import Engine, LayerTime, Unavailable
+from ros2_vodistill.engines.onnx import OnnxEngine
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import Model
+
+__all__ = ["ENGINES", "Engine", "LayerTime", "Unavailable", "make"]
+
+ENGINES: dict[str, Callable[[Model, int], Engine]] = {OnnxEngine.name: OnnxEngine}
+"""Makers by name, in the order in which 'auto' tries them; arguments: model, CPU threads."""
+
+
+def make(model: Model, engine: str = "auto", threads: int = 1) -> tuple[Engine, list[str]]:
+    """The engine of that name, or the first that this machine can run, warmed up; and what 'auto' passed over, and why.
+
+    An engine that is asked for by name and is not there is an error, never another engine.
+    """
+    if engine != "auto" and engine not in ENGINES:
+        raise VodistillError(f"there is no engine '{engine}'", f"Known: auto, {', '.join(ENGINES)}.")
+    passed: list[str] = []
+    for name in ENGINES if engine == "auto" else [engine]:
+        try:
+            made = ENGINES[name](model, threads)
+        except Unavailable as error:
+            if engine != "auto":
+                raise
+            passed.append(f"{name}: {error.problem}")
+            continue
+        made.warm_up()
+        return made, passed
+    raise VodistillError(f"no engine can run {model.path}: {'; '.join(passed)}", "See `vodistill doctor`.")

@@ -1,0 +1,102 @@
+"""onnxruntime: the engine that is always there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from ros2_vodistill.engines.base import Engine, LayerTime, Shapes, check
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import Model
+
+
+class OnnxEngine(Engine):
+    """A model in onnxruntime on the CPU, bound once to fixed buffers.
+
+    The states live in two sets of buffers that change roles: a step reads one and writes the other.
+    """
+
+    name: ClassVar[str] = "onnxruntime"
+
+    def __init__(self, model: Model, threads: int = 1) -> None:
+        self.model, self.device = model, f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+        self._threads = threads
+        self._session = self._open(profile=None)
+        shapes = {name: shape for name, shape in model.card.states.items()}
+        self._sets = [{name: np.zeros(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)]
+        self._views = {name: np.zeros((1, 1, v.height, v.width), np.uint8) for name, v in model.card.views.items()}
+        self._motion, self._log_variance = np.zeros((1, 6), np.float32), np.zeros((1, 6), np.float32)
+        self.inputs = {name: buffer[0, 0] for name, buffer in self._views.items()}
+        self._reference = 0
+        self._bindings = [self._bind(self._session, reference) for reference in range(2)]
+
+    def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self._session.run_with_iobinding(self._bindings[self._reference])
+        return self._motion[0], self._log_variance[0]
+
+    def advance(self) -> None:
+        self._reference = 1 - self._reference
+
+    def reset(self) -> None:
+        for state in self._sets[self._reference].values():
+            state[...] = 0
+
+    def states(self) -> dict[str, NDArray[np.float32]]:
+        return {name: state.copy() for name, state in self._sets[1 - self._reference].items()}
+
+    def profile(self, steps: int = 20) -> list[LayerTime]:
+        with tempfile.TemporaryDirectory() as folder:
+            session = self._open(profile=Path(folder) / "profile")
+            binding = self._bind(session, self._reference)
+            for _ in range(steps):
+                session.run_with_iobinding(binding)
+            events = json.loads(Path(session.end_profiling()).read_text())
+        total: dict[tuple[str, str], float] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                key = event["name"].removesuffix("_kernel_time"), event["args"]["op_name"]
+                total[key] = total.get(key, 0.0) + event["dur"] / 1e3 / steps
+        times = [LayerTime(name, kind, milliseconds) for (name, kind), milliseconds in total.items()]
+        return sorted(times, key=lambda layer: -layer.milliseconds)
+
+    def _open(self, profile: Path | None) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A thread that waits for work must not burn a core that the robot needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        try:
+            session = ort.InferenceSession(str(self.model.path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises classes of its own, without a common base
+            raise VodistillError(
+                f"onnxruntime {ort.__version__} cannot load {self.model.path}: {error}", "Export the model again."
+            ) from error
+        check(self.model, _shapes(session.get_inputs()), _shapes(session.get_outputs()))
+        return session
+
+    def _bind(self, session: ort.InferenceSession, reference: int) -> Any:
+        binding = session.io_binding()
+        for name, buffer in {**self._views, **self._sets[reference]}.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
+        outputs = {"motion": self._motion, "log_variance": self._log_variance}
+        outputs.update({f"next_{name}": state for name, state in self._sets[1 - reference].items()})
+        for name, buffer in outputs.items():
+            binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
+        return binding
+
+
+def _shapes(nodes: list[Any]) -> Shapes:
+    types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+    return {node.name: (tuple(node.shape), types.get(node.type, node.type)) for node in nodes}
+
+

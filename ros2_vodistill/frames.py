@@ -1,0 +1,23 @@
+"""What a frame can be spoiled by, judged from its pixels alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FLAT = 2.0  # grey levels of spread below which there is nothing to see
+_DARK, _BRIGHT = 12.0, 243.0
+_SATURATED = 0.85  # share of pixels at white
+
+
+def fault(image: NDArray[np.uint8]) -> str:
+    """Why nothing can be measured in this grey frame; '' if something can."""
+    sample = image[::4, ::4]
+    mean, spread = float(sample.mean()), float(sample.std())
+    if mean < _DARK and spread < 2 * _FLAT:
+        return "the image is black"
+    if float((sample >= 250).mean()) > _SATURATED or (mean > _BRIGHT and spread < 2 * _FLAT):
+        return "the image is saturated"
+    if spread < _FLAT:
+        return "the image has no contrast"
+    return ""

@@ -1,0 +1,78 @@
+"""The frontend that asks a network for the motion."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry, still
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.engines import Engine
+from ros2_vodistill.frontend import Relative
+from ros2_vodistill.view import Warp
+
+_OUTSIDE = 1.2  # a motion this many times what the model was trained for is reported
+_COVERED = 0.6  # share of a view that the camera must see
+
+
+class NetworkFrontend:
+    """Warps each frame into the model's views, runs a step and turns its motion into the camera's axes.
+
+    The network's motion is one of the level view; the camera is turned against it by the mount.
+    """
+
+    def __init__(self, engine: Engine, camera: Camera, mount: Mount) -> None:
+        card = engine.model.card
+        self.name, self.unit, self.range = card.name, card.unit, card.range
+        self.min_translation, self.min_rotation = card.range.min_translation, card.range.min_rotation
+        self.max_interval = card.range.max_interval
+        self._engine = engine
+        self._scale = np.asarray(card.covariance_scale)
+        self._level_from_camera = mount.level_from_camera
+        self._warps = {name: Warp(camera, view, self._level_from_camera) for name, view in card.views.items()}
+        self._reference: NDArray[np.uint8] | None = None
+        self._newest = np.empty_like(engine.inputs["image"])
+        low = {name: warp.coverage for name, warp in self._warps.items() if warp.coverage < _COVERED}
+        self._always = tuple(f"the camera sees only {share:.0%} of {name}" for name, share in low.items())
+        engine.reset()
+
+    def reset(self) -> None:
+        self._reference = None
+        self._engine.reset()
+
+    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+        for name, warp in self._warps.items():
+            warp(image, out=self._engine.inputs[name])
+        self._newest[...] = self._engine.inputs["image"]
+        motion, log_variance = self._engine.step()
+        if self._reference is None:
+            return None
+        if not (np.isfinite(motion).all() and np.isfinite(log_variance).all()):
+            return Relative(np.eye(4), np.diag(self._widest() ** 2), (f"{self.name} gave numbers that are not finite",))
+        variance = np.exp(log_variance.astype(float)) * self._scale
+        return self._in_camera(motion.astype(float), variance, still.shift(self._reference, self._newest))
+
+    def advance(self) -> None:
+        if self._reference is None:
+            self._reference = np.empty_like(self._newest)
+        self._reference[...] = self._newest
+        self._engine.advance()
+
+    def _in_camera(self, motion: NDArray[np.float64], variance: NDArray[np.float64], shift: float) -> Relative:
+        turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
+        in_camera = turn.T @ motion
+        reasons = list(self._always)
+        distance, angle = float(np.linalg.norm(motion[:3])), float(np.linalg.norm(motion[3:]))
+        if distance > _OUTSIDE * self.range.max_translation or angle > _OUTSIDE * self.range.max_rotation:
+            reasons.append(
+                f"a step of {distance:.2f} {self.unit} and {np.degrees(angle):.1f} deg is more than {self.name} was trained for"
+            )
+        return Relative(
+            geometry.from_motion(in_camera),
+            turn.T @ np.diag(variance) @ turn,
+            tuple(reasons),
+            still=shift < still.LIMIT,
+        )
+
+    def _widest(self) -> NDArray[np.float64]:
+        return np.repeat([self.range.max_translation, self.range.max_rotation], 3)

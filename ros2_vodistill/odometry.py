@@ -1,0 +1,286 @@
+"""The heart: frames in, poses out. Every door (the node, the command line, Python) pushes through this one class.
+
+A frame is compared with a reference frame. The pose is the reference's pose composed with the measured motion; the
+frame becomes the next reference once the motion is large enough to be measured well. So a slow robot, or a fast camera,
+adds no drift, and one that stands adds none at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import frames, geometry
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.classical import ClassicalFrontend
+from ros2_vodistill.engines import Engine, make
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.frontend import Frontend, Relative
+from ros2_vodistill.image import grey
+from ros2_vodistill.model import DEFAULT, Model
+from ros2_vodistill.network import NetworkFrontend
+from ros2_vodistill.refine import RefinedFrontend
+
+CLASSICAL = "classical"
+_STILL = np.diag([1e-8] * 6)  # of a motion that the pixels rule out: 0.1 mm, 0.1 mrad
+_UNKNOWN = np.diag([1.0] * 3 + [0.04] * 3)  # per second of blindness: 1 m (or unit), 0.2 rad
+
+
+class Status(str, Enum):
+    """How far an estimate is to be trusted."""
+
+    INITIALISING = "initialising"
+    TRACKING = "tracking"
+    DEGRADED = "degraded"
+
+
+class Scale(str, Enum):
+    """Where the length of the translation comes from."""
+
+    CAMERA_HEIGHT = "camera height"
+    SPEED = "speed"
+    MODEL = "model"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is known after one frame; camera optical axes, camera-to-world.
+
+    Attributes:
+        stamp: of the frame, seconds.
+        pose: 4x4, metres where the scale is known.
+        pose_covariance: 6x6 of a right perturbation, since the first frame.
+        twist: 6, velocity (m/s, rad/s) in the camera's own axes.
+        twist_covariance: 6x6.
+        scale: where the metres come from.
+        status: how far to trust it.
+        reasons: why not further, in words.
+        still: the camera stands.
+    """
+
+    stamp: float
+    pose: NDArray[np.float64]
+    pose_covariance: NDArray[np.float64]
+    twist: NDArray[np.float64]
+    twist_covariance: NDArray[np.float64]
+    scale: Scale
+    status: Status
+    reasons: tuple[str, ...] = ()
+    still: bool = False
+
+
+class VisualOdometry:
+    """Poses of one camera from its frames.
+
+    Args:
+        model: name or folder of a model, or 'classical'.
+        engine: 'auto' or the name of one.
+        camera: its calibration; may come later through `set_camera`, before the first frame.
+        mount: how it is mounted. Without a height the scale is unknown.
+        refine: polish the network's motion with a few hundred tracked corners.
+        threads: CPU threads of the engine.
+        max_gap: seconds between frames beyond which the motion in between is taken as unknown.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT,
+        *,
+        engine: str = "auto",
+        camera: Camera | None = None,
+        mount: Mount | None = None,
+        refine: bool = False,
+        threads: int = 1,
+        max_gap: float = 1.0,
+    ) -> None:
+        self.passed_over: list[str] = []
+        self.engine: Engine | None = None
+        self.name = CLASSICAL
+        if str(model) == CLASSICAL:
+            if refine:
+                raise VodistillError("'classical' cannot be refined", "It is what refining would use: leave it out.")
+        else:
+            self.engine, self.passed_over = make(Model.load(model), engine, threads)
+            self.name = self.engine.model.card.name
+        self.refine, self.max_gap = refine, max_gap
+        self.mount = mount or Mount(height=None)
+        self.camera: Camera | None = None
+        self.frontend: Frontend | None = None
+        self.skipped = 0
+        self.reset()
+        if camera is not None:
+            self.set_camera(camera, self.mount)
+
+    def set_camera(self, camera: Camera, mount: Mount | None = None) -> None:
+        """Use this calibration (and mount) from the next frame on; the pose goes on from where it is."""
+        self.mount = mount or self.mount
+        if self.engine is None:
+            self.frontend = ClassicalFrontend(camera, self.mount)
+        else:
+            inner = NetworkFrontend(self.engine, camera, self.mount)
+            self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
+        self.camera = camera
+        self._restart("a new calibration")
+
+    def reset(self, pose: NDArray[np.float64] | None = None) -> None:
+        """Start again, at the origin or at `pose` (4x4), as if no frame had come."""
+        self._pose = np.eye(4) if pose is None else np.array(pose, float)
+        self._covariance = np.zeros((6, 6))
+        self._reference_pose, self._reference_covariance = self._pose, self._covariance
+        self._stamp: float | None = None
+        self._speed_known = False
+        self._last_sample: NDArray[np.uint8] | None = None
+        self._reference_stamp = 0.0
+        self._restart("")
+
+    def push(self, image: NDArray[np.generic], stamp: float, speed: float | None = None) -> Estimate | None:
+        """Take one frame and say where the camera is; None for the first frame and for one that is not newer.
+
+        Args:
+            image: (H,W) grey, (H,W,3) BGR or (H,W,4) BGRA; uint8, or uint16 if grey.
+            stamp: seconds.
+            speed: of the camera in m/s, from elsewhere; sets the length of the translation if given.
+        """
+        if self.frontend is None or self.camera is None:
+            raise VodistillError("there is no calibration", "Give a camera, or call set_camera before the first frame.")
+        picture = self._checked(grey(image))
+        if not np.isfinite(stamp):
+            raise VodistillError(f"a frame's stamp is {stamp}", "Stamps are seconds and must be finite.")
+        if self._stamp is not None and stamp <= self._stamp:
+            self.skipped += 1
+            return None
+        last, self._stamp = self._stamp, stamp
+        if last is not None and stamp - last > self.max_gap:
+            self._blind(stamp - last)
+            self._restart(f"no frame for {stamp - last:.1f} s")
+        sample = picture[::4, ::4].copy()
+        frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
+        self._last_sample = sample
+        if fault := frames.fault(picture) or ("the image is frozen: it equals the last one" if frozen else ""):
+            return self._withheld(stamp, last, fault)
+        relative = self.frontend.compare(picture)
+        if relative is None:
+            return self._first(stamp)
+        return self._follow(relative, stamp, speed)
+
+    @property
+    def pose(self) -> NDArray[np.float64]:
+        """4x4 of the last frame."""
+        return self._pose
+
+    def view(self) -> NDArray[np.uint8] | None:
+        """A copy of what the network saw of the last frame, (H,W); None for 'classical'."""
+        return None if self.engine is None else self.engine.inputs["image"].copy()
+
+    def _checked(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        assert self.camera is not None
+        height, width = picture.shape
+        if (width, height) != (self.camera.width, self.camera.height):
+            raise VodistillError(
+                f"a frame is {width}x{height}, the calibration is for {self.camera.width}x{self.camera.height}",
+                "Give the calibration of these images, or call set_camera with it (Camera.scaled for resized ones).",
+            )
+        return picture
+
+    def _restart(self, why: str) -> None:
+        """Forget the reference frame; the pose stays, what happened meanwhile is unknown."""
+        self._why = why
+        self._reference_pose, self._reference_covariance = self._pose, self._covariance
+        if self.frontend is not None:
+            self.frontend.reset()
+
+    def _blind(self, seconds: float) -> None:
+        self._covariance = self._covariance + _UNKNOWN * seconds**2
+        self._reference_covariance = self._reference_covariance + _UNKNOWN * seconds**2
+
+    def _withheld(self, stamp: float, last: float | None, fault: str) -> Estimate | None:
+        """Nothing can be measured in this frame: the pose holds and its uncertainty grows."""
+        if last is None:
+            return None
+        self._covariance = self._covariance + _UNKNOWN * (stamp - last) ** 2
+        if stamp - self._reference_stamp > self.max_gap:
+            self._restart(fault)
+        return self._estimate(stamp, np.zeros(6), _UNKNOWN, Status.DEGRADED, (fault,))
+
+    def _first(self, stamp: float) -> Estimate | None:
+        """A frame that is only there to be compared with."""
+        assert self.frontend is not None
+        self.frontend.advance()
+        self._reference_stamp = stamp
+        self._reference_pose, self._reference_covariance = self._pose, self._covariance
+        if not self._why:
+            return None
+        why, self._why = self._why, ""
+        return self._estimate(stamp, np.zeros(6), _UNKNOWN, Status.DEGRADED, (f"restarted after {why}",))
+
+    def _follow(self, relative: Relative, stamp: float, speed: float | None) -> Estimate:
+        assert self.frontend is not None
+        self._speed_known = speed is not None
+        elapsed = stamp - self._reference_stamp
+        distance = float(np.linalg.norm(relative.motion[:3, 3]))
+        angle = float(geometry.angle(relative.motion[:3, :3]))
+        if relative.still:
+            motion, covariance = np.eye(4), _STILL
+        else:
+            motion, covariance = self._scaled(relative, speed, elapsed)
+        step = geometry.motion_covariance_to_tangent(geometry.to_motion(motion), covariance)
+        adjoint = geometry.adjoint(geometry.invert(motion))
+        self._pose = self._reference_pose @ motion
+        self._covariance = adjoint @ self._reference_covariance @ adjoint.T + step
+        enough = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
+        if not relative.still and (enough or elapsed >= self.frontend.max_interval):
+            self.frontend.advance()
+            self._reference_pose, self._reference_covariance = self._pose, self._covariance
+            self._reference_stamp = stamp
+        return self._estimate(
+            stamp,
+            geometry.log(motion) / elapsed,
+            step / elapsed**2,
+            Status.DEGRADED if relative.reasons else Status.TRACKING,
+            relative.reasons,
+            relative.still,
+        )
+
+    def _scaled(
+        self, relative: Relative, speed: float | None, elapsed: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Motion and covariance in metres, where a speed or the height of the camera gives them."""
+        assert self.frontend is not None
+        factor = 1.0
+        distance = float(np.linalg.norm(relative.motion[:3, 3]))
+        if speed is not None:
+            factor = abs(speed) * elapsed / distance if distance > 1e-9 else 0.0
+        elif self.frontend.unit == "camera_height" and self.mount.height is not None:
+            factor = self.mount.height
+        scaling = np.diag([factor] * 3 + [1.0] * 3)
+        motion = relative.motion.copy()
+        motion[:3, 3] *= factor
+        return motion, scaling @ relative.covariance @ scaling.T
+
+    def _scale(self) -> Scale:
+        assert self.frontend is not None
+        if self._speed_known:
+            return Scale.SPEED
+        if self.frontend.unit == "metre":
+            return Scale.CAMERA_HEIGHT if self.engine is None else Scale.MODEL
+        if self.frontend.unit == "camera_height" and self.mount.height is not None:
+            return Scale.CAMERA_HEIGHT
+        return Scale.UNKNOWN
+
+    def _estimate(
+        self,
+        stamp: float,
+        twist: NDArray[np.float64],
+        twist_covariance: NDArray[np.float64],
+        status: Status,
+        reasons: tuple[str, ...],
+        still: bool = False,
+    ) -> Estimate:
+        return Estimate(
+            stamp, self._pose, self._covariance, twist, twist_covariance, self._scale(), status, reasons, still
+        )

@@ -1,0 +1,161 @@
+"""A recording through the odometry: the trajectory, its errors, what it cost, and the files that tell."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import metrics, trajectory
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing
+from ros2_vodistill.odometry import Estimate, VisualOdometry
+from ros2_vodistill.trajectory import Trajectory
+
+_SAMPLES = 6  # frames that are kept for the report
+
+
+@dataclass
+class Run:
+    """What came of a recording.
+
+    Attributes:
+        estimate: the trajectory, with the covariances of its poses.
+        steps: the estimate after each frame but the first.
+        latency: milliseconds in `push`, for each of `steps`.
+        samples: a few (stamp, frame, canonical view or None) for people to look at.
+        counts: frames by status.
+        reasons: frames by reason why they were not trusted fully.
+        options: what produced it.
+        notes: what could not be read.
+        truth: the true trajectory, if known.
+        metrics: figures by name; see `metrics.json` in the documentation.
+    """
+
+    estimate: Trajectory
+    steps: list[Estimate]
+    latency: NDArray[np.float64]
+    samples: list[tuple[float, NDArray[np.uint8], NDArray[np.uint8] | None]]
+    counts: Counter[str]
+    reasons: Counter[str]
+    options: dict[str, Any]
+    notes: list[str]
+    truth: Trajectory | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def replay(
+    frames: Iterable[tuple[float, NDArray[np.uint8]]],
+    odometry: VisualOdometry,
+    *,
+    truth: Trajectory | None = None,
+    notes: list[str] | None = None,
+    options: dict[str, Any] | None = None,
+    length: int | None = None,
+    each: Callable[[], object] = lambda: None,
+) -> Run:
+    """Push all frames and measure.
+
+    Args:
+        frames: (stamp, grey image) pairs.
+        odometry: fresh, with its camera set.
+        truth: camera-to-world poses of the optical frame, to measure against.
+        notes: the list to which the source adds what it could not read while it is iterated.
+        options: to be written beside the figures.
+        length: number of frames, if known: spreads the samples.
+        each: called after every frame, for a progress bar.
+    """
+    start: tuple[float, NDArray[np.float64]] | None = None
+    steps, latency, samples, seen = [], [], [], 0
+    every = max(1, (length or 300) // _SAMPLES)
+    for stamp, image in frames:
+        began = time.perf_counter()
+        estimate = odometry.push(image, stamp)
+        spent = 1e3 * (time.perf_counter() - began)
+        if start is None:
+            start = stamp, odometry.pose
+        if estimate is not None:
+            steps.append(estimate)
+            latency.append(spent)
+        if seen % every == 0 and len(samples) < _SAMPLES:
+            samples.append((stamp, image.copy(), odometry.view()))
+        seen += 1
+        each()
+    if start is None or not steps:
+        raise VodistillError(
+            f"the recording has {seen} frame{'' if seen == 1 else 's'} that could be read", "Odometry needs two."
+        )
+    steps = [step for step in steps if step.stamp > start[0]]
+    estimate_all = Trajectory(
+        np.array([start[0], *(step.stamp for step in steps)]),
+        np.stack([start[1], *(step.pose for step in steps)]),
+        np.stack([np.zeros((6, 6)), *(step.pose_covariance for step in steps)]),
+    )
+    run = Run(
+        estimate_all,
+        steps,
+        np.array(latency),
+        samples,
+        Counter(step.status.value for step in steps),
+        Counter(reason for step in steps for reason in step.reasons),
+        {**_described(odometry), **(options or {})},
+        list(notes or []),
+        truth,
+    )
+    run.metrics = _measure(run, odometry)
+    return run
+
+
+def write(run: Run, folder: Path) -> None:
+    """trajectory.tum, trajectory.kitti and metrics.json; each whole or absent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VodistillError(
+            f"{folder} cannot be made: {error.strerror}", "Choose another folder with --out."
+        ) from error
+    trajectory.write_tum(folder / "trajectory.tum", run.estimate)
+    trajectory.write_kitti(folder / "trajectory.kitti", run.estimate)
+    with replacing(folder / "metrics.json") as path:
+        path.write_text(json.dumps(run.metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _described(odometry: VisualOdometry) -> dict[str, Any]:
+    mount = odometry.mount
+    return {
+        "model": odometry.name,
+        "engine": odometry.engine.name if odometry.engine else None,
+        "device": odometry.engine.device if odometry.engine else "CPU",
+        "refine": odometry.refine,
+        "camera_height_m": mount.height,
+        "camera_pitch_deg": float(np.degrees(mount.pitch)),
+        "camera_roll_deg": float(np.degrees(mount.roll)),
+    }
+
+
+def _measure(run: Run, odometry: VisualOdometry) -> dict[str, Any]:
+    p50, p99 = np.percentile(run.latency, [50, 99])
+    cost = {
+        "latency_ms": {"p50": float(p50), "p99": float(p99)},
+        "frames_per_s": float(1e3 / run.latency.mean()),
+        "status": dict(run.counts),
+        "reasons": dict(run.reasons),
+        "skipped": odometry.skipped,
+        "notes": run.notes,
+        "options": run.options,
+    }
+    if run.truth is None:
+        return {
+            "frames": len(run.estimate),
+            "path_length_m": run.estimate.path_length,
+            "scale_from": run.steps[-1].scale.value,
+            **cost,
+        }
+    return {**metrics.evaluate(run.estimate, run.truth), "scale_from": run.steps[-1].scale.value, **cost}

@@ -1,0 +1,39 @@
+"""Whether two views show no motion at all.
+
+At rest a network's small errors would add up to drift, so the odometry asks the pixels first: how far the image moved
+along its own gradients, in pixels, over all places that have a gradient. Noise and moving objects leave the median of
+that near zero; the slightest motion of the camera moves all of them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LIMIT = 0.06
+"""Median shift, in pixels of the view, below which the camera is taken to stand."""
+
+_STRONGEST = 0.25  # share of the pixels, the ones of the strongest gradient, that are asked
+_WEAKEST = 4.0  # grey levels per pixel below which a gradient says nothing
+
+
+def shift(last: NDArray[np.uint8], this: NDArray[np.uint8]) -> float:
+    """Median displacement along the gradient, in pixels, between two (H,W) views; inf where nothing has a gradient.
+
+    A change of exposure or gain between the views is taken out first.
+    """
+    a, b = (cv2.GaussianBlur(view, (5, 5), 0).astype(np.float32) for view in (last, this))
+    seen = (last > 0) & (this > 0)
+    if seen.mean() < 0.1:
+        return float("inf")
+    mean, spread = zip(*((view[seen].mean(), view[seen].std()) for view in (a, b)), strict=True)
+    b = (b - mean[1]) * (spread[0] / max(spread[1], 1e-3)) + mean[0]
+    mean_view = 0.5 * (a + b)
+    slope = np.hypot(cv2.Scharr(mean_view, -1, 1, 0), cv2.Scharr(mean_view, -1, 0, 1)) / 32
+    slope[~cv2.erode(seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)] = 0
+    limit = max(np.quantile(slope, 1 - _STRONGEST), _WEAKEST)
+    strong = slope >= limit
+    if strong.mean() < 0.005:
+        return float("inf")
+    return float(np.median(np.abs(b - a)[strong] / slope[strong]))
