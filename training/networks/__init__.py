@@ -9,11 +9,12 @@ from typing import Any
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import CanonicalView
 from training.networks.base import Network, NetworkConfig, Output, StepModule, d_rate, describe
+from training.networks.flownet import FLOWNETS
 from training.networks.swift import SWIFT
 
 __all__ = ["REGISTRY", "Network", "NetworkConfig", "Output", "StepModule", "build", "configure", "d_rate", "specify"]
 
-REGISTRY: dict[str, NetworkConfig] = {**SWIFT}
+REGISTRY: dict[str, NetworkConfig] = {**SWIFT, **FLOWNETS}
 
 
 def configure(spec: str | Mapping[str, Any]) -> NetworkConfig:

@@ -209,6 +209,17 @@ class Network(nn.Module):
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
 
+    def adopt(self, teacher: Network) -> list[str]:
+        """Copy those layers of the teacher's encoder that this network has too; returns their parameters' names."""
+        own, theirs = self.state_dict(), teacher.state_dict()
+        shared = {
+            name: theirs[name]
+            for name, tensor in own.items()
+            if name.startswith("encoder") and name in theirs and theirs[name].shape == tensor.shape
+        }
+        self.load_state_dict({**own, **shared})
+        return list(shared)
+
     def head_parameters(self) -> list[nn.Parameter]:
         """What comes after the hint layer: trained in the second stage."""
         return list(self.head.parameters())
