@@ -121,6 +121,8 @@ class Camera:
 
     def scaled(self, width: int, height: int) -> Camera:
         """The same camera for images that were resized, whole, to width x height."""
+        if (width, height) == (self.width, self.height):
+            return self
         x, y = width / self.width, height / self.height
         return replace(
             self,
@@ -146,31 +148,29 @@ class Camera:
             rectified: the images are rectified already (image_rect): P holds without distortion. Otherwise K and the
                 distortion hold, and rays are given in the rectified axes, which are those of the message's frame.
         """
-        width, height = int(_field(info, "width", 0)), int(_field(info, "height", 0))
-        matrix = _numbers(info, "p" if rectified else "k", (3, 4) if rectified else (3, 3))
+        size = _whole(info, "width"), _whole(info, "height")
+        matrix = _numbers(info, "p", 12).reshape(3, 4) if rectified else _numbers(info, "k", 9).reshape(3, 3)
         if not matrix.any():
             name = "P" if rectified else "K"
             raise VodistillError(f"camera_info's {name} is all zero: the driver publishes no calibration", _CALIBRATE)
         focal = (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
         if rectified:
-            camera = cls(width, height, "pinhole", *focal)
+            camera = cls(*size, "pinhole", *focal)
         else:
-            distortion = tuple(float(value) for value in _field(info, "d", ()))
-            model = str(_field(info, "distortion_model", ""))
-            if not any(distortion) and lens_model(model, None) != "equidistant":
-                model, distortion = "pinhole", ()
-            rotation = _numbers(info, "r", (3, 3), absent=np.eye(3))
+            model, distortion = str(_field(info, "distortion_model", "")), _numbers(info, "d")
+            if not distortion.any() and lens_model(model) != "equidistant":
+                model, distortion = "pinhole", np.empty(0)
+            rotation = _numbers(info, "r", 0, 9).reshape(-1, 3)
             turned = rotation.any() and not np.array_equal(rotation, np.eye(3))
-            camera = cls(width, height, model, *focal, distortion, rotation.tolist() if turned else None)
-        roi = _field(info, "roi", None)
-        left, top, wide, high = (int(_field(roi, name, 0)) for name in ("x_offset", "y_offset", "width", "height"))
-        if wide and high:
-            camera = camera.cropped(left, top, wide, high)
-        across, down = (max(1, int(_field(info, f"binning_{axis}", 1))) for axis in "xy")
-        if across > 1 or down > 1:
-            whole = camera.cropped(0, 0, camera.width // across * across, camera.height // down * down)
-            camera = whole.scaled(camera.width // across, camera.height // down)
-        return camera
+            axes = tuple(map(tuple, rotation.tolist())) if turned else None
+            camera = cls(*size, model, *focal, tuple(distortion.tolist()), axes)
+        roi = _field(info, "roi", {})
+        left, top, width, height = (_whole(roi, name) for name in ("x_offset", "y_offset", "width", "height"))
+        if width and height:
+            camera = camera.cropped(left, top, width, height)
+        across, down = max(1, _whole(info, "binning_x")), max(1, _whole(info, "binning_y"))
+        width, height = camera.width // across, camera.height // down
+        return camera.cropped(0, 0, width * across, height * down).scaled(width, height)
 
 
 @dataclass(frozen=True)
@@ -217,11 +217,11 @@ class Mount:
         return about_x @ about_z
 
 
-def lens_model(name: str, coefficients: int | None) -> str:
+def lens_model(name: str, coefficients: int | None = None) -> str:
     """The model of `MODELS` that this spelling means.
 
     Args:
-        name: as found in messages and files.
+        name: as found in messages and files; an empty one means no distortion.
         coefficients: how many there are, to be checked against the model; None checks nothing.
     """
     plain = name.strip().lower()
@@ -238,20 +238,32 @@ def lens_model(name: str, coefficients: int | None) -> str:
     return model
 
 
-def _field(info: Any, name: str, default: Any) -> Any:
+def _field(info: Any, name: str, absent: Any) -> Any:
     """A field of a message or mapping; the one-letter matrices are upper-case in ROS 1."""
     for spelling in (name, name.upper()):
         value = info.get(spelling) if isinstance(info, Mapping) else getattr(info, spelling, None)
         if value is not None:
             return value
-    return default
+    return absent
 
 
-def _numbers(info: Any, name: str, shape: tuple[int, int], absent: ArrayLike | None = None) -> NDArray[np.float64]:
-    values = _field(info, name, absent)
-    if values is None or np.size(values) != shape[0] * shape[1]:
+def _numbers(info: Any, name: str, *counts: int) -> NDArray[np.float64]:
+    """The numbers of a field, none where it is absent; as many as one of `counts`, if there are any."""
+    value = _field(info, name, ())
+    try:
+        numbers = np.asarray(value, float).ravel()
+    except (TypeError, ValueError):
+        raise VodistillError(f"camera_info's {name} is {value!r}", "It must hold numbers.") from None
+    if counts and len(numbers) not in counts:
         raise VodistillError(
-            f"camera_info's {name.upper()} has {0 if values is None else np.size(values)} numbers",
-            f"It must have {shape[0] * shape[1]}. {_CALIBRATE}",
+            f"camera_info's {name.upper()} has {len(numbers)} numbers", f"It must have {max(counts)}. {_CALIBRATE}"
         )
-    return np.asarray(values, float).reshape(shape)
+    return numbers
+
+
+def _whole(info: Any, name: str) -> int:
+    """A whole number, not negative; 0 where it is absent."""
+    value = _field(info, name, 0)
+    if not isinstance(value, (int, np.integer)) or value < 0:
+        raise VodistillError(f"camera_info's {name} is {value!r}", "It must be a whole number, not negative.")
+    return int(value)
