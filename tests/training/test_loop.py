@@ -1,0 +1,165 @@
+"""The loop: resuming, averaging, ending, several processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from ros2_vodistill.errors import VodistillError
+from tests.training.toy import ShiftStream, description, network
+from training import checkpoint
+from training.config import Pose, Stage, Training
+from training.learner import Learner
+from training.loop import Trainer
+from training.networks import Network
+
+LAST = [name for name, _ in network().named_parameters()][-2]
+STAGE = Stage(pose=Pose("nll"))
+
+
+def trainer(folder: Path, dropout: float = 0.25, **settings: Any) -> Trainer:
+    known = {"steps": 8, "rate": 1e-3, "warmup": 2, "log_steps": 1, "evaluate_minutes": 1e9, **settings}
+    learner = Learner(network(dropout=dropout), description(dropout=dropout), STAGE)
+    return Trainer(learner, ShiftStream(), Training(**known), folder, Accelerator(cpu=True), seed=5)
+
+
+def last_weight(learnt: Network) -> torch.Tensor:
+    return learnt.get_parameter(LAST)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load_tensors(folder / "network.safetensors")[0]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_pieces_train_what_one_run_trains(tmp_path: Path) -> None:
+    trainer(tmp_path / "whole").train()
+    for _ in range(4):
+        state = trainer(tmp_path / "pieces").train(steps=3)
+    assert state.finished
+    assert state.step == 8
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "pieces")
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    losses = [[row["loss"] for row in rows(tmp_path / name)] for name in ("whole", "pieces")]
+    assert losses[0] == losses[1]
+
+
+def test_a_kill_between_checkpoints_loses_nothing_but_time(tmp_path: Path) -> None:
+    """Steps after the newest checkpoint are trained again, to the same weights; their lines are not doubled."""
+    trainer(tmp_path / "whole").train()
+    trainer(tmp_path / "killed").train(steps=3)
+    kept = checkpoint.latest(tmp_path / "killed" / "checkpoints")
+    killed = trainer(tmp_path / "killed")
+    killed.save = lambda: None  # type: ignore[method-assign]
+    killed.train(steps=2)
+    assert checkpoint.latest(tmp_path / "killed" / "checkpoints") == kept
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')
+    trainer(tmp_path / "killed").train()
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    assert [row["step"] for row in rows(tmp_path / "killed")] == list(range(1, 9))
+
+
+def test_workers_prepare_the_same_batches(tmp_path: Path) -> None:
+    trainer(tmp_path / "alone", steps=4).train()
+    helped = trainer(tmp_path / "helped", steps=4)
+    helped.workers = 2
+    helped.train()
+    one, other = weights(tmp_path / "alone"), weights(tmp_path / "helped")
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_an_open_ended_training_ends_at_rate_zero(tmp_path: Path) -> None:
+    trainer(tmp_path, steps=0, schedule="stable").train(steps=4)
+    trainer(tmp_path, steps=0, schedule="stable").train(steps=2, decay=4)
+    state = trainer(tmp_path, steps=0, schedule="stable").train(decay=4)
+    assert (state.step, state.finished, state.decay) == (8, True, (4, 4))
+    rates = [row["rate"] for row in rows(tmp_path)]
+    assert rates[:4] == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3])
+    assert rates[4:] == pytest.approx([7.5e-4, 5e-4, 2.5e-4, 0.0])
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    learning = trainer(tmp_path, steps=60, rate=3e-3, ema=0.9)
+    learning.train()
+    losses = [row["loss"] for row in rows(tmp_path)]
+    assert sum(losses[-10:]) / 10 < sum(losses[:10]) / 10 - 0.3
+
+
+def test_the_average_follows_its_definition(tmp_path: Path) -> None:
+    learning = trainer(tmp_path, ema=0.5)
+    learning.train(steps=1)
+    first = last_weight(learning.learner.network).clone()
+    learning.train(steps=1)
+    second = last_weight(learning.learner.network)
+    decay = min(0.5, 2 / 11)
+    expected = first + (second - first) * (1 - decay)
+    assert torch.allclose(last_weight(learning.network), expected, atol=1e-7)
+
+
+def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
+    learning = trainer(tmp_path, steps=50, patience=2, evaluate_steps=2)
+    values = iter([3.0, 1.0, 2.0, 1.5, 0.1])
+    seen = []
+
+    def evaluate(network: Network) -> dict[str, float]:
+        seen.append(last_weight(network).clone())
+        return {"error": next(values)}
+
+    learning.evaluate = evaluate
+    state = learning.train()
+    assert (state.step, state.best, state.finished) == (8, 1.0, True)
+    assert torch.equal(weights(tmp_path)[LAST], seen[1])
+
+
+def test_gradients_that_are_not_finite_end_with_the_reason(tmp_path: Path) -> None:
+    learning = trainer(tmp_path, steps=100)
+    with torch.no_grad():
+        last_weight(learning.learner.network).fill_(float("nan"))
+    with pytest.raises(VodistillError, match="not finite"):
+        learning.train()
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path).train(steps=1)
+    newest = checkpoint.latest(tmp_path / "checkpoints")
+    assert newest is not None
+    tensors, state = checkpoint.load(newest)
+    tensors[f"learner/network.{LAST}"] = torch.zeros(3, 3)
+    checkpoint.save(tmp_path / "checkpoints", 1, tensors, state)
+    with pytest.raises(VodistillError, match="does not fit"):
+        trainer(tmp_path)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.training.test_loop import trainer
+trainer(Path(sys.argv[1]), steps=3, dropout=0.0, optimiser="adam").train()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER.format(root=str(root)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*launch, str(script), str(tmp_path / "two")], check=True, cwd=root, capture_output=True)
+    trainer(tmp_path / "one", steps=3, dropout=0.0, optimiser="adam").train()
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-6
+    losses = [[row["gradient"] for row in rows(tmp_path / name)] for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -1,0 +1,441 @@
+"""What an experiment is, as typed values read from YAML. The docstrings are the help: `python -m training explain`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from ros2_vodistill.errors import VodistillError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A real sequence that is measured while training, and never trained on.
+
+    Attributes:
+        path: a folder in KITTI's form: images, calib.txt, poses.txt.
+        height: of the camera above the ground, metres; without it the translation is scaled step by step to the truth.
+        pitch_deg: the camera looks down by this much.
+        roll_deg: the camera's right side is lower by this much.
+        frames: at most so many frames are read; 0 reads all.
+    """
+
+    path: str
+    height: float | None = None
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Photometric changes of recorded images (the generated world has its own). The same for all frames of a window.
+
+    Attributes:
+        gain: the brightness is multiplied by up to 1 + gain, or divided by it.
+        gamma: the exponent of the response, up to 1 + gamma, or its inverse.
+        noise: standard deviation of the pixel noise, in grey levels; drawn anew for every frame.
+        flicker: like gain, but drawn anew for every frame.
+        mirror: probability that a window is mirrored left to right, its motion with it.
+    """
+
+    gain: float = 0.0
+    gamma: float = 0.0
+    noise: float = 0.0
+    flicker: float = 0.0
+    mirror: float = 0.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the frames come from.
+
+    Attributes:
+        kind: `world` (generated, endless), `kitti` (odometry) or `malaga` (urban; no truth, so it measures only).
+        root: the data set's folder, for kitti and malaga.
+        colour: KITTI's colour camera (image_2) and not its grey one (image_0).
+        train: names of the sequences to train on; the paper's by default.
+        test: names of the sequences to measure on; the paper's by default.
+        height: of the camera above the ground in recorded data, metres.
+        frames: length of a clip or window.
+        stride: frames between the starts of two windows of a recording.
+        skips: a window of a recording takes every k-th frame, k drawn from this list.
+        world: settings of the generated world (training/world).
+        augmentation: photometric changes of recorded windows.
+        workers: processes that prepare batches; 0 prepares them in the training process.
+        held_out: generated clips, or windows of the test sequences, in an evaluation.
+    """
+
+    kind: Literal["world", "kitti", "malaga"] = "world"
+    root: str = ""
+    colour: bool = False
+    train: tuple[str, ...] = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
+    test: tuple[str, ...] = ("09", "10")
+    height: float = 1.65
+    frames: int = 2
+    stride: int = 1
+    skips: tuple[int, ...] = (1,)
+    world: dict[str, Any] = field(default_factory=dict)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    workers: int = 0
+    held_out: int = 64
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a stage is optimised.
+
+    Attributes:
+        steps: of the whole stage; 0 goes on until stopped (only with the schedule `stable`).
+        batch_size: clips in a step, over all processes together.
+        rate: the highest learning rate.
+        schedule: `cosine` and `one_cycle` end at zero after `steps`; `stable` stays at `rate` after the warm-up, to be
+            ended by `--decay N`, whenever that is; `constant` never changes.
+        warmup: steps of linear rise at the start (cosine, stable); one_cycle rises over the first 30 %.
+        optimiser: `adamw` or `adam` (the paper's).
+        weight_decay: of adamw; not on vectors (biases, norms).
+        clip: largest norm of the gradient; 0 leaves it as it is.
+        ema: decay of the averaged weights, which are the ones evaluated and kept; 0 keeps the last weights.
+        precision: `auto` is bf16 on a GPU and fp32 on a CPU.
+        channels_last: memory layout of the convolutions.
+        threads: of torch in the training process; 0 leaves torch's choice.
+        checkpoint_minutes: time between two checkpoints.
+        evaluate_minutes: time between two evaluations when `evaluate_steps` is 0.
+        evaluate_steps: steps between two evaluations, for runs that must be exactly repeatable.
+        patience: stop after so many evaluations without a better one; 0 never does.
+        log_steps: steps between two lines of metrics.jsonl.
+    """
+
+    steps: int = 0
+    batch_size: int = 16
+    rate: float = 1e-4
+    schedule: Literal["cosine", "one_cycle", "stable", "constant"] = "cosine"
+    warmup: int = 100
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    channels_last: bool = False
+    threads: int = 0
+    checkpoint_minutes: float = 3.0
+    evaluate_minutes: float = 10.0
+    evaluate_steps: int = 0
+    patience: int = 0
+    log_steps: int = 20
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The loss on motions.
+
+    Attributes:
+        loss: a name from training/losses.
+        weight: its factor in the sum.
+        options: the loss's own settings, such as alpha.
+    """
+
+    loss: str
+    weight: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A loss between a feature of the teacher and one of the student.
+
+    Attributes:
+        loss: a name from training/losses.
+        student: name of the student's feature, or a list of them from shallow to deep (knowledge review).
+        teacher: name of the teacher's feature, or a list of them.
+        weight: its factor in the sum.
+        ramp: steps over which the weight rises from nothing.
+        options: the loss's own settings.
+    """
+
+    loss: str
+    student: str | tuple[str, ...] = "hint"
+    teacher: str | tuple[str, ...] = "hint"
+    weight: float = 1.0
+    ramp: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a training: what is learnt, from what, by which parameters.
+
+    Attributes:
+        name: of its folder.
+        pose: the loss on motions, if any.
+        features: the losses on features: hints and feature distillation.
+        train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
+        freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
+        training: settings that differ from the experiment's.
+    """
+
+    name: str = "train"
+    pose: Pose | None = None
+    features: tuple[Feature, ...] = ()
+    train: Literal["all", "to_hint", "after_hint"] = "all"
+    freeze: tuple[str, ...] = ()
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network and how it learns.
+
+    Attributes:
+        network: a registered name, or a description of a network.
+        path: a trained network instead (a run's folder or a safetensors file), for a teacher.
+        method: a recipe from training/recipes.py, instead of stages.
+        stages: one after the other, each starting where the last ended.
+        start_from_teacher: parameters of the same name and shape start as the teacher's; `freeze` may then hold them.
+        training: settings that differ from the experiment's, in every stage.
+    """
+
+    network: str | dict[str, Any] = ""
+    path: str = ""
+    method: str = ""
+    stages: tuple[Stage, ...] = ()
+    start_from_teacher: bool = False
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How far the teacher is trusted, sample by sample: the paper's Phi and eta.
+
+    Attributes:
+        samples: clips over which eta is computed in the endless world, from a seed of their own; a recorded data set is
+            used whole.
+        rotation_weight: w of the scaled vector [t, sqrt(w) r] in which every squared distance is measured.
+        clamp: keep Phi in [0, 1]; the paper's formula does not.
+        source: `error` is the paper's; `uncertainty` takes the teacher's own variance in place of its squared error.
+    """
+
+    samples: int = 512
+    rotation_weight: float = 100.0
+    clamp: bool = False
+    source: Literal["error", "uncertainty"] = "error"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What `tables` trains and compares.
+
+    Attributes:
+        networks: students, by their d_rate's label or any other: label -> network.
+        methods: recipes compared on every network.
+        ablation: networks (labels) on which the hint and the objective are ablated.
+        blending: the network (label) on which the pose losses are compared; empty for none.
+        rates: further networks, trained by `rate_method`, for the curve of accuracy, size and time over d_rate.
+        rate_method: the recipe of that curve.
+        seeds: each cell is trained once for each of these.
+    """
+
+    networks: dict[str, Any] = field(default_factory=dict)
+    methods: tuple[str, ...] = ()
+    ablation: tuple[str, ...] = ()
+    blending: str = ""
+    rates: dict[str, Any] = field(default_factory=dict)
+    rate_method: str = "aht_ail"
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A file in training/configs. `base: other.yaml` starts from another file, whose values this one overrides.
+
+    Attributes:
+        name: of the folder under runs/.
+        seed: of weights, order and clips; the same seed trains the same network.
+        data: where the frames come from.
+        training: how it is optimised, unless a run or a stage says otherwise.
+        confidence: how Phi and eta are computed.
+        teacher: trained by `teacher`, or by `distill` where it is not finished.
+        students: trained by `distill`.
+        table: trained by `tables`.
+        measure: real sequences that are measured while training.
+    """
+
+    name: str
+    seed: int = 0
+    data: Data = field(default_factory=Data)
+    training: Training = field(default_factory=Training)
+    confidence: Confidence = field(default_factory=Confidence)
+    teacher: Run = field(default_factory=Run)
+    students: dict[str, Run] = field(default_factory=dict)
+    table: Table = field(default_factory=Table)
+    measure: tuple[Measure, ...] = ()
+
+
+def load(path: str | Path, overrides: list[str] | None = None) -> Experiment:
+    """Read an experiment; `overrides` are `training.rate=1e-3` pairs that win over the file."""
+    path = Path(path)
+    values = _read(path)
+    for text in overrides or []:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise VodistillError(f"--set {text}: not of the form key=value", "write, say, --set training.rate=1e-3")
+        _put(values, key.split("."), yaml.safe_load(value))
+    return build(Experiment, values, str(path))
+
+
+def build(kind: type[T], values: Any, where: str, key: str = "") -> T:
+    """A dataclass from plain values; errors name `where` (the file) and the key, dotted."""
+    if not isinstance(values, Mapping):
+        raise VodistillError(f"{where}: {key or 'the file'} must be a mapping, not {values!r}", f"see {kind.__name__}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    out = {}
+    for name, value in values.items():
+        dotted = f"{key}.{name}" if key else str(name)
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, n=3, cutoff=0.5)
+            known = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(fields)}"
+            raise VodistillError(f"{where}: unknown key {dotted}", known)
+        out[name] = _convert(hints[name], value, where, dotted)
+    for name, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and name not in out:
+            raise VodistillError(f"{where}: {f'{key}.' if key else ''}{name} is missing", f"add it: see {kind.__name__}")
+    try:
+        return kind(**out)
+    except ValueError as error:
+        raise VodistillError(f"{where}: {key or kind.__name__}: {error}", "correct the value") from error
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and paths as what JSON and YAML can hold; `build` reads it back."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def override(settings: T, values: Mapping[str, Any], where: str) -> T:
+    """`settings` with some of its fields replaced."""
+    return build(type(settings), {**plain(settings), **values}, where)
+
+
+def explain(kind: type = Experiment, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """(key, default, meaning) of every setting, from the docstrings."""
+    hints = typing.get_type_hints(kind)
+    meanings = _attributes(kind.__doc__ or "")
+    for f in dataclasses.fields(kind):
+        default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+        inner = next((t for t in [hints[f.name], *typing.get_args(hints[f.name])] if dataclasses.is_dataclass(t)), None)
+        shown = "required" if default is dataclasses.MISSING else "" if inner else repr(default)
+        yield prefix + f.name, shown, meanings.get(f.name, "")
+        if inner:
+            many = typing.get_origin(hints[f.name])
+            mark = ".NAME" if many is dict else "[]" if many is tuple else ""
+            yield from explain(typing.cast(type, inner), f"{prefix}{f.name}{mark}.")
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    out: dict[str, str] = {}
+    name = ""
+    for line in docstring.partition("Attributes:")[2].splitlines():
+        head, colon, rest = line.strip().partition(": ")
+        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
+            name, out[head] = head, rest
+        elif name and line.strip():
+            out[name] += " " + line.strip()
+    return out
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise VodistillError(f"{path}: its `base` leads back to itself", "remove one of the `base` lines")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        shipped = ", ".join(sorted(p.name for p in (Path(__file__).parent / "configs").glob("*.yaml")))
+        raise VodistillError(f"{path}: {error.strerror}", f"training/configs holds {shipped}") from error
+    except yaml.YAMLError as error:
+        raise VodistillError(f"{path}: not YAML: {' '.join(str(error).split())}", "correct the line") from error
+    if not isinstance(values, dict):
+        raise VodistillError(f"{path}: must be a mapping of keys, not {values!r}", "see training/configs")
+    base = values.pop("base", None)
+    return values if base is None else _merge(_read(path.parent / str(base), (*seen, path.resolve())), values)
+
+
+def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), dict)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+    values[keys[-1]] = value
+
+
+def _convert(kind: Any, value: Any, where: str, key: str) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    problem = f"{where}: {key} is {value!r}"
+    if kind is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        options = [a for a in args if a is not type(None)]
+        for option in options[:-1]:
+            try:
+                return _convert(option, value, where, key)
+            except VodistillError:
+                continue
+        return _convert(options[-1], value, where, key)
+    if origin is Literal:
+        if value not in args:
+            raise VodistillError(problem, f"it can be {', '.join(map(str, args))}")
+        return value
+    if dataclasses.is_dataclass(kind):
+        return build(typing.cast(type, kind), value, where, key)
+    if origin in (tuple, list):
+        if not isinstance(value, (list, tuple)):
+            raise VodistillError(problem, "it must be a list: [a, b]")
+        inner = args if origin is tuple and Ellipsis not in args else [args[0]] * len(value)
+        if len(inner) != len(value):
+            raise VodistillError(problem, f"it must have {len(inner)} values")
+        return origin(_convert(a, v, where, f"{key}[{i}]") for i, (a, v) in enumerate(zip(inner, value, strict=True)))
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise VodistillError(problem, "it must be a mapping")
+        return {str(k): _convert(args[1], v, where, f"{key}.{k}") for k, v in value.items()}
+    return _scalar(kind, value, problem)
+
+
+def _scalar(kind: Any, value: Any, problem: str) -> Any:
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            raise VodistillError(problem, "it must be a number") from None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+    raise VodistillError(problem, f"it must be {names.get(kind, kind.__name__)}")

@@ -1,0 +1,112 @@
+"""What a network is trained on: clips in the canonical views with their true motions, one batch for every step."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ros2_vodistill.errors import VodistillError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips of T frames.
+
+    Attributes:
+        views: name -> (B, T, H, W) uint8.
+        motions: (B, T-1, 6) float32: translation in camera heights, then rotation vector, of each frame in the last.
+        masks: (B, T, H, W) bool, true on objects in the view `image`; None where unknown.
+    """
+
+    views: dict[str, Tensor]
+    motions: Tensor
+    masks: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return replace(
+            self,
+            views={k: v.to(device, non_blocking=True) for k, v in self.views.items()},
+            motions=self.motions.to(device, non_blocking=True),
+            masks=None if self.masks is None else self.masks.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, for a fast copy to a GPU."""
+        return replace(
+            self,
+            views={k: v.pin_memory() for k, v in self.views.items()},
+            motions=self.motions.pin_memory(),
+            masks=None if self.masks is None else self.masks.pin_memory(),
+        )
+
+    def __len__(self) -> int:
+        return self.motions.shape[0]
+
+
+class Stream(Protocol):
+    """Batches by number. A batch is a pure function of its number, so that a training resumes exactly where it was."""
+
+    batch_size: int
+
+    def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Batch `index`, or the part of it that process `rank` of `ranks` works on."""
+        ...
+
+    def key(self) -> dict[str, Any]:
+        """All that decides the batches' content, as plain values."""
+        ...
+
+
+def share(samples: range | list[int], rank: int, ranks: int) -> list[int]:
+    """The samples of a batch that one process works on: equally many for each, so that gradients average exactly."""
+    if len(samples) % ranks:
+        raise VodistillError(
+            f"a batch of {len(samples)} cannot be shared equally by {ranks} processes",
+            "make training.batch_size a multiple of the number of processes",
+        )
+    return list(samples[rank::ranks])
+
+
+def batches(
+    stream: Stream, start: int, workers: int, rank: int, ranks: int, pin: bool = False
+) -> Iterator[tuple[int, Batch]]:
+    """(number, batch) from `start` on, without end, prepared ahead by `workers` processes in the same order."""
+    if workers == 0:
+        for i in itertools.count(start):
+            yield i, stream.batch(i, rank, ranks)
+    loader: DataLoader[tuple[int, Batch]] = DataLoader(
+        _Numbered(stream, rank, ranks),
+        batch_size=None,
+        sampler=_From(start),
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        pin_memory=pin,
+    )
+    yield from loader
+
+
+class _Numbered(Dataset[tuple[int, Batch]]):
+    def __init__(self, stream: Stream, rank: int, ranks: int) -> None:
+        self.stream, self.rank, self.ranks = stream, rank, ranks
+
+    def __getitem__(self, index: int) -> tuple[int, Batch]:
+        return index, self.stream.batch(index, self.rank, self.ranks)
+
+
+class _From(Sampler[int]):
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.start)
+
+
+def _as_it_is(value: tuple[int, Batch]) -> tuple[int, Batch]:
+    return value

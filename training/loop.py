@@ -1,0 +1,275 @@
+"""The one training loop: steps, in pieces of any length, on any number of processes, resumable to the very next step."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from ros2_vodistill.errors import VodistillError
+from training import checkpoint, schedule
+from training.config import Training
+from training.data.batch import Stream, batches
+from training.learner import Learner
+from training.networks.base import Network
+from training.progress import Log
+
+BAD_STEPS = 20
+AGREE_STEPS = 10
+
+Evaluate = Callable[[Network], dict[str, float]]
+
+
+@dataclass
+class State:
+    """What a checkpoint says beside its tensors.
+
+    Attributes:
+        step: steps done.
+        samples: clips seen.
+        seconds: of training, over all pieces.
+        best: the lowest value of the evaluation's first number so far.
+        stale: evaluations since then.
+        decay: (first step, number of steps) of the final fall of the rate, if it has begun.
+        finished: nothing is left to do.
+    """
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+    stale: int = 0
+    decay: tuple[int, int] | None = None
+    finished: bool = False
+
+
+class Trainer:
+    """Trains the parameters of a learner that ask for gradients.
+
+    In `folder`: checkpoints/ (model, averaged weights, optimiser, step), network.safetensors (the averaged weights,
+    refreshed with every checkpoint), best.safetensors, metrics.jsonl and TensorBoard's events.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        stream: Stream,
+        settings: Training,
+        folder: Path,
+        accelerator: Accelerator,
+        *,
+        seed: int = 0,
+        workers: int = 0,
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        schedule.check(settings)
+        self.learner, self.stream, self.settings, self.folder = learner, stream, settings, folder
+        self.accelerator, self.seed, self.workers, self.evaluate = accelerator, seed, workers, evaluate
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        learner.to(accelerator.device)
+        if settings.channels_last:
+            learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(learner.network, multi_avg_fn=_averaging(settings.ema))
+        self.average.requires_grad_(False)
+        optimiser = _optimiser(learner, settings)
+        self.model, self.optimiser = accelerator.prepare(learner, optimiser)
+        self.state = State()
+        self.bad_steps = 0
+        self._restore()
+
+    def train(self, minutes: float = 0.0, steps: int = 0, decay: int = 0) -> State:
+        """Go on for so many minutes or steps (0: no such limit) or to the end; with `decay` end after so many more."""
+        schedule.check(self.settings, decaying=decay > 0)
+        state, settings, accelerator = self.state, self.settings, self.accelerator
+        if decay and state.decay is None:
+            state.decay = (state.step, decay)
+        last = sum(state.decay) if state.decay else settings.steps or math.inf
+        if state.finished or state.step >= last:
+            state.finished = True
+            return state
+        stop_at = min(last, state.step + steps if steps else math.inf)
+        start = time.monotonic()
+        clock = {"checkpoint": start, "evaluation": start, "step": start}
+        ranks, rank = accelerator.num_processes, accelerator.process_index
+        stream = batches(self.stream, state.step, self.workers, rank, ranks, pin=accelerator.device.type == "cuda")
+        with _interrupts() as interrupted, Log(self.folder, state.step, last, accelerator.is_main_process) as log:
+            while state.step < stop_at:
+                number, batch = next(stream)
+                losses = self._step(number, batch.to(accelerator.device))
+                now = time.monotonic()
+                state.step, state.samples = number + 1, state.samples + self.stream.batch_size
+                state.seconds, clock["step"] = state.seconds + now - clock["step"], now
+                rate = schedule.rate(settings, number, state.decay)
+                log.step(state.step, state.samples, state.seconds, rate, losses, settings.log_steps)
+                if self._due(clock, "evaluation", settings.evaluate_minutes, settings.evaluate_steps):
+                    self._evaluate(log)
+                    if self._stale():
+                        state.finished = True
+                        break
+                if self._due(clock, "checkpoint", settings.checkpoint_minutes):
+                    self.save()
+                over = interrupted.is_set() or (minutes > 0 and now - start > 60 * minutes)
+                if self._agree(over):
+                    break
+            if state.step >= last or state.finished:
+                state.finished = True
+                if not settings.patience:
+                    self._evaluate(log)
+            self.save()
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        return state
+
+    def save(self) -> None:
+        """Write a checkpoint and the averaged weights."""
+        if not self.accelerator.is_main_process:
+            return
+        tensors = {
+            **checkpoint.prefixed("learner", self.learner.state_dict()),
+            **checkpoint.prefixed("average", self.average.state_dict()),
+            **checkpoint.optimiser_tensors(self.optimiser.optimizer),
+        }
+        checkpoint.save(self.folder / "checkpoints", self.state.step, tensors, asdict(self.state))
+        best = self.folder / "best.safetensors"
+        if self.state.finished and self.settings.patience and best.exists():
+            weights, metadata = checkpoint.load_tensors(best)
+            checkpoint.save_tensors(self.folder / "network.safetensors", weights, metadata)
+        else:
+            self._save_network("network.safetensors")
+
+    @property
+    def network(self) -> Network:
+        """The averaged network, on the training device."""
+        return self.average.module
+
+    def _step(self, number: int, batch: Any) -> dict[str, Tensor]:
+        settings, accelerator = self.settings, self.accelerator
+        torch.manual_seed((self.seed * 1_000_003 + number) * 4096 + accelerator.process_index)
+        for group in self.optimiser.param_groups:
+            group["lr"] = schedule.rate(settings, number, self.state.decay)
+        self.model.train()
+        losses = self.model(batch, number)
+        self.optimiser.zero_grad(set_to_none=True)
+        accelerator.backward(losses["loss"])
+        parameters = [p for p in self.learner.parameters() if p.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip or math.inf)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+            self.average.update_parameters(self.learner.network)
+            self.bad_steps = 0
+        else:
+            self.bad_steps += 1
+            if self.bad_steps >= BAD_STEPS:
+                raise VodistillError(
+                    f"{self.folder}: the gradient was not finite for {BAD_STEPS} steps, up to step {number}",
+                    "lower training.rate, or look at the losses in metrics.jsonl",
+                )
+        return {**{k: v.detach() for k, v in losses.items()}, "gradient": norm.detach()}
+
+    def _due(self, clock: dict[str, float], what: str, minutes: float, steps: int = 0) -> bool:
+        now = time.monotonic()
+        due = self.state.step % steps == 0 if steps else now - clock[what] >= 60 * minutes
+        if due:
+            clock[what] = now
+        return due
+
+    def _agree(self, over: bool) -> bool:
+        """Every process stops after the same step: the first process's word counts, every few steps."""
+        if self.accelerator.num_processes == 1:
+            return over
+        if self.state.step % AGREE_STEPS:
+            return False
+        word = torch.tensor([float(over)], device=self.accelerator.device)
+        torch.distributed.broadcast(word, 0)
+        return bool(word.item())
+
+    def _evaluate(self, log: Log) -> None:
+        if self.evaluate is None:
+            return
+        state = self.state
+        if self.accelerator.is_main_process:
+            values = self.evaluate(self.network)
+            log.evaluation(state.step, values)
+            value = next(iter(values.values()))
+            state.stale += 1
+            if value < state.best:
+                state.best, state.stale = value, 0
+                self._save_network("best.safetensors")
+        if self.accelerator.num_processes > 1:
+            word = torch.tensor([state.best, state.stale], dtype=torch.float64, device=self.accelerator.device)
+            torch.distributed.broadcast(word, 0)
+            state.best, state.stale = float(word[0]), int(word[1])
+
+    def _stale(self) -> bool:
+        return 0 < self.settings.patience <= self.state.stale
+
+    def _save_network(self, name: str) -> None:
+        metadata = {"network": json.dumps(self.learner.description), "step": str(self.state.step)}
+        metadata["samples"] = str(self.state.samples)
+        checkpoint.save_tensors(self.folder / name, self.network.state_dict(), metadata)
+
+    def _restore(self) -> None:
+        newest = checkpoint.latest(self.folder / "checkpoints")
+        if newest is None:
+            return
+        tensors, state = checkpoint.load(newest)
+        state["decay"] = tuple(state["decay"]) if state["decay"] else None
+        try:
+            self.learner.load_state_dict(checkpoint.under("learner", tensors))
+            self.average.load_state_dict(checkpoint.under("average", tensors))
+            checkpoint.restore_optimiser(self.optimiser.optimizer, tensors)
+            self.state = State(**state)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise VodistillError(
+                f"{newest}: does not fit the configured network: {error}",
+                "give the experiment another name, or remove the run's folder",
+            ) from error
+
+
+def _optimiser(learner: Learner, settings: Training) -> torch.optim.Optimizer:
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(parameters, settings.rate)
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], settings.rate)
+
+
+def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """An exponential average that is quick at the start, when there is little to average."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor | int) -> None:
+        torch._foreach_lerp_(averages, currents, 1.0 - min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return update
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM end the piece after the step in progress, with a checkpoint."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {s: signal.signal(s, lambda *_: event.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
