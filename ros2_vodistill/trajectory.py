@@ -247,7 +247,7 @@ def _first_fault(stamps: Array, poses: Array | None = None) -> tuple[int, str] |
             rotations = poses[:, :3, :3]
             skew = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
             faults |= {
-                "its pose is not finite": ~np.isfinite(poses).all(axis=(1, 2)),
+                "its pose is not finite": np.logical_not(np.isfinite(poses).all(axis=(1, 2))),
                 "its rotation is no rotation matrix": (skew > ROTATION_TOLERANCE) | (np.linalg.det(rotations) < 0),
                 "its last row is not 0 0 0 1": (poses[:, 3] != [0, 0, 0, 1]).any(axis=1),
             }

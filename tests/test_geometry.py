@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -163,7 +166,7 @@ def test_everything_is_batched_and_float64() -> None:
     xi = rng.normal(size=(2, 3, 6)).astype(np.float32)
     poses = geometry.exp(xi)
     covariances = np.broadcast_to(np.diag(rng.uniform(1, 2, 6)), (2, 3, 6, 6))
-    batched = {
+    batched: dict[Callable[[Any], Array], Any] = {
         geometry.so3_exp: xi[..., 3:],
         geometry.so3_log: poses[..., :3, :3],
         geometry.angle: poses,
