@@ -60,15 +60,13 @@ def run(
     rate: Annotated[float | None, typer.Option("--rate", help="Frames per second of a folder without times.")] = None,
     refine: Annotated[bool, typer.Option("--refine", help="Polish the network's motion with tracked corners.")] = False,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the engine.")] = 1,
-    rerun: Annotated[
-        Path | None, typer.Option("--rerun", help="Also write a recording for the Rerun viewer.")
-    ] = None,
+    rerun: Annotated[Path | None, typer.Option("--rerun", help="Also write a recording for the Rerun viewer.")] = None,
 ) -> None:
     """Estimate the trajectory of a recording; with the truth, measure it.
 
     Example: `vodistill run my_bag --camera-height 0.32 --out result`
     """
-    from ros2_vodistill import report
+    from ros2_vodistill import report, viewer
     from ros2_vodistill.odometry import VisualOdometry
     from ros2_vodistill.run import replay, write
     from ros2_vodistill.sources import open_source
@@ -99,7 +97,7 @@ def run(
     write(result, out)
     report.write_html(result, out / "report.html")
     if rerun is not None:
-        report.write_rerun(result, rerun)
+        viewer.write_rerun(result, frames.require_camera(), rerun)
     for note in result.notes:
         _ERROR.print(f"note: {note}", style="yellow")
     _OUT.print(_figures(result.metrics))

@@ -155,7 +155,7 @@ def shipped() -> Iterator[Path]:
 
 
 def _roots() -> Iterator[Path]:
-    """Where models are looked for: $VODISTILL_MODELS, the checkout, then share/ of whatever prefix holds the package."""
+    """Where models are looked for: $VODISTILL_MODELS, the checkout, share/ of the prefix that holds the package."""
     if named := os.environ.get("VODISTILL_MODELS"):
         yield Path(named)
     package = Path(__file__).resolve().parent

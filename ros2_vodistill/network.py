@@ -65,7 +65,7 @@ class NetworkFrontend:
         distance, angle = float(np.linalg.norm(motion[:3])), float(np.linalg.norm(motion[3:]))
         if distance > _OUTSIDE * self.range.max_translation or angle > _OUTSIDE * self.range.max_rotation:
             reasons.append(
-                f"a step of {distance:.2f} {self.unit} and {np.degrees(angle):.1f} deg is more than {self.name} was trained for"
+                f"a step of {distance:.2f} {self.unit} and {np.degrees(angle):.1f} deg: beyond what {self.name} learned"
             )
         return Relative(
             geometry.from_motion(in_camera),

@@ -73,7 +73,10 @@ def replay(
         each: called after every frame, for a progress bar.
     """
     start: tuple[float, NDArray[np.float64]] | None = None
-    steps, latency, samples, seen = [], [], [], 0
+    steps: list[Estimate] = []
+    latency: list[float] = []
+    samples: list[tuple[float, NDArray[np.uint8], NDArray[np.uint8] | None]] = []
+    seen = 0
     every = max(1, (length or 300) // _SAMPLES)
     for stamp, image in frames:
         began = time.perf_counter()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ros2_vodistill.engines.base import Engine, LayerTime, Unavailable
+from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
 from ros2_vodistill.engines.onnx import OnnxEngine
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
-__all__ = ["ENGINES", "Engine", "LayerTime", "Unavailable", "make"]
+__all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
 
 ENGINES: dict[str, Callable[[Model, int], Engine]] = {OnnxEngine.name: OnnxEngine}
 """Makers by name, in the order in which 'auto' tries them; arguments: model, CPU threads."""
@@ -26,7 +26,7 @@ def make(model: Model, engine: str = "auto", threads: int = 1) -> tuple[Engine, 
     for name in ENGINES if engine == "auto" else [engine]:
         try:
             made = ENGINES[name](model, threads)
-        except Unavailable as error:
+        except UnavailableError as error:
             if engine != "auto":
                 raise
             passed.append(f"{name}: {error.problem}")

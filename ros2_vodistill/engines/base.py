@@ -21,7 +21,7 @@ Shapes = dict[str, tuple[tuple[int, ...], str]]
 """Shape and numpy type name of tensors by name."""
 
 
-class Unavailable(VodistillError):
+class UnavailableError(VodistillError):
     """This machine cannot run this engine; the text says why and what would change that."""
 
 
@@ -51,7 +51,7 @@ class Engine(ABC):
 
     @abstractmethod
     def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Motion (6,) and log-variance (6,) of the frame in `inputs` against the reference; valid until the next step."""
+        """Motion (6,) and log-variance (6,) of the frame in `inputs` in the reference; valid until the next step."""
 
     @abstractmethod
     def advance(self) -> None:
@@ -90,9 +90,7 @@ def expected(card: Card) -> tuple[Shapes, Shapes]:
 
 def check(model: Model, inputs: Shapes, outputs: Shapes) -> None:
     """Refuse a graph that does not have what its card says."""
-    for kind, found, wanted in zip(
-        ("inputs", "outputs"), (inputs, outputs), expected(model.card), strict=True
-    ):
+    for kind, found, wanted in zip(("inputs", "outputs"), (inputs, outputs), expected(model.card), strict=True):
         if found == wanted:
             continue
         wrong = [

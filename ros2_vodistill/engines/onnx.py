@@ -28,7 +28,7 @@ class OnnxEngine(Engine):
         self.model, self.device = model, f"CPU, {threads} thread{'s' if threads > 1 else ''}"
         self._threads = threads
         self._session = self._open(profile=None)
-        shapes = {name: shape for name, shape in model.card.states.items()}
+        shapes = model.card.states
         self._sets = [{name: np.zeros(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)]
         self._views = {name: np.zeros((1, 1, v.height, v.width), np.uint8) for name, v in model.card.views.items()}
         self._motion, self._log_variance = np.zeros((1, 6), np.float32), np.zeros((1, 6), np.float32)
@@ -88,8 +88,8 @@ class OnnxEngine(Engine):
         binding = session.io_binding()
         for name, buffer in {**self._views, **self._sets[reference]}.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
-        outputs = {"motion": self._motion, "log_variance": self._log_variance}
-        outputs.update({f"next_{name}": state for name, state in self._sets[1 - reference].items()})
+        results = {"motion": self._motion, "log_variance": self._log_variance}
+        outputs = {**results, **{f"next_{name}": state for name, state in self._sets[1 - reference].items()}}
         for name, buffer in outputs.items():
             binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
         return binding
@@ -98,5 +98,3 @@ class OnnxEngine(Engine):
 def _shapes(nodes: list[Any]) -> Shapes:
     types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
     return {node.name: (tuple(node.shape), types.get(node.type, node.type)) for node in nodes}
-
-

@@ -1,0 +1,42 @@
+# One virtual environment for everything; ROS 2 is used where it is sourced or installed under /opt/ros.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ROS_SETUP := $(firstword $(wildcard /opt/ros/*/setup.bash))
+SHELL := /bin/bash
+# Where no ROS 2 is sourced yet but one is installed, source it for the command that follows.
+ROS := $(if $(AMENT_PREFIX_PATH),,$(if $(ROS_SETUP),source $(ROS_SETUP) &&,))
+
+.PHONY: demo test quick lint bench clean
+
+demo: $(VENV)/.run
+	$(BIN)/vodistill run demo/bag --out out/demo
+
+test: $(VENV)/.dev
+	$(ROS) $(BIN)/python -m pytest
+
+quick: $(VENV)/.dev
+	$(ROS) $(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.run
+	$(BIN)/vodistill bench --json out/bench.json
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.run: setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[train,dev,rerun]'
+	touch $@ $(VENV)/.run

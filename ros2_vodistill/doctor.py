@@ -1,0 +1,113 @@
+"""What this machine can run, and why not the rest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ros2_vodistill.engines import ENGINES, UnavailableError, make
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import DEFAULT, Model, shipped
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for.
+
+    Attributes:
+        what: was looked for.
+        works: whether it can be used.
+        found: what is there, or why it cannot be used.
+        remedy: what would change that; '' where nothing needs to.
+    """
+
+    what: str
+    works: bool
+    found: str
+    remedy: str = ""
+
+
+_PACKAGES = {
+    "numpy": "",
+    "opencv-python-headless": "",
+    "onnxruntime": "",
+    "rosbags": "",
+    "rerun-sdk": "pip install 'ros2_vodistill[rerun]', for `vodistill run --rerun`",
+    "torch": "pip install 'ros2_vodistill[train]', only to train networks",
+}
+
+
+def examine() -> list[Finding]:
+    """Look at everything that a user may ask for; none of it is needed to get an answer here."""
+    return [*_machine(), *_packages(), *_models(), *_engines(), *_ros()]
+
+
+def _machine() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    supported = sys.version_info[:2] >= (3, 10)
+    yield Finding("machine", True, f"{platform.machine()}, {cores} cores, {platform.platform(terse=True)}")
+    yield Finding("Python", supported, platform.python_version(), "" if supported else "install Python 3.10 or newer")
+    driver = shutil.which("nvidia-smi")
+    yield Finding("NVIDIA GPU", driver is not None, driver or "no nvidia-smi on the path", "")
+
+
+def _packages() -> Iterator[Finding]:
+    import cv2
+
+    for name, remedy in _PACKAGES.items():
+        try:
+            yield Finding(name, True, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            if name.startswith("opencv"):
+                below = int(cv2.__version__.split(".")[0]) < 5
+                advice = "" if below else "OpenCV 5 breaks cv_bridge: pip install 'opencv-python-headless<5'"
+                yield Finding("opencv", below, f"{cv2.__version__} from elsewhere", advice)
+            else:
+                yield Finding(name, False, "not installed", remedy)
+
+
+def _models() -> Iterator[Finding]:
+    folders = list(shipped())
+    names = ", ".join(folder.name for folder in folders)
+    yield Finding("models", bool(folders), names or "none found", "" if folders else "set VODISTILL_MODELS")
+    for folder in folders:
+        try:
+            Model.load(folder)
+        except VodistillError as error:
+            yield Finding(f"model {folder.name}", False, error.problem, error.remedy)
+
+
+def _engines() -> Iterator[Finding]:
+    try:
+        model = Model.load(DEFAULT)
+    except VodistillError:
+        return
+    for name in ENGINES:
+        try:
+            engine, _ = make(model, name)
+            yield Finding(f"engine {name}", True, f"runs {DEFAULT} on {engine.device}")
+        except UnavailableError as error:
+            yield Finding(f"engine {name}", False, error.problem, error.remedy)
+        except VodistillError as error:
+            yield Finding(f"engine {name}", False, f"does not run {DEFAULT}: {error.problem}", error.remedy)
+
+
+def _ros() -> Iterator[Finding]:
+    distribution = os.environ.get("ROS_DISTRO")
+    if importlib.util.find_spec("rclpy") is None:
+        yield Finding(
+            "ROS 2", False, "no rclpy", "source your ROS 2, for the node: source /opt/ros/<distro>/setup.bash"
+        )
+        return
+    yield Finding("ROS 2", True, distribution or "rclpy without ROS_DISTRO")
+    try:
+        importlib.import_module("cv_bridge")
+        yield Finding("cv_bridge", True, "imports")
+    except Exception as error:  # a cv_bridge built for numpy 1 raises whatever numpy 2 makes of it
+        yield Finding("cv_bridge", False, f"{type(error).__name__}: {error}", "the node decodes images by itself")

@@ -1,0 +1,125 @@
+"""The report's figures, as SVG text. matplotlib is imported here alone, and draws without a display."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ros2_vodistill import geometry
+from ros2_vodistill.run import Run
+from ros2_vodistill.trajectory import Trajectory, align, associate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ESTIMATE, _TRUTH, _ALIGNED = "#2563eb", "#6b7280", "#d97706"
+_AXES = ("x right", "y down", "z forward")
+
+
+def from_above(run: Run) -> str:
+    """The path seen from above: x to the right, z up; the truth and the aligned estimate where there is a truth."""
+    figure, (axes,) = _figure(7.0, 5.6)
+    if run.truth is not None:
+        estimate, truth = associate(run.estimate, run.truth)
+        _path(axes, truth, _TRUTH, "truth", 3.0)
+        _path(axes, align(estimate, truth, "sim3"), _ALIGNED, "estimate, Sim(3) aligned", 1.0, "--")
+        _path(axes, align(estimate, truth, "origin"), _ESTIMATE, "estimate, as it is", 1.5)
+    else:
+        _path(axes, run.estimate, _ESTIMATE, "estimate", 1.5)
+    axes.set(xlabel="x, right (m)", ylabel="z, forward (m)")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def over_time(run: Run) -> str:
+    """Each coordinate over time, with the published two-sigma band and the truth."""
+    figure, rows = _figure(7.0, 6.0, rows=3)
+    start = run.estimate.stamps[0]
+    for axis, (axes, label) in enumerate(zip(rows, _AXES, strict=True)):
+        times, values = run.estimate.stamps - start, run.estimate.positions[:, axis]
+        if run.estimate.covariances is not None:
+            turned = run.estimate.poses[:, :3, :3] @ run.estimate.covariances[:, :3, :3]
+            in_world = turned @ np.swapaxes(run.estimate.poses[:, :3, :3], 1, 2)
+            band = 2 * np.sqrt(np.maximum(in_world[:, axis, axis], 0))
+            axes.fill_between(times, values - band, values + band, color=_ESTIMATE, alpha=0.15, linewidth=0)
+        if run.truth is not None:
+            estimate, truth = associate(run.estimate, run.truth)
+            truth = truth.transformed(estimate.poses[0] @ geometry.invert(truth.poses[0]))
+            axes.plot(truth.stamps - start, truth.positions[:, axis], color=_TRUTH, linewidth=2.5, label="truth")
+        axes.plot(times, values, color=_ESTIMATE, linewidth=1.2, label="estimate, ±2σ")
+        axes.set_ylabel(f"{label} (m)")
+    rows[0].legend(frameon=False, ncols=2)
+    rows[-1].set_xlabel("time (s)")
+    return _svg(figure)
+
+
+def errors(run: Run) -> str:
+    """Error of each step, in translation and rotation, along the path; '' without a truth."""
+    if run.truth is None:
+        return ""
+    estimate, truth = associate(run.estimate, run.truth)
+    wrong = geometry.invert(geometry.relative(truth.poses)) @ geometry.relative(estimate.poses)
+    figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
+    along = truth.distances[1:]
+    top.plot(along, np.linalg.norm(wrong[:, :3, 3], axis=1), color=_ESTIMATE, linewidth=1.0)
+    bottom.plot(along, np.degrees(geometry.angle(wrong[:, :3, :3])), color=_ESTIMATE, linewidth=1.0)
+    top.set_ylabel("translation (m)")
+    bottom.set(ylabel="rotation (deg)", xlabel="distance travelled (m)")
+    return _svg(figure)
+
+
+def speed(run: Run) -> str:
+    """Forward speed and yaw rate over time, with the frames that were not trusted fully."""
+    figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
+    times = np.array([step.stamp for step in run.steps]) - run.estimate.stamps[0]
+    twists = np.array([step.twist for step in run.steps])
+    top.plot(times, twists[:, 2], color=_ESTIMATE, linewidth=1.0)
+    bottom.plot(times, np.degrees(twists[:, 4]), color=_ESTIMATE, linewidth=1.0)
+    doubted = [time for time, step in zip(times, run.steps, strict=True) if step.reasons]
+    for axes in (top, bottom):
+        axes.plot(doubted, np.zeros(len(doubted)), "|", color=_ALIGNED, label="degraded")
+    if doubted:
+        top.legend(frameon=False)
+    top.set_ylabel("forward (m/s)")
+    bottom.set(ylabel="yaw rate, right positive (deg/s)", xlabel="time (s)")
+    return _svg(figure)
+
+
+def latency(run: Run) -> str:
+    """Histogram of the time that each frame took."""
+    figure, (axes,) = _figure(7.0, 2.8)
+    axes.hist(run.latency, bins=60, range=(0.0, float(np.percentile(run.latency, 99.5)) * 1.1), color=_ESTIMATE)
+    for share, style in ((50, "-"), (99, "--")):
+        value = float(np.percentile(run.latency, share))
+        axes.axvline(value, color=_ALIGNED, linestyle=style, label=f"p{share}: {value:.2f} ms")
+    axes.set(xlabel="milliseconds per frame", ylabel="frames")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def _path(axes: Axes, trajectory: Trajectory, colour: str, label: str, width: float, style: str = "-") -> None:
+    places = trajectory.positions
+    axes.plot(places[:, 0], places[:, 2], style, color=colour, linewidth=width, label=label)
+    axes.plot(*places[0, [0, 2]], "o", color=colour, markersize=4)
+
+
+def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = list(figure.subplots(rows, sharex=True, squeeze=False)[:, 0])
+    for each in axes:
+        each.grid(alpha=0.25)
+        each.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return re.sub(r"^.*?(?=<svg)", "", buffer.getvalue(), flags=re.DOTALL)

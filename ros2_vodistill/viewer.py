@@ -1,0 +1,63 @@
+"""A recording for the Rerun viewer (the `rerun` extra): paths, the moving camera, errors over time, sample frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
+
+from ros2_vodistill import metrics
+from ros2_vodistill.camera import Camera
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing
+from ros2_vodistill.run import Run
+from ros2_vodistill.trajectory import align, associate
+
+if TYPE_CHECKING:
+    from rerun import RecordingStream
+
+
+def write_rerun(run: Run, camera: Camera, path: Path) -> None:
+    """Write a .rrd file; camera optical axes, so the view is set to x right, y down, z forward."""
+    try:
+        import rerun as rr
+    except ImportError as error:
+        raise VodistillError(
+            f"{path} needs the Rerun SDK, which is not installed", "pip install 'ros2_vodistill[rerun]'"
+        ) from error
+    with replacing(path) as temporary:
+        stream = rr.RecordingStream("vodistill", recording_id=uuid4())
+        stream.save(temporary)
+        stream.log("world", rr.ViewCoordinates.RDF, static=True)
+        stream.log("world/estimate", rr.LineStrips3D([run.estimate.positions], colors=[[37, 99, 235]]), static=True)
+        pinhole = rr.Pinhole(image_from_camera=camera.matrix, width=camera.width, height=camera.height)
+        stream.log("world/camera/image", pinhole, static=True)
+        _log_truth(stream, run)
+        pictures = {stamp: image for stamp, image, _ in run.samples}
+        for stamp, pose in zip(run.estimate.stamps, run.estimate.poses, strict=True):
+            stream.set_time("stamp", duration=float(stamp - run.estimate.stamps[0]))
+            stream.log("world/camera", rr.Transform3D(translation=pose[:3, 3], mat3x3=pose[:3, :3]))
+            if stamp in pictures:
+                stream.log("world/camera/image", rr.Image(pictures[stamp], color_model="L").compress())
+        for step in run.steps:
+            stream.set_time("stamp", duration=float(step.stamp - run.estimate.stamps[0]))
+            stream.log("plots/speed", rr.Scalars(float(np.linalg.norm(step.twist[:3]))))
+            if step.reasons:
+                stream.log("log", rr.TextLog("; ".join(step.reasons), level="WARN"))
+        stream.flush()
+        stream.disconnect()
+
+
+def _log_truth(stream: RecordingStream, run: Run) -> None:
+    import rerun as rr
+
+    if run.truth is None:
+        return
+    estimate, truth = associate(run.estimate, run.truth)
+    moved = align(truth, estimate, "origin")
+    stream.log("world/truth", rr.LineStrips3D([moved.positions], colors=[[107, 114, 128]]), static=True)
+    for stamp, error in zip(truth.stamps[1:], metrics.relative_errors(estimate, truth)[0], strict=True):
+        stream.set_time("stamp", duration=float(stamp - run.estimate.stamps[0]))
+        stream.log("plots/error", rr.Scalars(float(error)))
