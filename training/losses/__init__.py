@@ -1,0 +1,76 @@
+"""Losses by name: on motions (`POSE`) and on features (`FEATURES`)."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from ros2_vodistill.errors import VodistillError
+from training.losses.attention import FeatureKnowledge, FocalGlobal
+from training.losses.base import Features, LevelLoss, SumOverLevels
+from training.losses.confidence import Confidence, claimed_errors, teacher_errors
+from training.losses.features import Angle, ChannelWise, Magnitude, Naive
+from training.losses.hints import AttentiveHint, Hint
+from training.losses.masked import MaskedGenerative
+from training.losses.pose import POSE, PoseLoss, Poses
+from training.losses.review import Review, ramp
+
+__all__ = [
+    "FEATURES", "POSE", "Confidence", "Features", "PoseLoss", "Poses",
+    "build_features", "build_pose", "claimed_errors", "ramp", "teacher_errors",
+]  # fmt: skip
+
+FEATURES: dict[str, Callable[..., LevelLoss | Review]] = {
+    "ht": Hint,
+    "aht": AttentiveHint,
+    "naive": Naive,
+    "md": Magnitude,
+    "lad": partial(Angle, of="layer"),
+    "cad": partial(Angle, of="channel"),
+    "pixel_angle": partial(Angle, of="pixel"),
+    "cwd": ChannelWise,
+    "fkd": FeatureKnowledge,
+    "fgd": FocalGlobal,
+    "mgd": MaskedGenerative,
+    "review": Review,
+}
+
+
+def build_pose(name: str, **options: Any) -> PoseLoss:
+    """A loss on motions: call it with `Poses`."""
+    kind = _known(name, POSE, "pose loss")
+    _check(name, options, [field.name for field in dataclasses.fields(kind)])
+    return kind(**options)
+
+
+def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **options: Any) -> nn.Module:
+    """A loss on features, a module since some learn layers of their own: call it with `Features`.
+
+    Args:
+        name: one of `FEATURES`.
+        student, teacher: channels of each level, shallow to deep.
+        options: of the loss.
+    """
+    kind = _known(name, FEATURES, "feature loss")
+    _check(name, options, [p for p in inspect.signature(kind).parameters if p not in ("student", "teacher")])
+    if kind is Review:
+        return Review(student, teacher, **options)
+    return SumOverLevels([kind(ours, theirs, **options) for ours, theirs in zip(student, teacher, strict=True)])
+
+
+def _known(name: str, registry: Mapping[str, Any], what: str) -> Any:
+    if name not in registry:
+        raise VodistillError(f"unknown {what} {name!r}", f"Known: {', '.join(registry)}.")
+    return registry[name]
+
+
+def _check(name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
+    if strange := sorted(set(options) - set(known)):
+        raise VodistillError(
+            f"loss '{name}' has no {', '.join(strange)}", f"It can be told {', '.join(known) or 'nothing'}."
+        )
