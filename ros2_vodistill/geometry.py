@@ -48,7 +48,7 @@ def so3_left_jacobian(phi: ArrayLike) -> Array:
     phi = np.asarray(phi, np.float64)
     theta = np.linalg.norm(phi, axis=-1)[..., None, None]
     safe = np.where(theta > SMALL_ANGLE, theta, 1.0)
-    series = 1 / 6 - theta**2 / 120 + theta**4 / 5040
+    series = 1 / 6 - theta**2 / 120
     c = np.where(theta > SMALL_ANGLE, (safe - np.sin(safe)) / safe**3, series)
     k = hat(phi)
     return np.eye(3) + 0.5 * np.sinc(theta / (2 * np.pi)) ** 2 * k + c * (k @ k)
@@ -59,7 +59,7 @@ def so3_left_jacobian_inverse(phi: ArrayLike) -> Array:
     phi = np.asarray(phi, np.float64)
     theta = np.linalg.norm(phi, axis=-1)[..., None, None]
     safe = np.where(theta > SMALL_ANGLE, theta, 1.0)
-    series = 1 / 12 + theta**2 / 720 + theta**4 / 30240
+    series = 1 / 12 + theta**2 / 720
     c = np.where(theta > SMALL_ANGLE, (1 - 0.5 * safe / np.tan(0.5 * safe)) / safe**2, series)
     k = hat(phi)
     return np.eye(3) - 0.5 * k + c * (k @ k)

@@ -365,6 +365,14 @@ def test_nees_leaves_out_steps_that_add_no_covariance() -> None:
     assert metrics.nees(Trajectory(estimate.stamps, estimate.poses, 0 * reset), truth) is None
 
 
+def test_nees_leaves_out_covariances_without_an_inverse() -> None:
+    flat = np.eye(6)
+    flat[0, 1] = flat[1, 0] = 1
+    estimate = follow(np.stack([FORWARD, FORWARD]), np.stack([np.zeros((6, 6)), flat, np.eye(6)]))
+    truth = follow(np.stack([FORWARD, FORWARD @ geometry.exp([2, 0, 0, 0, 0, 0])]))
+    assert metrics.nees(estimate, truth) == pytest.approx(4 / 6)
+
+
 # what metrics.json gets
 
 
