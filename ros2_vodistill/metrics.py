@@ -125,7 +125,8 @@ def nees(estimate: Trajectory, truth: Trajectory, delta: int | None = None) -> f
 
     Above 1 they promise too much, below too little. Compared are the motions over `delta` frames, or from the first
     frame to each. The covariance of such a motion is what the later pose's adds to the earlier one's; motions to which
-    it adds nothing, as at rest or after a reset, are left out.
+    it adds nothing, as at rest or after a reset, are left out. That takes poses that each build on the one before: of
+    frames that were measured against the same older one, `select` only one first.
     """
     if estimate.covariances is None or len(estimate) < 2:
         return None
