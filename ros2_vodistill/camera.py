@@ -85,14 +85,14 @@ class Camera:
         if not all(math.isfinite(value) for value in self.distortion):
             raise VodistillError(f"the camera's distortion is {list(self.distortion)}", _CALIBRATE)
         if self.rotation is not None:
-            rotation = np.asarray(self.rotation, float)
-            if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+            rotation = np.array(self.rotation, float)
+            put("rotation", tuple(map(tuple, rotation.tolist())))
+            orthonormal = rotation.shape == (3, 3) and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+            if not (orthonormal and np.linalg.det(rotation) > 0):
                 raise VodistillError(
                     f"the camera's rectification R is no rotation: {rotation.tolist()}",
                     "Use the identity for a single camera, or calibrate the pair again.",
                 )
-            u, _, vt = np.linalg.svd(rotation)
-            put("rotation", tuple(tuple(row) for row in (u @ vt).tolist()))
 
     @cached_property
     def matrix(self) -> NDArray[np.float64]:
