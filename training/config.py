@@ -142,7 +142,7 @@ class Pose:
     Attributes:
         loss: a name from training/losses.
         weight: its factor in the sum.
-        options: the loss's own settings, such as alpha.
+        options: the loss's own settings, such as alpha; its rotation weight is the experiment's unless given here.
     """
 
     loss: str
@@ -177,7 +177,7 @@ class Stage:
 
     Attributes:
         name: of its folder.
-        pose: the loss on motions, if any.
+        pose: the losses on motions.
         features: the losses on features: hints and feature distillation.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
@@ -185,11 +185,16 @@ class Stage:
     """
 
     name: str = "train"
-    pose: Pose | None = None
+    pose: tuple[Pose, ...] = ()
     features: tuple[Feature, ...] = ()
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def losses(self) -> set[str]:
+        """Names of all its losses."""
+        return {loss.loss for loss in (*self.pose, *self.features)}
 
 
 @dataclass(frozen=True)

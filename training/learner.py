@@ -5,14 +5,14 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
-from training.config import Stage
+from training.config import Feature, Pose, Stage
 from training.data.batch import Batch
+from training.losses import Features, Poses, build_features, build_pose
 from training.networks.base import Network
-from training.teacher import Teacher
+from training.teacher import Lesson, Teacher
 
 
 class Learner(nn.Module):
@@ -33,16 +33,64 @@ class Learner(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.description, self.stage, self.teacher = network, description, stage, teacher
-        self.rotation_weight = rotation_weight
+        weighted = {"rotation_weight": rotation_weight}
+        self.pose = [(_key(p), p.weight, build_pose(p.loss, **{**weighted, **p.options})) for p in stage.pose]
+        self.features = nn.ModuleList()
+        for feature in stage.features:
+            if teacher is None:
+                raise VodistillError(f"stage {stage.name} learns features without a teacher", "see the key `teacher`")
+            widths = [
+                [_width(n, name) for name in _names(names)]
+                for n, names in ((network, feature.student), (teacher.network, feature.teacher))
+            ]
+            self.features.append(build_features(feature.loss, *widths, **feature.options))
         _select(network, stage)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
-        output = self.network(batch.views, features=bool(self.stage.features))
-        v = output.log_variance
-        e = (output.motion - batch.motions).square()
-        losses = {"pose": (0.5 * (e * (-v).exp() + v)).mean()}
-        return {"loss": sum(losses.values()), **losses}
+        asked = bool(self.stage.features)
+        output = self.network(batch.views, features=asked)
+        lesson = self.teacher.explain(batch, features=asked) if self.teacher else None
+        poses = Poses(
+            output.motion.flatten(0, 1),
+            batch.motions.flatten(0, 1),
+            lesson and lesson.motion.flatten(0, 1),
+            output.log_variance.flatten(0, 1),
+            lesson and lesson.confidence.flatten(0, 1),
+        )
+        losses = {name: weight * loss(poses) for name, weight, loss in self.pose}
+        for settings, loss in zip(self.stage.features, self.features, strict=True):
+            ramp = min(1.0, (step + 1) / settings.ramp) if settings.ramp else 1.0
+            losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
+        return {"loss": sum(losses.values()), **losses}  # type: ignore[dict-item]
+
+
+def _features(settings: Feature, own: dict[str, Tensor], lesson: Lesson | None, batch: Batch) -> Features:
+    assert lesson is not None
+    return Features(
+        tuple(own[name].flatten(0, 1) for name in _names(settings.student)),
+        tuple(lesson.features[name].flatten(0, 1) for name in _names(settings.teacher)),
+        lesson.confidence.flatten(0, 1),
+        None if batch.masks is None else batch.masks[:, 1:].flatten(0, 1),
+    )
+
+
+def _width(network: Network, feature: str) -> int:
+    widths = {"hint": network.hint_width, **network.level_channels}
+    if feature not in widths:
+        raise VodistillError(f"a network has no feature {feature!r}", f"known: {', '.join(widths)}")
+    return widths[feature]
+
+
+def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _key(settings: Pose | Feature) -> str:
+    """The name under which a loss is logged."""
+    if isinstance(settings, Pose) or settings.student == "hint":
+        return settings.loss
+    return f"{settings.loss}:{'+'.join(_names(settings.student))}"
 
 
 def _select(network: Network, stage: Stage) -> None:

@@ -151,6 +151,11 @@ class Trainer:
             self._save_network("network.safetensors")
 
     @property
+    def open_ended(self) -> bool:
+        """Whether only `--decay` ends it."""
+        return self.settings.steps <= 0
+
+    @property
     def network(self) -> Network:
         """The averaged network, on the training device."""
         return self.average.module

@@ -7,16 +7,14 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ros2_vodistill.errors import VodistillError
-from training import checkpoint
-from training.config import Confidence
+from training import checkpoint, config
 from training.data.batch import Batch, Stream
-from training.networks.base import Network
+from training.losses.confidence import Confidence, claimed_errors, teacher_errors
+from training.networks.base import Network, Output
 
 
 @dataclass(frozen=True)
@@ -27,75 +25,65 @@ class Lesson:
         motion: (B, T-1, 6).
         log_variance: (B, T-1, 6).
         features: as the teacher's network gives them, (B, T-1, ...).
-        trust: (B, T-1), the paper's Phi.
+        confidence: (B, T-1), the paper's Phi.
     """
 
     motion: Tensor
     log_variance: Tensor
     features: dict[str, Tensor]
-    trust: Tensor
+    confidence: Tensor
 
 
 class Teacher:
-    """A frozen network in eval mode, with the least and the largest error that it makes on its training set."""
+    """A frozen network in eval mode, and how its errors on the training set are spread."""
 
-    def __init__(self, network: Network, confidence: Confidence, extremes: tuple[float, float]) -> None:
+    def __init__(self, network: Network, settings: config.Confidence, confidence: Confidence) -> None:
         self.network = network.eval().requires_grad_(False)
-        self.confidence, self.extremes = confidence, extremes
+        self.settings, self.confidence = settings, confidence
 
     @torch.no_grad()
     def explain(self, batch: Batch, features: bool) -> Lesson:
-        """The lesson on a batch; with `features` only where a loss asks for them."""
+        """The lesson on a batch, with features where they are asked for."""
         output = self.network(batch.views, features=features)
-        least, largest = self.extremes
-        doubt = _doubt(output.motion, output.log_variance, batch.motions, self.confidence)
-        trust = 1.0 - doubt / (largest - least)
-        if self.confidence.clamp:
-            trust = trust.clamp(0.0, 1.0)
-        return Lesson(output.motion, output.log_variance, output.features, trust)
+        errors = _errors(output, batch.motions, self.settings)
+        return Lesson(output.motion, output.log_variance, output.features, self.confidence(errors))
 
 
 @torch.no_grad()
-def extremes(
-    network: Network, stream: Stream, count: int, confidence: Confidence, cache: Path | None = None
-) -> tuple[float, float]:
-    """min and max of e_T over the first `count` clips of a stream; eta is their difference. Kept in the file `cache`
-    together with the key of all that they depend on."""
-    key = _key(network, stream, count, confidence)
+def confidence(
+    network: Network, stream: Stream, count: int, settings: config.Confidence, cache: Path | None = None
+) -> Confidence:
+    """From the teacher's errors on the first `count` clips of a stream. They are kept in the file `cache` together with
+    the key of all that they depend on."""
+    key = _key(network, stream, count, settings)
     if cache is not None and cache.exists():
         known = checkpoint.read_json(cache)
         if known.get("key") == key:
-            return known["least"], known["largest"]
+            return Confidence(known["least"], known["largest"], settings.clamp)
     device = network.motion_scale.device
     network.eval()
-    least, largest = math.inf, -math.inf
+    errors = []
     for i in range(math.ceil(count / stream.batch_size)):
         batch = stream.batch(i).to(device)
-        output = network(batch.views)
-        doubt = _doubt(output.motion, output.log_variance, batch.motions, confidence)
-        least, largest = min(least, float(doubt.min())), max(largest, float(doubt.max()))
-    if not (math.isfinite(largest) and largest > least):
-        raise VodistillError(
-            f"the teacher's squared errors lie between {least} and {largest}: no confidence can be told from them",
-            "train the teacher longer, or give confidence.samples more clips",
-        )
+        errors.append(_errors(network(batch.views), batch.motions, settings).flatten().cpu())
+    found = Confidence.of(torch.cat(errors), settings.clamp)
     if cache is not None:
-        found = {"key": key, "least": least, "largest": largest, "eta": largest - least, "samples": count}
-        checkpoint.write_text(cache, json.dumps(found, indent=1))
-    return least, largest
+        values = {"key": key, "least": found.least, "largest": found.largest, "eta": found.eta, "clips": count}
+        checkpoint.write_text(cache, json.dumps(values, indent=1))
+    return found
 
 
-def _doubt(motion: Tensor, log_variance: Tensor, truth: Tensor, confidence: Confidence) -> Tensor:
-    """(B, T-1) squared error of the scaled vector [t, sqrt(w) r], or its variance as the teacher claims it."""
-    weights = motion.new_tensor([1.0] * 3 + [confidence.rotation_weight] * 3)
-    squares = log_variance.exp() if confidence.source == "uncertainty" else (motion - truth).square()
-    return (squares * weights).sum(-1)
+def _errors(output: Output, truth: Tensor, settings: config.Confidence) -> Tensor:
+    """(B, T-1), the paper's e_T, or what the teacher expects it to be."""
+    if settings.source == "uncertainty":
+        return claimed_errors(output.log_variance, settings.rotation_weight)
+    return teacher_errors(output.motion, truth, settings.rotation_weight)
 
 
-def _key(network: Network, stream: Stream, count: int, confidence: Confidence) -> str:
+def _key(network: Network, stream: Stream, count: int, settings: config.Confidence) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    told: dict[str, Any] = {"stream": stream.key(), "count": count, **asdict(confidence)}
+    told = {"stream": stream.key(), "count": count, **asdict(settings)}
     digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()

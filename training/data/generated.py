@@ -1,0 +1,61 @@
+"""The generated world as an endless stream of clips that no two steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ros2_vodistill import geometry
+from ros2_vodistill.view import Patch, View
+from training.config import Data, plain
+from training.data.batch import Batch, share
+from training.world import WorldConfig, render
+
+PARTS = 4
+"""Disjoint sets of clips: clip n of part p of seed s is drawn from the world's seed (s * 2^40 + n) * PARTS + p."""
+
+
+class WorldStream:
+    """Freshly rendered clips; batch i is a pure function of the part, the seed and i.
+
+    Attributes:
+        batch_size: clips in a batch.
+        config: of the world.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        views: Mapping[str, View | Patch],
+        batch_size: int,
+        *,
+        seed: int = 0,
+        part: int = 0,
+        device: torch.device | None = None,
+        masks: bool = False,
+    ) -> None:
+        self.batch_size, self.seed, self.part = batch_size, seed, part
+        self.views = dict(views)
+        self.device, self.masks = device or torch.device("cpu"), masks
+        self.config = WorldConfig.from_dict({**data.world, "frames": data.frames, "view": _fields(views["image"])})
+
+    def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
+        """Batch `index`, or one process's share of it."""
+        first = self.seed * 2**40 + index * self.batch_size
+        numbers = share(range(first, first + self.batch_size), rank, ranks)
+        clip = render(self.config, [n * PARTS + self.part for n in numbers], self.device, labels=self.masks)
+        poses = clip.poses.cpu().numpy()
+        motions = geometry.to_motion(geometry.relative(poses))
+        motions[..., :3] /= clip.height.cpu().numpy()[:, None, None]
+        truth = torch.from_numpy(motions.astype(np.float32)).to(self.device)
+        return Batch({"image": clip.images}, truth, clip.objects)
+
+    def key(self) -> dict[str, Any]:
+        return {"kind": "world", "config": plain(self.config), "seed": self.seed, "part": self.part}
+
+
+def _fields(view: View | Patch) -> dict[str, Any]:
+    return {k: v for k, v in view.to_dict().items() if k != "kind"}

@@ -1,0 +1,59 @@
+"""The named ways to train a student: the paper's, its baselines, and the companions."""
+
+from __future__ import annotations
+
+from ros2_vodistill.errors import VodistillError
+from training.config import Feature, Pose, Stage
+
+HINT = Stage("hint", features=(Feature("ht"),), train="to_hint")
+TRUSTED_HINT = Stage("hint", features=(Feature("aht"),), train="to_hint")
+
+
+def recipe(name: str) -> tuple[Stage, ...]:
+    """The stages of a method."""
+    if name not in RECIPES:
+        raise VodistillError(f"unknown method {name!r}", f"known: {', '.join(RECIPES)}; or give `stages` instead")
+    return RECIPES[name]
+
+
+def _pose(loss: str, **options: float) -> tuple[Stage, ...]:
+    return (Stage("pose", pose=(Pose(loss, options=options),)),)
+
+
+def _then(hint: Stage, loss: str) -> tuple[Stage, ...]:
+    return hint, Stage("pose", pose=(Pose(loss),), train="after_hint")
+
+
+def _feature(loss: str, weight: float = 1.0, level: str = "level3") -> tuple[Stage, ...]:
+    return (Stage("pose", pose=(Pose("baseline"),), features=(Feature(loss, level, level, weight),)),)
+
+
+LEVELS = ("level1", "level2", "level3")
+
+RECIPES: dict[str, tuple[Stage, ...]] = {
+    "supervised": _pose("baseline"),
+    "likelihood": _pose("laplace"),
+    "minimum": _pose("minimum"),
+    "additional": _pose("additional"),
+    "upper_bound": _pose("upper_bound"),
+    "pil_laplace": _pose("pil_laplace"),
+    "pil_gaussian": _pose("pil_gaussian"),
+    "ail": _pose("ail"),
+    "kd": _pose("additional"),
+    "chen": (Stage("pose", pose=(Pose("chen"),), features=(Feature("ht"),)),),
+    "fitnets": (HINT, Stage("pose", pose=(Pose("additional"),))),
+    "aht_ail": _then(TRUSTED_HINT, "ail"),
+    "aht_student": _then(TRUSTED_HINT, "baseline"),
+    "ht_ail": _then(HINT, "ail"),
+    "ht_student": _then(HINT, "baseline"),
+    "aht_ail_joint": (Stage("pose", pose=(Pose("ail"),), features=(Feature("aht"),)),),
+    "review": (Stage("pose", pose=(Pose("baseline"),), features=(Feature("review", LEVELS, LEVELS),)),),
+    "naive": _feature("naive"),
+    "md": _feature("md"),
+    "lad": _feature("lad", 3.0),
+    "cad": _feature("cad", 3.0),
+    "cwd": _feature("cwd"),
+    "fkd": _feature("fkd"),
+    "fgd": _feature("fgd"),
+    "mgd": _feature("mgd"),
+}

@@ -1,0 +1,250 @@
+"""Training a network from its description: stages in order, in a folder that says how it came about."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import torch
+import yaml
+from accelerate import Accelerator
+
+from ros2_vodistill.errors import VodistillError
+from training import checkpoint, networks
+from training.config import Experiment, Run, Stage, Training, override, plain
+from training.data import streams
+from training.learner import Learner
+from training.loop import Trainer
+from training.measure import clip_errors, on_clips, read_recording, recording_errors
+from training.networks.base import Network
+from training.recipes import recipe
+from training.teacher import Teacher, confidence
+
+WEIGHTS = "network.safetensors"
+UNTAUGHT = {"baseline", "gaussian", "laplace"}
+"""Losses that no teacher is asked for."""
+
+
+class Budget:
+    """How much of a training one call may do, over all runs and stages; 0 is no limit.
+
+    Attributes:
+        decay: end an open-ended stage by a fall of the rate over so many steps.
+    """
+
+    def __init__(self, minutes: float = 0.0, steps: int = 0, decay: int = 0) -> None:
+        self.end = time.monotonic() + 60 * minutes if minutes else None
+        self.steps: int | None = steps or None
+        self.decay = decay
+
+    @property
+    def spent(self) -> bool:
+        late = self.end is not None and time.monotonic() >= self.end
+        return late or (self.steps is not None and self.steps <= 0)
+
+    def train(self, trainer: Trainer) -> bool:
+        """Let a trainer use what is left; True when it is finished."""
+        before = trainer.state.step
+        minutes = 0.0 if self.end is None else max(1e-6, (self.end - time.monotonic()) / 60)
+        state = trainer.train(minutes, self.steps or 0, self.decay if trainer.open_ended else 0)
+        if self.steps is not None:
+            self.steps -= state.step - before
+        return state.finished
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and on what a run is trained.
+
+    Attributes:
+        folder: of the run.
+        accelerator: processes, devices and precision.
+        teacher: for the stages that have one.
+        say: takes a line for the user.
+    """
+
+    folder: Path
+    accelerator: Accelerator
+    teacher: Network | None = None
+    say: Callable[[str], None] = print
+
+
+def make_accelerator(settings: Training) -> Accelerator:
+    """The processes and devices of this call, and its precision."""
+    cuda = torch.cuda.is_available()
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
+    if cuda:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    return Accelerator(cpu=not cuda, mixed_precision="bf16" if bf16 else "no")
+
+
+def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> bool:
+    """Train `run` in its folder, from where it was left; True when it is finished.
+
+    The run's network.safetensors is its newest average until a stage is finished, and the finished network then.
+    """
+    stages = run.stages or recipe(run.method)
+    description = networks.specify(network_name(run), networks.build(run.network))
+    if place.accelerator.is_main_process:
+        _write_origin(place.folder, experiment, run, stages)
+    start: Path | None = None
+    for stage in stages:
+        folder = place.folder / stage.name
+        if not finished(folder):
+            if budget.spent:
+                return False
+            settings = override(experiment.training, {**run.training, **stage.training}, f"{folder}: training")
+            ending = budget.decay > 0 and settings.steps == 0
+            if ending:
+                folder = _branch(folder, place.accelerator)
+            torch.manual_seed(experiment.seed)
+            network = networks.build(description)
+            _begin(network, start, place.teacher if run.start_from_teacher else None)
+            done = budget.train(_trainer(experiment, stage, settings, folder, place, network, description))
+            if place.accelerator.is_main_process and (ending or not finished(_final(folder))):
+                shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")
+                (place.folder / f".{WEIGHTS}").replace(place.folder / WEIGHTS)
+            state = checkpoint.read_json(checkpoint.latest(folder / "checkpoints") / "state.json")
+            place.say(f"{folder}: step {state['step']}, {state['samples']} clips, {state['seconds'] / 60:.1f} min")
+            if not done:
+                return False
+        start = folder / WEIGHTS
+    return True
+
+
+def finished(folder: Path) -> bool:
+    """Whether a stage was trained to its end."""
+    newest = checkpoint.latest(folder / "checkpoints")
+    return newest is not None and bool(checkpoint.read_json(newest / "state.json")["finished"])
+
+
+def load_network(path: Path | str) -> Network:
+    """A trained network from a run's folder or a safetensors file; it knows its description."""
+    path = Path(path)
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.exists():
+        raise VodistillError(f"{file}: not there", "train the network first, or correct the path")
+    tensors, metadata = checkpoint.load_tensors(file)
+    if "network" not in metadata:
+        raise VodistillError(f"{file}: does not say which network it is", "give a file that this package's training wrote")
+    network = networks.build(json.loads(metadata["network"]))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise VodistillError(f"{file}: its tensors do not fit its description: {error}", "train again") from error
+    return network
+
+
+def network_name(run: Run) -> str:
+    """The registered name of a run's network."""
+    return run.network if isinstance(run.network, str) else str(run.network.get("name", ""))
+
+
+def evaluation(experiment: Experiment, network: Network, device: torch.device) -> Callable[[Network], dict[str, float]]:
+    """What is measured while training: held-out clips, then the real sequences that the experiment names."""
+    held_out = streams.held_out(experiment.data, network.views, device)
+    recordings = [read_recording(m) for m in experiment.measure]
+
+    def measure(network: Network) -> dict[str, float]:
+        values = clip_errors(on_clips(network, held_out, experiment.data.held_out))
+        for recording in recordings:
+            found = recording_errors(network, recording)
+            values.update({f"{recording.name}/{k}": v for k, v in found.items() if v is not None})
+        return values
+
+    return measure
+
+
+def _trainer(
+    experiment: Experiment,
+    stage: Stage,
+    settings: Training,
+    folder: Path,
+    place: Place,
+    network: Network,
+    description: dict[str, Any],
+) -> Trainer:
+    device = place.accelerator.device
+    data = experiment.data
+    teacher = None
+    masks = "fgd" in stage.losses
+    stream = streams.training(data, network.views, settings.batch_size, experiment.seed, device, masks)
+    if stage.losses - UNTAUGHT and place.teacher is not None:
+        known = place.teacher.to(device)
+        fixed, count = streams.confidence(data, known.views, settings.batch_size, experiment.confidence, device)
+        with place.accelerator.main_process_first():
+            cache = folder.parent.parent / "confidence.json"
+            teacher = Teacher(known, experiment.confidence, confidence(known, fixed, count, experiment.confidence, cache))
+    learner = Learner(network, description, stage, experiment.confidence.rotation_weight, teacher)
+    return Trainer(
+        learner,
+        stream,
+        settings,
+        folder,
+        place.accelerator,
+        seed=experiment.seed,
+        workers=data.workers,
+        evaluate=evaluation(experiment, network, device),
+    )
+
+
+def _begin(network: Network, start: Path | None, teacher: Network | None) -> None:
+    """Weights to start from: the stage before, else the teacher's parameters of the same name and shape."""
+    if start is not None:
+        network.load_state_dict(checkpoint.load_tensors(start)[0])
+    elif teacher is not None:
+        own = network.state_dict()
+        shared = {k: v for k, v in teacher.state_dict().items() if k in own and own[k].shape == v.shape}
+        if not shared:
+            raise VodistillError("start_from_teacher: no parameter of the student has its like in the teacher", "remove it")
+        network.load_state_dict({**own, **shared})
+
+
+def _final(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-final")
+
+
+def _branch(folder: Path, accelerator: Accelerator) -> Path:
+    """The folder in which an open-ended stage is ended: a copy of its newest checkpoint, or an ending in progress."""
+    final, newest = _final(folder), checkpoint.latest(folder / "checkpoints")
+    if newest is None:
+        raise VodistillError(f"{folder}: nothing is trained that --decay could end", "train without --decay first")
+    ending = checkpoint.latest(final / "checkpoints")
+    if accelerator.is_main_process:
+        if ending is not None and finished(final):
+            state = checkpoint.read_json(ending / "state.json")
+            if state["decay"][0] != checkpoint.read_json(newest / "state.json")["step"]:
+                shutil.rmtree(final)
+                ending = None
+        if ending is None:
+            copy = final / "checkpoints" / f".{newest.name}"
+            shutil.copytree(newest, copy)
+            copy.replace(copy.with_name(newest.name))
+    accelerator.wait_for_everyone()
+    return final
+
+
+def _write_origin(folder: Path, experiment: Experiment, run: Run, stages: tuple[Stage, ...]) -> None:
+    """config.yaml and code.json: from what this folder can be made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"experiment": plain(experiment), "run": plain(run), "stages": plain(stages)}
+    checkpoint.write_text(folder / "config.yaml", yaml.safe_dump(values, sort_keys=False))
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "accelerate": accelerate.__version__}
+    code = {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain", "--", "training"))}
+    checkpoint.write_text(folder / "code.json", json.dumps({**code, "seed": experiment.seed, **versions}, indent=1))
+
+
+def _git(*arguments: str) -> str:
+    try:
+        root = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
