@@ -1,0 +1,71 @@
+"""Frames, calibration and truth from any recording, without a ROS installation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.sources.bag import BagSource
+from ros2_vodistill.sources.base import Options, Source
+from ros2_vodistill.sources.euroc import is_euroc, open_euroc
+from ros2_vodistill.sources.folder import image_files, open_folder
+from ros2_vodistill.sources.kitti import is_kitti, open_kitti
+from ros2_vodistill.sources.recording import is_bag
+from ros2_vodistill.sources.tum import is_tum, open_tum
+from ros2_vodistill.sources.video import VideoSource, is_video
+
+__all__ = ["Source", "open_source"]
+
+
+class _Kind(NamedTuple):
+    """A kind of recording: how it looks, how it is recognised and what opens it."""
+
+    looks: str
+    fits: Callable[[Path], object]
+    open: Callable[[Path, Options], Source]
+
+
+_FOLDERS = (
+    _Kind("rosbag2 (metadata.yaml, or .mcap or .db3 files)", is_bag, BagSource),
+    _Kind("EuRoC (mav0/cam0/data.csv)", is_euroc, open_euroc),
+    _Kind("KITTI odometry (image_0 to image_3)", is_kitti, open_kitti),
+    _Kind("TUM RGB-D (rgb.txt)", is_tum, open_tum),
+    _Kind("image files", image_files, open_folder),
+)
+_FILES = (
+    _Kind("a bag (.mcap, .db3, ROS 1 .bag)", is_bag, BagSource),
+    _Kind("a video (MP4, Matroska, AVI and what OpenCV reads)", is_video, VideoSource),
+)
+
+
+def open_source(
+    path: str | Path,
+    *,
+    topic: str | None = None,
+    calibration: str | Path | None = None,
+    truth: str | Path | None = None,
+    truth_topic: str | None = None,
+    rate: float | None = None,
+) -> Source:
+    """The recording there, whose kind is found out from its content; see `Options` for the rest."""
+    path = Path(path)
+    calibration, truth = (None if file is None else Path(file) for file in (calibration, truth))
+    options = Options(topic, calibration, truth, truth_topic, rate)
+    if not path.exists():
+        raise VodistillError(f"{path} does not exist", "Check the path to the recording.")
+    kinds = _FOLDERS if path.is_dir() else _FILES
+    try:
+        kind = next((kind for kind in kinds if kind.fits(path)), None)
+        if kind is not None:
+            return kind.open(path, options)
+    except PermissionError as error:
+        raise VodistillError(f"{error.filename} may not be read", "Change its permissions or owner.") from error
+    what = "folder" if path.is_dir() else "file"
+    content = sorted(item.name for item in path.iterdir()) if path.is_dir() else [f"{path.stat().st_size} bytes"]
+    shown = ", ".join(content[:5]) + (f" and {len(content) - 5} more" if len(content) > 5 else "")
+    raise VodistillError(
+        f"{path} is no recording of a known kind; the {what} holds {shown or 'nothing'}",
+        f"Looked for in a {what}: {'; '.join(kind.looks for kind in kinds)}.",
+    )

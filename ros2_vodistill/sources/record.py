@@ -1,0 +1,186 @@
+"""Sequences written so that others can read them: KITTI folders and rosbag2."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from ros2_vodistill import geometry
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.geometry import Array
+from ros2_vodistill.sources import messages
+from ros2_vodistill.sources.base import Image
+from ros2_vodistill.sources.transforms import FLU_FROM_OPTICAL
+from ros2_vodistill.trajectory import Trajectory
+from ros2_vodistill.trajectory import write_kitti as write_poses
+
+BASE, WORLD = "base_link", "map"
+LATCHED = Qos(
+    history=QosHistory.KEEP_LAST,
+    depth=1,
+    reliability=QosReliability.RELIABLE,
+    durability=QosDurability.TRANSIENT_LOCAL,
+    deadline=QosTime(0, 0),
+    lifespan=QosTime(0, 0),
+    liveliness=QosLiveliness.AUTOMATIC,
+    liveliness_lease_duration=QosTime(0, 0),
+    avoid_ros_namespace_conventions=False,
+)
+
+
+def write_kitti(
+    folder: str | Path,
+    frames: Iterable[Image],
+    camera: Camera | None,
+    stamps: Sequence[float],
+    poses: ArrayLike | None = None,
+) -> None:
+    """A KITTI odometry sequence: image_0, times.txt, calib.txt (if there is a camera), poses.txt (if there are poses).
+
+    Args:
+        folder: must not exist.
+        frames: grey, uint8, as many as there are stamps.
+        camera: a pinhole, since the format has no distortion.
+        stamps: seconds.
+        poses: (N, 4, 4) of the camera's optical frame in the world.
+    """
+    if camera is not None and (camera.model != "pinhole" or camera.rotation is not None):
+        raise VodistillError(
+            f"a {camera.model} camera with distortion or rectification does not fit KITTI's calib.txt",
+            "Rectify the images first, or write a bag.",
+        )
+    with _new_folder(folder) as new:
+        (new / "image_0").mkdir(parents=True)
+        for index, (_, image) in enumerate(zip(stamps, frames, strict=True)):
+            if not cv2.imwrite(str(new / "image_0" / f"{index:06d}.png"), image):
+                raise OSError(f"image {index} could not be written")
+        (new / "times.txt").write_text("".join(f"{float(stamp)!r}\n" for stamp in stamps), encoding="utf-8")
+        if camera is not None:
+            rows = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel().tolist()
+            (new / "calib.txt").write_text(f"P0: {' '.join(map(repr, rows))}\n", encoding="utf-8")
+        if poses is not None:
+            write_poses(new / "poses.txt", Trajectory(np.asarray(stamps, float), np.asarray(poses, float)))
+
+
+def write_bag(
+    folder: str | Path,
+    frames: Iterable[Image],
+    camera: Camera | None,
+    stamps: Sequence[float],
+    poses: ArrayLike | None = None,
+    *,
+    storage: Literal["mcap", "sqlite3"] = "mcap",
+    compressed: Literal["jpeg", "png"] | None = None,
+    mount: Mount | None = None,
+    topic: str = "/camera/image_raw",
+    truth_topic: str = "/ground_truth/odom",
+    frame: str = "camera_optical_frame",
+) -> None:
+    """A rosbag2 that ROS 2 Humble and later play: images, camera_info, the truth and the mount.
+
+    With a mount, /tf_static holds the camera in base_link, which stands on the ground below it (height 0 if it is
+    unknown), and the truth is base_link's in a map that has base_link's axes at the first pose; without one, the truth
+    is the camera's own in such a map. The truth is an Odometry with the twist in the child's axes.
+
+    Args:
+        folder: must not exist.
+        frames: grey, uint8, as many as there are stamps.
+        camera: None leaves camera_info out.
+        stamps: seconds; written to the nanosecond, in headers and as times of recording.
+        poses: (N, 4, 4) of the camera's optical frame in any world.
+        storage: of the bag.
+        compressed: writes CompressedImage on `topic`/compressed instead of Image.
+        mount: of the camera on the robot.
+        topic: of the raw images; camera_info is beside it.
+        truth_topic: of the truth.
+        frame: of the images.
+    """
+    times = [messages.nanoseconds(stamp) for stamp in stamps]
+    if not times:
+        raise VodistillError(f"no frames to write to {folder}", "Give at least one frame with its stamp.")
+    child, child_from_camera = (BASE, _base_from_camera(mount)) if mount else (frame, np.eye(4))
+    with _new_folder(folder) as new, Writer(new, version=8, storage_plugin=StoragePlugin[storage.upper()]) as bag:
+        outputs: list[tuple[Connection, Callable[[int, Image], object]]] = []
+
+        def add(name: str, kind: str, make: Callable[[int, Image], object], qos: Sequence[Qos] = ()) -> None:
+            connection = bag.add_connection(name, kind, typestore=messages.STORE, offered_qos_profiles=qos)
+            outputs.append((connection, make))
+
+        if mount is not None:
+            static = messages.transform(times[0], BASE, frame, child_from_camera)
+            add("/tf_static", messages.TRANSFORMS, lambda i, _: None if i else static, [LATCHED])
+        if camera is not None:
+            beside = f"{topic.rpartition('/')[0]}/camera_info"
+            add(beside, messages.INFO, lambda i, _: messages.camera_info(times[i], frame, camera))
+        if poses is not None:
+            world = child_from_camera if mount else geometry.make(FLU_FROM_OPTICAL, np.zeros(3))
+            track = _moved(np.asarray(poses, float), world, child_from_camera)
+            twists = _twists(track, np.asarray(stamps, float))
+            odometry = messages.odometry
+            add(
+                truth_topic,
+                messages.ODOMETRY,
+                lambda i, _: messages.odometry(times[i], WORLD, child, track[i], twists[i]),
+            )
+        if compressed is None:
+            add(topic, messages.IMAGE, lambda i, image: messages.image(times[i], frame, image))
+        else:
+            name = f"{topic}/compressed"
+            add(name, messages.COMPRESSED, lambda i, image: messages.compressed(times[i], frame, image, compressed))
+        for index, (time, image) in enumerate(zip(times, frames, strict=True)):
+            for connection, make in outputs:
+                message = make(index, image)
+                if message is not None:
+                    bag.write(connection, time, messages.STORE.serialize_cdr(message, connection.msgtype))
+
+
+def _base_from_camera(mount: Mount) -> Array:
+    """The pose (4x4) of the camera's optical frame in a base_link on the ground below it."""
+    return geometry.make(FLU_FROM_OPTICAL @ mount.level_from_camera, [0.0, 0.0, mount.height or 0.0])
+
+
+def _moved(poses: Array, world: Array, child_from_camera: Array) -> Array:
+    """Camera poses as the child's, in a world in which the first camera is at `world`."""
+    return world @ geometry.invert(poses[0]) @ poses @ geometry.invert(child_from_camera)
+
+
+def _twists(poses: Array, stamps: Array) -> Array:
+    """(N, 6) per second, linear first, in the moving axes: between the poses before and after each."""
+    if len(poses) < 2:
+        return np.zeros((len(poses), 6))
+    before = np.maximum(np.arange(len(poses)) - 1, 0)
+    after = np.minimum(np.arange(len(poses)) + 1, len(poses) - 1)
+    return geometry.log(geometry.invert(poses[before]) @ poses[after]) / (stamps[after] - stamps[before])[:, None]
+
+
+@contextmanager
+def _new_folder(folder: str | Path) -> Iterator[Path]:
+    """A name, of the same last part, for a folder to make: it becomes `folder` if all goes well and vanishes if not."""
+    folder = Path(folder)
+    if folder.exists():
+        raise VodistillError(f"{folder} exists already", "Remove it or choose another name.")
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        yield temporary / folder.name
+        (temporary / folder.name).replace(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise VodistillError(
+            f"{folder} cannot be written: {error}", "Choose a folder with space that you may write to."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
