@@ -18,11 +18,11 @@ from training.losses.features import Angle, ChannelWise, Magnitude, Naive
 from training.losses.hints import AttentiveHint, Hint
 from training.losses.masked import MaskedGenerative
 from training.losses.pose import POSE, PoseLoss, Poses
-from training.losses.review import Review, ramp
+from training.losses.review import Review
 
 __all__ = [
     "FEATURES", "POSE", "Confidence", "Features", "PoseLoss", "Poses",
-    "build_features", "build_pose", "claimed_errors", "ramp", "teacher_errors",
+    "build_features", "build_pose", "claimed_errors", "teacher_errors",
 ]  # fmt: skip
 
 FEATURES: dict[str, Callable[..., LevelLoss | Review]] = {

@@ -33,19 +33,19 @@ class Angle(LevelLoss):
 
     Args:
         of: what the vectors are. 'layer': one a sample, over (C, H, W) (LAD); 'channel': one a channel, over (H, W)
-            (CAD); 'pixel': one a pixel, over C. The papers' formulas were not recovered: these are readings.
-        weight: factor.
+            (CAD); 'pixel': one a pixel, over C. The paper's formulas were not recovered: these are readings. Its loss
+            is weighted by 3.
     """
 
-    def __init__(self, student: int, teacher: int, of: str = "layer", weight: float = 3.0) -> None:
+    def __init__(self, student: int, teacher: int, of: str = "layer") -> None:
         super().__init__(student, teacher)
         if of not in ("layer", "channel", "pixel"):
             raise VodistillError(f"angles of '{of}'", "Known: layer, channel, pixel.")
-        self.of, self.weight = of, weight
+        self.of = of
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Features) -> Tensor:
         cosine = functional.cosine_similarity(self.vectors_of(self.align(student)), self.vectors_of(teacher), dim=-1)
-        return self.weight * (1 - cosine).mean()
+        return (1 - cosine).mean()
 
     def vectors_of(self, feature: Tensor) -> Tensor:
         """The vectors along the last dimension."""
@@ -59,14 +59,13 @@ class ChannelWise(LevelLoss):
 
     Args:
         temperature: tau.
-        weight: factor.
     """
 
-    def __init__(self, student: int, teacher: int, temperature: float = 4.0, weight: float = 1.0) -> None:
+    def __init__(self, student: int, teacher: int, temperature: float = 4.0) -> None:
         super().__init__(student, teacher)
-        self.temperature, self.weight = temperature, weight
+        self.temperature = temperature
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Features) -> Tensor:
         ours, theirs = (torch.log_softmax(x.flatten(2) / self.temperature, -1) for x in (self.align(student), teacher))
         divergence = functional.kl_div(ours, theirs, log_target=True, reduction="none").sum(-1)
-        return self.weight * self.temperature**2 * divergence.mean()
+        return self.temperature**2 * divergence.mean()

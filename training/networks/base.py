@@ -8,6 +8,7 @@ these four, batched over a clip or one frame at a time, and agree.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
+from training.networks.layers import fold
 
 DEFAULT_VIEW = View(320, 96, 185.0, 185.0, 159.5, 47.5)
 
@@ -236,12 +238,13 @@ def d_rate(student: Network, teacher: Network) -> float:
 
 
 class StepModule(nn.Module):
-    """A network's `step` with flat tensor arguments, ready for export: (image, view_*, state_*) in, (motion,
-    log_variance, next_state_*) out."""
+    """A copy of a network, in eval mode and with its convolutions folded, as a function of flat tensors for export:
+    (image, view_*, state_*) in, (motion, log_variance, next_state_*) out."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network.eval()
+        self.network = copy.deepcopy(network).eval()
+        fold(self.network)
 
     @property
     def input_names(self) -> list[str]:
