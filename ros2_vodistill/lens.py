@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_TOLERANCE = 1e-11  # of the plane at unit focal length; some 1e-8 pixels
+_TOLERANCE = 1e-9  # of the plane at unit focal length: a millionth of a pixel
 _STEEPEST = np.radians(89.9)  # the widest angle that a plane can hold
+_SAMPLES = 4096  # of a radial profile
 
 
 class Lens(Protocol):
@@ -40,17 +41,18 @@ class BrownConrady:
     coefficients: tuple[float, ...] = ()
 
     @cached_property
-    def radius(self) -> float:
-        """Of the undistorted plane: up to here the radial profile grows; infinite where it always does."""
+    def _profile(self) -> tuple[Array, Array]:
+        """Distances from the centre without and with the radial distortion, as far as both grow."""
         k1, k2, _, _, k3, k4, k5, k6 = (*self.coefficients, *(0.0,) * 8)[:8]
-        over, under = Polynomial([1.0, k1, k2, k3]), Polynomial([1.0, k4, k5, k6])  # in the squared radius
-        slope = over * under + Polynomial([0.0, 2.0]) * (over.deriv() * under - over * under.deriv())
-        return min(_first_root(slope), _first_root(under)) ** 0.5
+        radii = np.tan(np.linspace(0.0, _STEEPEST, _SAMPLES))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = Polynomial([1.0, k1, k2, k3])(radii**2) / Polynomial([1.0, k4, k5, k6])(radii**2)
+        return _rising(radii, radii * factor)
 
     def project(self, points: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             plane = points[:, :2] / points[:, 2:]
-            seen = (points[:, 2] > 0) & (np.linalg.norm(plane, axis=1) < self.radius)
+            seen = (points[:, 2] > 0) & self._within(plane)
         result = np.full(plane.shape, np.nan)
         result[seen] = self._distort(plane[seen])
         return result
@@ -59,6 +61,9 @@ class BrownConrady:
         undistorted = self._undistort(plane)
         rays = np.concatenate([undistorted, np.ones_like(plane[:, :1])], axis=1)
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+    def _within(self, plane: Array) -> NDArray[np.bool_]:
+        return np.linalg.norm(plane, axis=1) <= self._profile[0][-1]
 
     def _distort(self, plane: Array) -> Array:
         if not any(self.coefficients) or not len(plane):
@@ -69,35 +74,26 @@ class BrownConrady:
         return np.asarray(pixels[:, 0], np.float64)
 
     def _undistort(self, target: Array) -> Array:
-        """The radial profile inverted by table, then Newton on both coordinates."""
+        """The radial profile inverted by table, then Newton's method on both coordinates."""
         if not any(self.coefficients):
             return target
-        radii = np.tan(np.linspace(0.0, min(np.arctan(self.radius), _STEEPEST), 4096))
-        k1, k2, _, _, k3, k4, k5, k6 = (*self.coefficients, *(0.0,) * 8)[:8]
-        square = radii**2
-        profile = radii * Polynomial([1.0, k1, k2, k3])(square) / Polynomial([1.0, k4, k5, k6])(square)
-        profile, order = np.unique(profile, return_index=True)
+        radii, profile = self._profile
         distance = np.linalg.norm(target, axis=1, keepdims=True)
-        plane = target * np.interp(distance, profile, radii[order]) / np.maximum(distance, 1e-12)
-        step = 1e-7
+        plane = target * np.interp(distance, profile, radii) / np.maximum(distance, 1e-12)
+        step = 1e-7 * np.eye(2)
         with np.errstate(all="ignore"):
-            for _ in range(30):
+            for _ in range(20):
                 error = self._distort(plane) - target
-                if np.nanmax(np.abs(error), initial=0.0) < _TOLERANCE:
-                    break
-                along_x = (self._distort(plane + np.array([step, 0.0])) - error - target) / step
-                along_y = (self._distort(plane + np.array([0.0, step])) - error - target) / step
-                det = along_x[:, 0] * along_y[:, 1] - along_x[:, 1] * along_y[:, 0]
-                plane = plane - np.stack(
-                    [
-                        (along_y[:, 1] * error[:, 0] - along_y[:, 0] * error[:, 1]) / det,
-                        (along_x[:, 0] * error[:, 1] - along_x[:, 1] * error[:, 0]) / det,
-                    ],
-                    axis=1,
+                (a, c), (b, d) = (((self._distort(plane + side) - error - target) / 1e-7).T for side in step)
+                plane = (
+                    plane
+                    - np.stack([d * error[:, 0] - b * error[:, 1], a * error[:, 1] - c * error[:, 0]], 1)
+                    / (a * d - b * c)[:, None]
                 )
-            error = np.abs(self._distort(plane) - target).max(axis=1)
-            lost = ~(error < 1e3 * _TOLERANCE) | ~(np.linalg.norm(plane, axis=1) < self.radius)
-        return np.where(lost[:, None], np.nan, plane)
+                if np.nanmax(np.abs(error), initial=0.0) < _TOLERANCE / 100:
+                    break
+            found = (np.abs(self._distort(plane) - target).max(axis=1) < _TOLERANCE) & self._within(plane)
+        return np.where(found[:, None], plane, np.nan)
 
 
 @dataclass(frozen=True)
@@ -111,41 +107,38 @@ class Equidistant:
     coefficients: tuple[float, ...]
 
     @cached_property
-    def _profile(self) -> Polynomial:
-        odd = np.zeros(10)
-        odd[1::2] = (1.0, *self.coefficients)
-        return Polynomial(odd)
+    def _radius(self) -> Polynomial:
+        """Of the angle."""
+        k1, k2, k3, k4 = self.coefficients
+        return Polynomial([0.0, 1.0, 0.0, k1, 0.0, k2, 0.0, k3, 0.0, k4])
 
     @cached_property
-    def angle(self) -> float:
-        """From the axis, in radians: up to here the profile grows."""
-        return min(_first_root(self._profile.deriv()), np.pi)
+    def _profile(self) -> tuple[Array, Array]:
+        """Angles and distances from the centre, as far as both grow."""
+        angles = np.linspace(0.0, np.pi, _SAMPLES, endpoint=False)
+        return _rising(angles, self._radius(angles))
 
     def project(self, points: Array) -> Array:
-        across = np.linalg.norm(points[:, :2], axis=1, keepdims=True)
-        angle = np.arctan2(across, points[:, 2:])
-        central = across < 1e-12 * np.abs(points[:, 2:])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            plane = points[:, :2] * self._profile(angle) / across
-        plane = np.where(central, 0.0, plane)
-        return np.where((angle < self.angle) & (angle < np.pi), plane, np.nan)
+        across = np.linalg.norm(points[:, :2], axis=1)
+        angle = np.arctan2(across, points[:, 2])
+        direction = points[:, :2] / np.maximum(across, 1e-300)[:, None]
+        return np.where((angle <= self._profile[0][-1])[:, None], direction * self._radius(angle)[:, None], np.nan)
 
     def rays(self, plane: Array) -> Array:
+        angles, radii = self._profile
         distance = np.linalg.norm(plane, axis=1)
-        angles = np.linspace(0.0, self.angle, 4096)
-        angle = np.interp(distance, self._profile(angles), angles, right=np.nan)
-        slope = self._profile.deriv()
+        angle = np.interp(distance, radii, angles, right=np.nan)
+        slope = self._radius.deriv()
         with np.errstate(all="ignore"):
             for _ in range(10):
-                angle = angle - (self._profile(angle) - distance) / slope(angle)
-            lost = ~(np.abs(self._profile(angle) - distance) < 1e3 * _TOLERANCE)
-        across = np.sin(angle) / np.maximum(distance, 1e-12)
-        rays = np.stack([plane[:, 0] * across, plane[:, 1] * across, np.cos(angle)], axis=1)
-        return np.where(lost[:, None], np.nan, rays)
+                angle = angle - (self._radius(angle) - distance) / slope(angle)
+            angle = np.where(np.abs(self._radius(angle) - distance) < _TOLERANCE, angle, np.nan)[:, None]
+        direction = plane / np.maximum(distance, 1e-300)[:, None]
+        return np.concatenate([direction * np.sin(angle), np.cos(angle)], axis=1)
 
 
-def _first_root(polynomial: Polynomial) -> float:
-    """The smallest positive real root; infinite where there is none."""
-    roots = polynomial.trim().roots()
-    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1.0, np.abs(roots))) & (roots.real > 0)]
-    return float(real.min(initial=np.inf))
+def _rising(places: Array, values: Array) -> tuple[Array, Array]:
+    """Both, up to where the values stop growing."""
+    falls = np.flatnonzero(~(np.diff(values) > 0))
+    end = falls[0] + 1 if len(falls) else len(values)
+    return places[:end], values[:end]
