@@ -50,7 +50,7 @@ class Confidence:
     @classmethod
     def of(cls, errors: Tensor, clamp: bool = False) -> Confidence:
         """From the errors of the whole training set."""
-        return cls(float(errors.min()), float(errors.max()), clamp)
+        return cls(errors.min().item(), errors.max().item(), clamp)
 
     @property
     def eta(self) -> float:
