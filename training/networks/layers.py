@@ -20,7 +20,8 @@ class ScaledConv2d(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, gain: float = 1.7) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2)
         self.gain = nn.Parameter(torch.full((outputs, 1, 1, 1), gain))
-        nn.init.normal_(self.weight)
+        # Their length does not change what is computed, but how far a step of the optimiser turns them.
+        nn.init.normal_(self.weight, std=self.weight[0].numel() ** -0.5)
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
     def standardised(self) -> Tensor:

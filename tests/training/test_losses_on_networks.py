@@ -1,0 +1,103 @@
+"""Every loss between a teacher and a student of both families: it can be computed, and moves what it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ros2_vodistill.view import View
+from training import networks
+from training.losses import FEATURES, POSE, Features, Poses, build_features, build_pose
+from training.networks import Network
+
+VIEW = View(96, 64, 60.0, 60.0, 47.5, 31.5)
+FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "swift": ({"name": "swift-s"}, {"name": "swift-xs"}),
+    "flownet": ({"name": "flownet-t", "width": 0.05, "lstm": (16, 8)}, {"name": "flownet-6-2", "width": 0.03}),
+}
+LEVELS = ("level1", "level2", "level3")
+
+
+@pytest.fixture(params=FAMILIES, scope="module")
+def pair(request: pytest.FixtureRequest) -> tuple[Network, Network]:
+    torch.manual_seed(0)
+    teacher, student = (networks.build({**spec, "views": {"image": VIEW}}) for spec in FAMILIES[request.param])
+    return teacher.eval().requires_grad_(False), student
+
+
+def outputs(pair: tuple[Network, Network]) -> tuple[networks.Output, networks.Output]:
+    generator = torch.Generator().manual_seed(0)
+    clip = {"image": torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8, generator=generator)}
+    teacher, student = pair
+    student.zero_grad()
+    return teacher(clip, features=True), student(clip, features=True)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_feature_losses(name: str, pair: tuple[Network, Network]) -> None:
+    """The student's parameters behind the features learn, together with the loss's own; the head never does."""
+    teacher, student = pair
+    theirs, ours = outputs(pair)
+    vectors = name in ("ht", "aht")
+    keys = ("hint",) if vectors else LEVELS
+    widths = [[n.hint_width] if vectors else [n.level_channels[k] for k in keys] for n in (student, teacher)]
+    loss = build_features(name, *widths)
+    objects = torch.zeros(4, 64, 96, dtype=torch.bool)
+    objects[:, 20:40, 30:70] = True
+    batch = Features(
+        tuple(ours.features[k].flatten(0, 1) for k in keys),
+        tuple(theirs.features[k].flatten(0, 1) for k in keys),
+        confidence=torch.tensor([0.9, 0.5, 0.1, -0.1]),
+        objects=objects,
+    )
+    value = loss(batch)
+    assert value.shape == ()
+    assert value.isfinite()
+    value.backward()
+    assert all(p.grad is not None for p in loss.parameters())
+    assert all(p.grad is None for p in teacher.parameters())
+    assert all(p.grad is None for p in student.head_parameters())
+    reached = [p for p in student.parameters() if p.grad is not None and p.grad.any()]
+    if vectors:
+        assert len(reached) == len(student.trunk_parameters())
+    else:
+        assert next(student.parameters()).grad is not None
+        assert 0 < len(reached) < len(student.trunk_parameters())
+
+
+@pytest.mark.parametrize("name", POSE)
+def test_pose_losses(name: str, pair: tuple[Network, Network]) -> None:
+    teacher, student = pair
+    theirs, ours = outputs(pair)
+    flat = [x.flatten(0, 1) for x in (ours.motion, torch.randn_like(ours.motion), theirs.motion, ours.log_variance)]
+    value = build_pose(name)(Poses(*flat, confidence=torch.tensor([0.9, 0.5, 0.1, -0.1])))
+    assert value.isfinite()
+    value.backward()
+    assert all(p.grad is None for p in teacher.parameters())
+    without_gradient = [n for n, p in student.named_parameters() if p.grad is None]
+    # nothing asks for the constant log-variance of the paper's students where the loss is not probabilistic
+    assert set(without_gradient) <= {"head.log_variance"}
+
+
+def gradients(parameters: list[torch.nn.Parameter]) -> list[Tensor | None]:
+    return [p.grad for p in parameters]
+
+
+def test_the_second_stage_moves_the_head_alone(pair: tuple[Network, Network]) -> None:
+    """With a frozen trunk, attentive imitation reaches the head and stops there."""
+    _, student = pair
+    for parameter in student.trunk_parameters():
+        parameter.requires_grad_(False)
+    theirs, ours = outputs(pair)
+    poses = Poses(
+        ours.motion.flatten(0, 1), torch.zeros(4, 6), theirs.motion.flatten(0, 1), confidence=torch.full((4,), 0.5)
+    )
+    build_pose("ail")(poses).backward()
+    moved = [n for n, p in student.named_parameters() if p.grad is not None]
+    assert moved
+    assert all(name.startswith("head.") for name in moved)
+    for parameter in student.trunk_parameters():
+        parameter.requires_grad_(True)
