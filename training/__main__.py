@@ -87,7 +87,7 @@ def distill_command(
 def explain() -> None:
     """Every setting of an experiment, its default and its meaning."""
     table = Table("key", "default", "meaning", show_lines=False)
-    for row in configuration.explain():
+    for row in configuration.explain(configuration.Experiment):
         table.add_row(*row)
     Console(highlight=False).print(table)
 

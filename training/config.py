@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
 
 from ros2_vodistill.errors import VodistillError
+from training.settings import build, explain, override, plain
 
-T = TypeVar("T")
+__all__ = ["Experiment", "build", "explain", "load", "override", "plain"]
 
 
 @dataclass(frozen=True)
@@ -194,7 +191,7 @@ class Stage:
     @property
     def losses(self) -> set[str]:
         """Names of all its losses."""
-        return {loss.loss for loss in (*self.pose, *self.features)}
+        return {pose.loss for pose in self.pose} | {feature.loss for feature in self.features}
 
 
 @dataclass(frozen=True)
@@ -206,7 +203,8 @@ class Run:
         path: a trained network instead (a run's folder or a safetensors file), for a teacher.
         method: a recipe from training/recipes.py, instead of stages.
         stages: one after the other, each starting where the last ended.
-        start_from_teacher: parameters of the same name and shape start as the teacher's; `freeze` may then hold them.
+        start_from_teacher: the encoder starts with those of the teacher's layers that it has too.
+        freeze: as a stage's, in all stages.
         training: settings that differ from the experiment's, in every stage.
     """
 
@@ -215,6 +213,7 @@ class Run:
     method: str = ""
     stages: tuple[Stage, ...] = ()
     start_from_teacher: bool = False
+    freeze: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
 
 
@@ -260,6 +259,31 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Shipping:
+    """What `export` writes on the card beside what it measures.
+
+    Attributes:
+        family: of the network; its class's name where empty.
+        description: one sentence for people.
+        data: what it was trained on.
+        licence: of that.
+        min_translation: shortest step that is worth a new reference frame, in the network's unit.
+        min_rotation: smallest rotation that is worth one, radians.
+        max_interval: longest time between two frames, seconds.
+        quantile: of the held-out motions, which gives the largest translation and rotation that it was trained for.
+    """
+
+    family: str = ""
+    description: str = ""
+    data: str = "generated world"
+    licence: str = "Apache-2.0"
+    min_translation: float = 0.03
+    min_rotation: float = 0.004
+    max_interval: float = 0.5
+    quantile: float = 0.99
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A file in training/configs. `base: other.yaml` starts from another file, whose values this one overrides.
 
@@ -272,6 +296,7 @@ class Experiment:
         teacher: trained by `teacher`, or by `distill` where it is not finished.
         students: trained by `distill`.
         table: trained by `tables`.
+        shipping: what `export` writes on a card.
         measure: real sequences that are measured while training.
     """
 
@@ -283,6 +308,7 @@ class Experiment:
     teacher: Run = field(default_factory=Run)
     students: dict[str, Run] = field(default_factory=dict)
     table: Table = field(default_factory=Table)
+    shipping: Shipping = field(default_factory=Shipping)
     measure: tuple[Measure, ...] = ()
 
 
@@ -296,73 +322,6 @@ def load(path: str | Path, overrides: list[str] | None = None) -> Experiment:
             raise VodistillError(f"--set {text}: not of the form key=value", "write, say, --set training.rate=1e-3")
         _put(values, key.split("."), yaml.safe_load(value))
     return build(Experiment, values, str(path))
-
-
-def build(kind: type[T], values: Any, where: str, key: str = "") -> T:
-    """A dataclass from plain values; errors name `where` (the file) and the key, dotted."""
-    if not isinstance(values, Mapping):
-        raise VodistillError(f"{where}: {key or 'the file'} must be a mapping, not {values!r}", f"see {kind.__name__}")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
-    out = {}
-    for name, value in values.items():
-        dotted = f"{key}.{name}" if key else str(name)
-        if name not in fields:
-            near = difflib.get_close_matches(str(name), fields, n=3, cutoff=0.5)
-            known = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(fields)}"
-            raise VodistillError(f"{where}: unknown key {dotted}", known)
-        out[name] = _convert(hints[name], value, where, dotted)
-    for name, f in fields.items():
-        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if required and name not in out:
-            raise VodistillError(f"{where}: {f'{key}.' if key else ''}{name} is missing", f"add it: see {kind.__name__}")
-    try:
-        return kind(**out)
-    except ValueError as error:
-        raise VodistillError(f"{where}: {key or kind.__name__}: {error}", "correct the value") from error
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, tuples and paths as what JSON and YAML can hold; `build` reads it back."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def override(settings: T, values: Mapping[str, Any], where: str) -> T:
-    """`settings` with some of its fields replaced."""
-    return build(type(settings), {**plain(settings), **values}, where)
-
-
-def explain(kind: type = Experiment, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, meaning) of every setting, from the docstrings."""
-    hints = typing.get_type_hints(kind)
-    meanings = _attributes(kind.__doc__ or "")
-    for f in dataclasses.fields(kind):
-        default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
-        inner = next((t for t in [hints[f.name], *typing.get_args(hints[f.name])] if dataclasses.is_dataclass(t)), None)
-        shown = "required" if default is dataclasses.MISSING else "" if inner else repr(default)
-        yield prefix + f.name, shown, meanings.get(f.name, "")
-        if inner:
-            many = typing.get_origin(hints[f.name])
-            mark = ".NAME" if many is dict else "[]" if many is tuple else ""
-            yield from explain(typing.cast(type, inner), f"{prefix}{f.name}{mark}.")
-
-
-def _attributes(docstring: str) -> dict[str, str]:
-    out: dict[str, str] = {}
-    name = ""
-    for line in docstring.partition("Attributes:")[2].splitlines():
-        head, colon, rest = line.strip().partition(": ")
-        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
-            name, out[head] = head, rest
-        elif name and line.strip():
-            out[name] += " " + line.strip()
-    return out
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -393,54 +352,3 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         values = values.setdefault(key, {})
     values[keys[-1]] = value
-
-
-def _convert(kind: Any, value: Any, where: str, key: str) -> Any:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    problem = f"{where}: {key} is {value!r}"
-    if kind is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        options = [a for a in args if a is not type(None)]
-        for option in options[:-1]:
-            try:
-                return _convert(option, value, where, key)
-            except VodistillError:
-                continue
-        return _convert(options[-1], value, where, key)
-    if origin is Literal:
-        if value not in args:
-            raise VodistillError(problem, f"it can be {', '.join(map(str, args))}")
-        return value
-    if dataclasses.is_dataclass(kind):
-        return build(typing.cast(type, kind), value, where, key)
-    if origin in (tuple, list):
-        if not isinstance(value, (list, tuple)):
-            raise VodistillError(problem, "it must be a list: [a, b]")
-        inner = args if origin is tuple and Ellipsis not in args else [args[0]] * len(value)
-        if len(inner) != len(value):
-            raise VodistillError(problem, f"it must have {len(inner)} values")
-        return origin(_convert(a, v, where, f"{key}[{i}]") for i, (a, v) in enumerate(zip(inner, value, strict=True)))
-    if origin in (dict, Mapping):
-        if not isinstance(value, Mapping):
-            raise VodistillError(problem, "it must be a mapping")
-        return {str(k): _convert(args[1], v, where, f"{key}.{k}") for k, v in value.items()}
-    return _scalar(kind, value, problem)
-
-
-def _scalar(kind: Any, value: Any, problem: str) -> Any:
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
-        try:
-            return float(value)
-        except ValueError:
-            raise VodistillError(problem, "it must be a number") from None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
-    raise VodistillError(problem, f"it must be {names.get(kind, kind.__name__)}")

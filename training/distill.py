@@ -44,9 +44,7 @@ def distill(
     return done
 
 
-def find_teacher(
-    experiment: Experiment, folder: Path, budget: Budget, say: Callable[[str], None]
-) -> Network | None:
+def find_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Callable[[str], None]) -> Network | None:
     """The teacher that the experiment names or trains; None where the budget ended before its training did."""
     if experiment.teacher.path:
         return load_network(experiment.teacher.path)

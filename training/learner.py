@@ -54,9 +54,9 @@ class Learner(nn.Module):
         poses = Poses(
             output.motion.flatten(0, 1),
             batch.motions.flatten(0, 1),
-            lesson and lesson.motion.flatten(0, 1),
+            None if lesson is None else lesson.motion.flatten(0, 1),
             output.log_variance.flatten(0, 1),
-            lesson and lesson.confidence.flatten(0, 1),
+            None if lesson is None else lesson.confidence.flatten(0, 1),
         )
         losses = {name: weight * loss(poses) for name, weight, loss in self.pose}
         for settings, loss in zip(self.stage.features, self.features, strict=True):

@@ -1,4 +1,4 @@
-"""The one training loop: steps, in pieces of any length, on any number of processes, resumable to the very next step."""
+"""The one training loop: in pieces of any length, on any number of processes, resumable to the very next step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -158,7 +158,7 @@ class Trainer:
     @property
     def network(self) -> Network:
         """The averaged network, on the training device."""
-        return self.average.module
+        return cast(Network, self.average.module)
 
     def _step(self, number: int, batch: Any) -> dict[str, Tensor]:
         settings, accelerator = self.settings, self.accelerator

@@ -56,9 +56,7 @@ class Log:
             self.file.close()
             self.board.close()
 
-    def step(
-        self, step: int, samples: int, seconds: float, rate: float, losses: dict[str, Tensor], every: int
-    ) -> None:
+    def step(self, step: int, samples: int, seconds: float, rate: float, losses: dict[str, Tensor], every: int) -> None:
         """Note a step's losses; every so many steps their means are written."""
         if not self.active:
             return

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,12 @@ from training.loop import Trainer
 from training.measure import clip_errors, on_clips, read_recording, recording_errors
 from training.networks.base import Network
 from training.recipes import recipe
+from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
 
 WEIGHTS = "network.safetensors"
+WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio")
+"""What is written of a real sequence's metrics while training."""
 UNTAUGHT = {"baseline", "gaussian", "laplace"}
 """Losses that no teacher is asked for."""
 
@@ -50,13 +53,14 @@ class Budget:
         late = self.end is not None and time.monotonic() >= self.end
         return late or (self.steps is not None and self.steps <= 0)
 
-    def train(self, trainer: Trainer) -> bool:
+    def train(self, trainer: Trainer, say: Callable[[str], None]) -> bool:
         """Let a trainer use what is left; True when it is finished."""
         before = trainer.state.step
         minutes = 0.0 if self.end is None else max(1e-6, (self.end - time.monotonic()) / 60)
         state = trainer.train(minutes, self.steps or 0, self.decay if trainer.open_ended else 0)
         if self.steps is not None:
             self.steps -= state.step - before
+        say(f"{trainer.folder}: step {state.step}, {state.samples} clips, {state.seconds / 60:.1f} min")
         return state.finished
 
 
@@ -91,7 +95,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
 
     The run's network.safetensors is its newest average until a stage is finished, and the finished network then.
     """
-    stages = run.stages or recipe(run.method)
+    stages = tuple(replace(s, freeze=s.freeze + run.freeze) for s in run.stages or recipe(run.method))
     description = networks.specify(network_name(run), networks.build(run.network))
     if place.accelerator.is_main_process:
         _write_origin(place.folder, experiment, run, stages)
@@ -108,12 +112,11 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             torch.manual_seed(experiment.seed)
             network = networks.build(description)
             _begin(network, start, place.teacher if run.start_from_teacher else None)
-            done = budget.train(_trainer(experiment, stage, settings, folder, place, network, description))
+            trainer = _trainer(experiment, stage, settings, folder, place, network, description)
+            done = budget.train(trainer, place.say)
             if place.accelerator.is_main_process and (ending or not finished(_final(folder))):
                 shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")
                 (place.folder / f".{WEIGHTS}").replace(place.folder / WEIGHTS)
-            state = checkpoint.read_json(checkpoint.latest(folder / "checkpoints") / "state.json")
-            place.say(f"{folder}: step {state['step']}, {state['samples']} clips, {state['seconds'] / 60:.1f} min")
             if not done:
                 return False
         start = folder / WEIGHTS
@@ -134,7 +137,7 @@ def load_network(path: Path | str) -> Network:
         raise VodistillError(f"{file}: not there", "train the network first, or correct the path")
     tensors, metadata = checkpoint.load_tensors(file)
     if "network" not in metadata:
-        raise VodistillError(f"{file}: does not say which network it is", "give a file that this package's training wrote")
+        raise VodistillError(f"{file}: does not say which network it is", "give one that the training wrote")
     network = networks.build(json.loads(metadata["network"]))
     try:
         network.load_state_dict(tensors)
@@ -152,12 +155,13 @@ def evaluation(experiment: Experiment, network: Network, device: torch.device) -
     """What is measured while training: held-out clips, then the real sequences that the experiment names."""
     held_out = streams.held_out(experiment.data, network.views, device)
     recordings = [read_recording(m) for m in experiment.measure]
+    weight = experiment.confidence.rotation_weight
 
     def measure(network: Network) -> dict[str, float]:
-        values = clip_errors(on_clips(network, held_out, experiment.data.held_out))
+        values = clip_errors(on_clips(network, held_out, experiment.data.held_out), weight)
         for recording in recordings:
-            found = recording_errors(network, recording)
-            values.update({f"{recording.name}/{k}": v for k, v in found.items() if v is not None})
+            found = recording_errors(TorchSteps(network), recording)
+            values.update({f"{recording.name}/{k}": found[k] for k in WATCHED if found[k] is not None})
         return values
 
     return measure
@@ -178,11 +182,11 @@ def _trainer(
     masks = "fgd" in stage.losses
     stream = streams.training(data, network.views, settings.batch_size, experiment.seed, device, masks)
     if stage.losses - UNTAUGHT and place.teacher is not None:
-        known = place.teacher.to(device)
-        fixed, count = streams.confidence(data, known.views, settings.batch_size, experiment.confidence, device)
+        known, trust = place.teacher.to(device), experiment.confidence
+        fixed, count = streams.confidence(data, known.views, settings.batch_size, trust, device)
         with place.accelerator.main_process_first():
-            cache = folder.parent.parent / "confidence.json"
-            teacher = Teacher(known, experiment.confidence, confidence(known, fixed, count, experiment.confidence, cache))
+            spread = confidence(known, fixed, count, trust, folder.parent.parent / "confidence.json")
+        teacher = Teacher(known, trust, spread)
     learner = Learner(network, description, stage, experiment.confidence.rotation_weight, teacher)
     return Trainer(
         learner,
@@ -200,12 +204,8 @@ def _begin(network: Network, start: Path | None, teacher: Network | None) -> Non
     """Weights to start from: the stage before, else the teacher's parameters of the same name and shape."""
     if start is not None:
         network.load_state_dict(checkpoint.load_tensors(start)[0])
-    elif teacher is not None:
-        own = network.state_dict()
-        shared = {k: v for k, v in teacher.state_dict().items() if k in own and own[k].shape == v.shape}
-        if not shared:
-            raise VodistillError("start_from_teacher: no parameter of the student has its like in the teacher", "remove it")
-        network.load_state_dict({**own, **shared})
+    elif teacher is not None and not network.adopt(teacher):
+        raise VodistillError("start_from_teacher: the student's encoder has no layer of the teacher's", "remove it")
 
 
 def _final(folder: Path) -> Path:

@@ -160,6 +160,6 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     subprocess.run([*launch, str(script), str(tmp_path / "two")], check=True, cwd=root, capture_output=True)
     trainer(tmp_path / "one", steps=3, dropout=0.0, optimiser="adam").train()
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-6
+    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
     losses = [[row["gradient"] for row in rows(tmp_path / name)] for name in ("one", "two")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

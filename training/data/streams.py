@@ -23,9 +23,7 @@ HELD_OUT, FIXED = 1, 2
 HELD_OUT_BATCH = 8
 
 
-def training(
-    data: Data, views: Views, batch_size: int, seed: int, device: torch.device, masks: bool = False
-) -> Stream:
+def training(data: Data, views: Views, batch_size: int, seed: int, device: torch.device, masks: bool = False) -> Stream:
     """What a network learns from; with the masks of objects where they are known and asked for."""
     if data.kind == "world":
         return WorldStream(data, views, batch_size, seed=seed, device=_render_on(data, device), masks=masks)

@@ -1,0 +1,195 @@
+"""A trained network as what the robot loads: `model.onnx`, a step function, and its `card.json`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from ros2_vodistill.errors import VodistillError
+from training import checkpoint
+from training.config import Shipping
+from training.data.batch import Stream
+from training.measure import Motions
+from training.networks import Network, StepModule
+from training.networks.layers import fold
+from training.steps import OnnxSteps, TorchSteps
+
+OPSET = 18
+"""What torch's exporter writes itself; TensorRT on JetPack 6 reads up to 20."""
+IR_VERSION = 10
+POSE_TOLERANCE = 1e-6
+CHECKED_STEPS = 100
+GRAPH, CARD = "model.onnx", "card.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a card says of a network beside its graph.
+
+    Attributes:
+        name: of the model and its folder.
+        samples: motions... clips that it was trained on.
+        teacher: its name, if there was one.
+        d_rate: share of the teacher's parameters that it does without.
+    """
+
+    name: str
+    samples: int
+    teacher: str | None = None
+    d_rate: float | None = None
+
+
+def export(
+    network: Network,
+    origin: Origin,
+    shipping: Shipping,
+    motions: Motions,
+    scale: tuple[float, ...],
+    measured: list[dict[str, Any]],
+    frames: Stream,
+    out: Path,
+) -> Path:
+    """Write out/NAME with the graph, checked against torch on the clips of `frames`, and the card.
+
+    Args:
+        motions: on held-out clips; their truth says what range the network was trained for.
+        scale: factors of exp(log_variance), from calibration.
+        measured: errors for the card.
+    """
+    with folder_replacing(out / origin.name) as folder:
+        step = write_graph(network, folder / GRAPH)
+        difference = check_graph(folder / GRAPH, step, frames)
+        card = {
+            "format": 1,
+            "name": origin.name,
+            "family": shipping.family or type(network).__name__.lower(),
+            "description": shipping.description,
+            "views": {name: view.to_dict() for name, view in network.views.items()},
+            "states": {f"state_{name}": list(shape) for name, shape in network.state_shapes.items()},
+            "unit": network.unit,
+            "range": _range(motions, shipping),
+            "covariance_scale": [float(f"{x:.6g}") for x in scale],
+            "parameters": network.parameter_count(),
+            "d_rate": origin.d_rate,
+            "teacher": origin.teacher,
+            "precision": "fp32",
+            "data": {"name": shipping.data, "licence": shipping.licence, "samples": origin.samples},
+            "measured": [*measured, {"data": f"{CHECKED_STEPS} steps", "against": "torch", "motion": difference}],
+        }
+        write_card(folder, card)
+    return out / origin.name
+
+
+def write_graph(network: Network, path: Path) -> StepModule:
+    """The step function as ONNX; returns the torch module that it was made of."""
+    step = StepModule(fold(copy.deepcopy(network).cpu().float().eval())).eval()  # type: ignore[arg-type]
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            step,
+            step.example(),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=step.input_names,
+            output_names=step.output_names,
+            verbose=False,
+        )
+    if program is None:
+        raise VodistillError(f"{path}: torch exported nothing", "look at its messages")
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save_model(model, str(path))
+    return step
+
+
+def check_graph(path: Path, step: StepModule, frames: Stream, tolerance: float = POSE_TOLERANCE) -> float:
+    """The largest difference of a motion between the graph and torch, over many steps; refused beyond the tolerance."""
+    graph = OnnxSteps(path, step.network.views)
+    _check_names(path, graph, step)
+    torch_steps = TorchSteps(step.network)
+    difference = 0.0
+    for frame in first_frames(frames, CHECKED_STEPS + 1):
+        (motion, _), (expected, _) = graph.step(frame), torch_steps.step(frame)
+        difference = max(difference, float(np.abs(motion - expected).max()))
+    if not difference <= tolerance:
+        raise VodistillError(
+            f"{path}: its motions differ from torch's by {difference:.2g} within {CHECKED_STEPS} steps",
+            f"the tolerance is {tolerance:g}: the export is wrong for this network",
+        )
+    return difference
+
+
+def first_frames(stream: Stream, count: int) -> Iterator[dict[str, Any]]:
+    """So many frames of a stream's clips, one clip after the other."""
+    done, index = 0, 0
+    while True:
+        views = {name: view.cpu().numpy() for name, view in stream.batch(index).views.items()}
+        clips, length = next(iter(views.values())).shape[:2]
+        for clip in range(clips):
+            for t in range(length):
+                if done == count:
+                    return
+                yield {name: np.ascontiguousarray(view[clip, t]) for name, view in views.items()}
+                done += 1
+        index += 1
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """card.json beside model.onnx, with the graph's hash and opset."""
+    graph = folder / GRAPH
+    opsets = {entry.domain: entry.version for entry in onnx.load(str(graph), load_external_data=False).opset_import}
+    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    whole = {**card, "sha256": digest, "opset": opsets[""]}
+    checkpoint.write_text(folder / CARD, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def folder_replacing(path: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `path` when that succeeded."""
+    temporary = path.with_name(f".{path.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _range(motions: Motions, shipping: Shipping) -> dict[str, float]:
+    lengths = np.linalg.norm(motions.truth[:, :3], axis=1)
+    angles = np.linalg.norm(motions.truth[:, 3:], axis=1)
+    return {
+        "min_translation": shipping.min_translation,
+        "max_translation": float(f"{np.quantile(lengths, shipping.quantile):.3g}"),
+        "min_rotation": shipping.min_rotation,
+        "max_rotation": float(f"{np.quantile(angles, shipping.quantile):.3g}"),
+        "max_interval": shipping.max_interval,
+    }
+
+
+def _check_names(path: Path, graph: OnnxSteps, step: StepModule) -> None:
+    inputs = {i.name: tuple(i.shape) for i in graph.session.get_inputs()}
+    outputs = {o.name: tuple(o.shape) for o in graph.session.get_outputs()}
+    states = {f"state_{name}": shape for name, shape in step.network.state_shapes.items()}
+    views = {name: (1, 1, view.height, view.width) for name, view in step.network.views.items()}
+    motion = {"motion": (1, 6), "log_variance": (1, 6)}
+    if inputs != {**views, **states} or outputs != {**motion, **{f"next_{k}": v for k, v in states.items()}}:
+        raise VodistillError(f"{path}: has inputs {inputs} and outputs {outputs}", "the export lost or renamed some")

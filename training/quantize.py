@@ -1,0 +1,96 @@
+"""An exported model at lower precision: fp16, or int8 convolutions calibrated on generated clips.
+
+Precision lives in the graph: fp16 tensors, or Q/DQ nodes that onnxruntime, OpenVINO and TensorRT all read (symmetric,
+signed, no quantised biases, everything but the convolutions in floating point).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import View
+from training import checkpoint
+from training.data.batch import Stream
+from training.export import CARD, GRAPH, first_frames, folder_replacing, write_card
+from training.measure import clip_errors, on_frames
+from training.steps import OnnxSteps
+
+PRECISIONS = ("fp16", "int8")
+FRAMES = 128
+"""On which int8 is calibrated."""
+
+
+def quantize(model: Path, precision: str, out: Path, calibration: Stream, held_out: Stream, clips: int) -> Path:
+    """Write out/NAME-PRECISION beside the fp32 model that it is made of; its card says what that costs in accuracy."""
+    if precision not in PRECISIONS:
+        raise VodistillError(f"precision {precision!r}", f"it can be {', '.join(PRECISIONS)}")
+    card = checkpoint.read_json(model / CARD)
+    if card["precision"] != "fp32":
+        raise VodistillError(f"{model}: is {card['precision']} already", "give the fp32 model")
+    name = f"{card['name']}-{precision}"
+    views = {key: View.from_dict(view) for key, view in card["views"].items()}
+    with folder_replacing(out / name) as folder:
+        if precision == "fp16":
+            half = OnnxModel(convert_float_to_float16(onnx.load(str(model / GRAPH)), keep_io_types=True))
+            half.topological_sort()
+            onnx.save_model(half.model, str(folder / GRAPH))
+        else:
+            _static(model / GRAPH, folder / GRAPH, views, calibration)
+        onnx.checker.check_model(str(folder / GRAPH), full_check=True)
+        pairs = {p: OnnxSteps(file / GRAPH, views) for p, file in (("fp32", model), (precision, folder))}
+        errors = {p: clip_errors(on_frames(steps, held_out, clips)) for p, steps in pairs.items()}
+        write_card(folder, {**card, "name": name, "precision": precision, "measured": _measured(precision, errors)})
+    return out / name
+
+
+def _measured(precision: str, errors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    drop = {key: errors[precision][key] / errors["fp32"][key] - 1 for key in ("error", "r_deg")}
+    row = {"data": "generated world, held out", "command": f"python -m training quantize --precision {precision}"}
+    return [{**row, **errors[precision], "fp32": errors["fp32"], "drop": drop}]
+
+
+def _static(source: Path, target: Path, views: dict[str, Any], calibration: Stream) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / GRAPH
+        logging.getLogger().setLevel(logging.ERROR)
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Frames(source, views, calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+        )
+
+
+class _Frames(CalibrationDataReader):
+    """The inputs, states included, of the steps over generated clips."""
+
+    def __init__(self, model: Path, views: dict[str, Any], stream: Stream) -> None:
+        self.all = self._run(OnnxSteps(model, views), stream)
+
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self.all, None)
+
+    @staticmethod
+    def _run(steps: OnnxSteps, stream: Stream) -> Iterator[dict[str, NDArray[Any]]]:
+        for frame in first_frames(stream, FRAMES):
+            yield steps.inputs(frame)
+            steps.step(frame)

@@ -1,0 +1,151 @@
+"""Dataclasses from plain values, with errors that say which key of which file is wrong, and back."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ros2_vodistill.errors import VodistillError
+
+T = TypeVar("T")
+
+
+def build(kind: type[T], values: Any, where: str, key: str = "") -> T:
+    """A dataclass from plain values; errors name `where` (the file) and the key, dotted."""
+    if not isinstance(values, Mapping):
+        raise VodistillError(f"{where}: {key or 'the file'} must be a mapping, not {values!r}", f"see {kind.__name__}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    out = {}
+    for name, value in values.items():
+        dotted = f"{key}.{name}" if key else str(name)
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, n=3, cutoff=0.5)
+            known = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(fields)}"
+            raise VodistillError(f"{where}: unknown key {dotted}", known)
+        out[name] = _convert(hints[name], value, where, dotted)
+    for name, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and name not in out:
+            raise VodistillError(
+                f"{where}: {f'{key}.' if key else ''}{name} is missing", f"add it: see {kind.__name__}"
+            )
+    try:
+        return kind(**out)
+    except ValueError as error:
+        raise VodistillError(f"{where}: {key or kind.__name__}: {error}", "correct the value") from error
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and paths as what JSON and YAML can hold; `build` reads it back."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def override(settings: T, values: Mapping[str, Any], where: str) -> T:
+    """`settings` with some of its fields replaced."""
+    return build(type(settings), {**plain(settings), **values}, where)
+
+
+def explain(kind: type, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """(key, default, meaning) of every setting, from the docstrings."""
+    hints = typing.get_type_hints(kind)
+    meanings = _attributes(kind.__doc__ or "")
+    for f in dataclasses.fields(kind):
+        default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+        inner = next((t for t in [hints[f.name], *typing.get_args(hints[f.name])] if dataclasses.is_dataclass(t)), None)
+        shown = "required" if default is dataclasses.MISSING else "" if inner else repr(default)
+        yield prefix + f.name, shown, meanings.get(f.name, "")
+        if inner:
+            many = typing.get_origin(hints[f.name])
+            mark = ".NAME" if many is dict else "[]" if many is tuple else ""
+            yield from explain(typing.cast(type, inner), f"{prefix}{f.name}{mark}.")
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    out: dict[str, str] = {}
+    name = ""
+    for line in docstring.partition("Attributes:")[2].splitlines():
+        head, colon, rest = line.strip().partition(": ")
+        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
+            name, out[head] = head, rest
+        elif name and line.strip():
+            out[name] += " " + line.strip()
+    return out
+
+
+def _convert(kind: Any, value: Any, where: str, key: str) -> Any:
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return value
+    if dataclasses.is_dataclass(kind):
+        return build(typing.cast(type, kind), value, where, key)
+    container = {
+        typing.Union: _union,
+        types.UnionType: _union,
+        Literal: _literal,
+        tuple: _list,
+        dict: _mapping,
+        Mapping: _mapping,
+    }.get(origin)
+    if container is not None:
+        return container(typing.get_args(kind), value, where, key)
+    return _scalar(kind, value, where, key)
+
+
+def _union(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
+    *first, last = [kind for kind in kinds if kind is not type(None)]
+    if value is None and type(None) in kinds:
+        return None
+    for kind in first:
+        try:
+            return _convert(kind, value, where, key)
+        except VodistillError:
+            continue
+    return _convert(last, value, where, key)
+
+
+def _literal(choices: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
+    if value not in choices:
+        raise VodistillError(f"{where}: {key} is {value!r}", f"it can be {', '.join(map(str, choices))}")
+    return value
+
+
+def _list(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise VodistillError(f"{where}: {key} is {value!r}", "it must be a list: [a, b]")
+    if Ellipsis in kinds:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise VodistillError(f"{where}: {key} is {value!r}", f"it must have {len(kinds)} values")
+    pairs = enumerate(zip(kinds, value, strict=True))
+    return tuple(_convert(kind, item, where, f"{key}[{i}]") for i, (kind, item) in pairs)
+
+
+def _mapping(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise VodistillError(f"{where}: {key} is {value!r}", "it must be a mapping")
+    return {str(k): _convert(kinds[1], v, where, f"{key}.{k}") for k, v in value.items()}
+
+
+def _scalar(kind: Any, value: Any, where: str, key: str) -> Any:
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
+        with contextlib.suppress(ValueError):
+            return float(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+    raise VodistillError(f"{where}: {key} is {value!r}", f"it must be {names.get(kind, kind.__name__)}")

@@ -1,0 +1,78 @@
+"""A network one frame at a time, as on the robot: in torch, or exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from ros2_vodistill.view import Patch, View
+from training.networks.base import Network
+
+Frame = Mapping[str, NDArray[np.uint8]]
+
+
+class Steps(Protocol):
+    """Measures the motion of each frame in the last.
+
+    Attributes:
+        views: that a frame consists of.
+    """
+
+    views: Mapping[str, View | Patch]
+
+    def reset(self) -> None:
+        """Forget all frames."""
+
+    def step(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Motion and log-variance (6,) of a frame, (H, W) uint8 for each view; after a reset they mean nothing."""
+        ...
+
+
+class TorchSteps:
+    """A network in torch, on the device where it is."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.views = network.eval(), network.views
+        self.reset()
+
+    def reset(self) -> None:
+        self.states = self.network.initial_states()
+
+    @torch.inference_mode()
+    def step(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        device = self.network.motion_scale.device
+        views = {name: torch.from_numpy(frame[name])[None, None].to(device) for name in self.views}
+        motion, log_variance, self.states = self.network.step(views, self.states)
+        return motion[0].double().cpu().numpy(), log_variance[0].double().cpu().numpy()
+
+
+class OnnxSteps:
+    """An exported step function in onnxruntime on the CPU."""
+
+    def __init__(self, path: Path, views: Mapping[str, View | Patch], threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self.views = views
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.reset()
+
+    def reset(self) -> None:
+        inputs = [i for i in self.session.get_inputs() if i.name not in self.views]
+        self.states = {i.name: np.zeros(i.shape, np.float32) for i in inputs}
+
+    def inputs(self, frame: Frame) -> dict[str, NDArray[Any]]:
+        """All inputs of the next step."""
+        return {**{name: frame[name][None, None] for name in self.views}, **self.states}
+
+    def step(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        results = dict(zip(self.outputs, self.session.run(None, self.inputs(frame)), strict=True))
+        self.states = {name: results[f"next_{name}"] for name in self.states}
+        return results["motion"][0].astype(np.float64), results["log_variance"][0].astype(np.float64)
