@@ -9,14 +9,13 @@ from pathlib import Path
 from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.image import decode_compressed, to_grey
+from ros2_vodistill.image import ImageError, decode_compressed, to_grey
 from ros2_vodistill.sources import truth
 from ros2_vodistill.sources.base import Frame, Image, Notes, Options, Source
-from ros2_vodistill.sources.recording import TRANSFORM_TYPES, Message, Recording, listed, stamp_of
+from ros2_vodistill.sources.recording import Message, Recording, listed, stamp_of
+from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS, COMPRESSED, IMAGE, INFO
 from ros2_vodistill.sources.transforms import Transforms, mount_of, plain
 from ros2_vodistill.trajectory import Trajectory, load
-
-IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 
 
 class BagSource(Source):
@@ -73,16 +72,18 @@ class BagSource(Source):
             if stamp_of(message.body.header, 0) == 0 != message.time:
                 self._notes.add("header without a stamp", f"the time of recording, {stamp:.6f} s, is used")
             try:
-                yield stamp, _grey(message)
-            except VodistillError as error:
+                image = _grey(message)
+            except ImageError as error:
                 self._notes.add("unreadable image", f"{self.topic} at {stamp:.6f} s: {error.problem}")
+                continue
+            yield stamp, image
 
     def _read_transforms(self) -> Transforms:
         transforms = Transforms()
         topics = [
             topic
             for topic, kind in self._recording.types.items()
-            if kind in TRANSFORM_TYPES and topic.endswith("tf_static")
+            if kind in ALL_TRANSFORMS and topic.endswith("tf_static")
         ]
         for message in self._recording.messages(topics):
             transforms.add_message(message.body)

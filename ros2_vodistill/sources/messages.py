@@ -14,9 +14,7 @@ from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.sources.base import Image
-
-IMAGE, COMPRESSED, INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
-ODOMETRY, TRANSFORMS = "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage"
+from ros2_vodistill.sources.ros_types import COMPRESSED, IMAGE, INFO, ODOMETRY, TRANSFORMS
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
 _TYPES = STORE.types

@@ -20,7 +20,7 @@ from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
-from ros2_vodistill.sources import messages
+from ros2_vodistill.sources import messages, ros_types
 from ros2_vodistill.sources.base import Image
 from ros2_vodistill.sources.transforms import FLU_FROM_OPTICAL
 from ros2_vodistill.trajectory import Trajectory
@@ -120,25 +120,24 @@ def write_bag(
 
         if mount is not None:
             static = messages.transform(times[0], BASE, frame, child_from_camera)
-            add("/tf_static", messages.TRANSFORMS, lambda i, _: None if i else static, [LATCHED])
+            add("/tf_static", ros_types.TRANSFORMS, lambda i, _: None if i else static, [LATCHED])
         if camera is not None:
             beside = f"{topic.rpartition('/')[0]}/camera_info"
-            add(beside, messages.INFO, lambda i, _: messages.camera_info(times[i], frame, camera))
+            add(beside, ros_types.INFO, lambda i, _: messages.camera_info(times[i], frame, camera))
         if poses is not None:
             world = child_from_camera if mount else geometry.make(FLU_FROM_OPTICAL, np.zeros(3))
             track = _moved(np.asarray(poses, float), world, child_from_camera)
             twists = _twists(track, np.asarray(stamps, float))
-            odometry = messages.odometry
             add(
                 truth_topic,
-                messages.ODOMETRY,
+                ros_types.ODOMETRY,
                 lambda i, _: messages.odometry(times[i], WORLD, child, track[i], twists[i]),
             )
         if compressed is None:
-            add(topic, messages.IMAGE, lambda i, image: messages.image(times[i], frame, image))
+            add(topic, ros_types.IMAGE, lambda i, image: messages.image(times[i], frame, image))
         else:
             name = f"{topic}/compressed"
-            add(name, messages.COMPRESSED, lambda i, image: messages.compressed(times[i], frame, image, compressed))
+            add(name, ros_types.COMPRESSED, lambda i, image: messages.compressed(times[i], frame, image, compressed))
         for index, (time, image) in enumerate(zip(times, frames, strict=True)):
             for connection, make in outputs:
                 message = make(index, image)

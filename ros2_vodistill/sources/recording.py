@@ -13,10 +13,10 @@ from rosbags.typesys.store import Typestore
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources import salvage
 from ros2_vodistill.sources.base import Notes, natural_order
+from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS
 from ros2_vodistill.sources.salvage.blocks import ZSTD_MAGIC, Raw, ignore, inflate
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
-TRANSFORM_TYPES = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
 
 
 class Message(NamedTuple):
@@ -63,6 +63,8 @@ class Recording:
 
     def messages(self, topics: Collection[str]) -> Iterator[Message]:
         """The readable messages of these topics, one after another from the storage."""
+        if not topics:
+            return
         for path, indexed in self._parts:
             last = -1
             if indexed:
@@ -72,7 +74,7 @@ class Recording:
                         last = raw.time
                     continue
                 except Exception as error:  # a damaged file makes a parser fail in any way
-                    self._damaged(path, error)
+                    self._unindexed(path, error)
             for raw in self._salvaged(path):
                 if raw.topic in topics and raw.time > last:
                     yield from self._decoded(raw)
@@ -89,11 +91,11 @@ class Recording:
                     self._count(connection.topic, connection.msgtype, connection.msgcount)
             return [(path, True)]
         except Exception as error:  # as above
-            self._damaged(path, error)
+            self._unindexed(path, error)
         if path.is_dir():
             if not self._files:
                 raise VodistillError(
-                    f"{path} holds no {' or '.join(STORAGE_SUFFIXES)} file, or none that can be read: {self._notes.lines[-1]}",
+                    f"{path} holds no {' or '.join(STORAGE_SUFFIXES)} file that could be read; {self._notes.lines[-1]}",
                     "Copy the bag again; unpack files that are compressed as a whole with `zstd -d`.",
                 )
             return [part for file in self._files for part in self._survey(file)]
@@ -136,6 +138,9 @@ class Recording:
         else:
             yield Message(raw.topic, raw.type, raw.time, body)
 
+    def _unindexed(self, path: Path, error: Exception) -> None:
+        self._notes.add("index not used", f"{path}: {_words(error)}")
+
     def _damaged(self, path: Path, problem: object) -> None:
         self._notes.add("damaged bag", f"{path}: {_words(problem)}")
 
@@ -174,7 +179,7 @@ def _typestore(ros1: bool) -> Typestore:
     if not ros1:
         return get_typestore(Stores.LATEST)
     store = get_typestore(Stores.ROS1_NOETIC)
-    for name in TRANSFORM_TYPES:  # not among the types that rosbags knows for ROS 1
+    for name in ALL_TRANSFORMS:  # not among the types that rosbags knows for ROS 1
         store.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", name))
     return store
 

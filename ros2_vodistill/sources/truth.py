@@ -11,27 +11,19 @@ import numpy as np
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.sources.base import Notes
-from ros2_vodistill.sources.recording import TRANSFORM_TYPES, Message, Recording, listed, stamp_of
+from ros2_vodistill.sources.recording import Message, Recording, listed, stamp_of
+from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS, POSE, POSES, TRANSFORM
 from ros2_vodistill.sources.transforms import Transforms, plain, pose_of_pose, pose_of_transform
 from ros2_vodistill.trajectory import Trajectory
 
-ODOMETRY, POSE, POSE_COVARIANCE, TRANSFORM = (
-    "nav_msgs/msg/Odometry",
-    "geometry_msgs/msg/PoseStamped",
-    "geometry_msgs/msg/PoseWithCovarianceStamped",
-    "geometry_msgs/msg/TransformStamped",
-)
-NAMED_TYPES = (ODOMETRY, POSE, POSE_COVARIANCE, TRANSFORM)
-TYPES = (*NAMED_TYPES, *TRANSFORM_TYPES)
+TYPES = (*POSES, *ALL_TRANSFORMS)
 NAME = re.compile(r"(^|[/_])(ground_?truth|truth|gt|vicon|mocap|optitrack|qualisys)($|[/_])", re.IGNORECASE)
 
 
 def choose_topic(recording: Recording, chosen: str | None, notes: Notes) -> str | None:
     """The topic that the user chose, or the only one whose name says that it holds the truth."""
     if chosen is None:
-        named = [
-            t for t, kind in recording.types.items() if kind in NAMED_TYPES and NAME.search(t) and recording.counts[t]
-        ]
+        named = [t for t, kind in recording.types.items() if kind in POSES and NAME.search(t) and recording.counts[t]]
         if len(named) > 1:
             notes.add("truth", f"not used, because none was chosen of {listed(recording, named)}")
         return named[0] if len(named) == 1 else None
@@ -88,7 +80,7 @@ def read_truth(recording: Recording, topic: str, transforms: Transforms, frame: 
 def _poses(message: Message) -> Iterator[tuple[float, str, Array]]:
     """(stamp, child frame, pose) of all poses in a message."""
     body = message.body
-    if message.type in TRANSFORM_TYPES:
+    if message.type in ALL_TRANSFORMS:
         for stamped in body.transforms:
             yield _transform(stamped, message.time)
     elif message.type == TRANSFORM:
