@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
@@ -41,9 +40,13 @@ class BrownConrady:
     coefficients: tuple[float, ...] = ()
 
     @cached_property
+    def _padded(self) -> tuple[float, ...]:
+        return (*self.coefficients, *(0.0,) * 14)[:14]
+
+    @cached_property
     def _profile(self) -> tuple[Array, Array]:
         """Distances from the centre without and with the radial distortion, as far as both grow."""
-        k1, k2, _, _, k3, k4, k5, k6 = (*self.coefficients, *(0.0,) * 8)[:8]
+        k1, k2, _, _, k3, k4, k5, k6, *_ = self._padded
         radii = np.tan(np.linspace(0.0, _STEEPEST, _SAMPLES))
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = Polynomial([1.0, k1, k2, k3])(radii**2) / Polynomial([1.0, k4, k5, k6])(radii**2)
@@ -66,12 +69,19 @@ class BrownConrady:
         return np.linalg.norm(plane, axis=1) <= self._profile[0][-1]
 
     def _distort(self, plane: Array) -> Array:
-        if not any(self.coefficients) or not len(plane):
+        if not any(self.coefficients):
             return plane
-        points = np.concatenate([plane, np.ones_like(plane[:, :1])], axis=1)
-        still = np.zeros(3)
-        pixels, _ = cv2.projectPoints(points, still, still, np.eye(3), np.array(self.coefficients))
-        return np.asarray(pixels[:, 0], np.float64)
+        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, tilt_x, tilt_y = self._padded
+        x, y = plane.T
+        square = x * x + y * y
+        radial = (1 + square * (k1 + square * (k2 + square * k3))) / (1 + square * (k4 + square * (k5 + square * k6)))
+        u = x * radial + 2 * p1 * x * y + p2 * (square + 2 * x * x) + square * (s1 + square * s2)
+        v = y * radial + p1 * (square + 2 * y * y) + 2 * p2 * x * y + square * (s3 + square * s4)
+        if tilt_x or tilt_y:
+            turn = _about_y(-tilt_y) @ _about_x(-tilt_x)
+            u, v, w = turn @ np.stack([u, v, np.ones_like(u)])
+            u, v = (turn[2, 2] * u - turn[0, 2] * w) / w, (turn[2, 2] * v - turn[1, 2] * w) / w
+        return np.stack([u, v], axis=1)
 
     def _undistort(self, target: Array) -> Array:
         """The radial profile inverted by table, then Newton's method on both coordinates."""
@@ -80,17 +90,14 @@ class BrownConrady:
         radii, profile = self._profile
         distance = np.linalg.norm(target, axis=1, keepdims=True)
         plane = target * np.interp(distance, profile, radii) / np.maximum(distance, 1e-12)
-        step = 1e-7 * np.eye(2)
+        step = 1e-7
         with np.errstate(all="ignore"):
             for _ in range(20):
-                error = self._distort(plane) - target
-                (a, c), (b, d) = (((self._distort(plane + side) - error - target) / 1e-7).T for side in step)
-                plane = (
-                    plane
-                    - np.stack([d * error[:, 0] - b * error[:, 1], a * error[:, 1] - c * error[:, 0]], 1)
-                    / (a * d - b * c)[:, None]
-                )
-                if np.nanmax(np.abs(error), initial=0.0) < _TOLERANCE / 100:
+                image = self._distort(plane)
+                (a, c), (b, d) = ((self._distort(plane + side) - image).T / step for side in step * np.eye(2))
+                u, v = (image - target).T
+                plane = plane - np.stack([d * u - b * v, a * v - c * u], axis=1) / (a * d - b * c)[:, None]
+                if max(np.nanmax(np.abs(u), initial=0.0), np.nanmax(np.abs(v), initial=0.0)) < _TOLERANCE / 100:
                     break
             found = (np.abs(self._distort(plane) - target).max(axis=1) < _TOLERANCE) & self._within(plane)
         return np.where(found[:, None], plane, np.nan)
@@ -142,3 +149,11 @@ def _rising(places: Array, values: Array) -> tuple[Array, Array]:
     falls = np.flatnonzero(~(np.diff(values) > 0))
     end = falls[0] + 1 if len(falls) else len(values)
     return places[:end], values[:end]
+
+
+def _about_x(angle: float) -> Array:
+    return np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+
+
+def _about_y(angle: float) -> Array:
+    return np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])

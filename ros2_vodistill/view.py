@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 import cv2
@@ -48,21 +49,29 @@ class CanonicalView(ABC):
     def from_dict(spec: Mapping[str, Any]) -> View | Patch:
         """What `to_dict` wrote."""
         kinds: dict[str, type[View] | type[Patch]] = {View.kind: View, Patch.kind: Patch}
-        fields = {name: value for name, value in spec.items() if name != "kind"}
+        given = {name: value for name, value in spec.items() if name != "kind"}
         kind = kinds.get(spec.get("kind", ""))
         if kind is None:
             raise VodistillError(f"unknown kind of view {spec.get('kind')!r}", f"Known: {', '.join(kinds)}.")
         try:
-            return kind(**fields)
+            return kind(**given)
         except TypeError as error:
             raise VodistillError(
-                f"a view of kind '{kind.kind}' with {sorted(fields)}", f"Its fields: {sorted(kind.__annotations__)}."
+                f"a view of kind '{kind.kind}' with {', '.join(given)}",
+                f"Its fields: {', '.join(field.name for field in fields(kind))}.",
             ) from error
 
-    def _check(self, **positive: float) -> None:
-        for name, value in {"width": self.width, "height": self.height, **positive}.items():
-            if not (np.isfinite(value) and value > 0):
-                raise VodistillError(f"a view's {name} is {value}", "It must be a finite number, more than zero.")
+    def _check(self, *positive: str) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kind = int if field.name in ("width", "height") else (int, float)
+            if not isinstance(value, kind) or not math.isfinite(value):
+                raise VodistillError(
+                    f"a view's {field.name} is {value!r}", "It must be a finite number, whole for width and height."
+                )
+        for name in ("width", "height", *positive):
+            if not getattr(self, name) > 0:
+                raise VodistillError(f"a view's {name} is {getattr(self, name)}", "It must be more than zero.")
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class View(CanonicalView):
     cy: float
 
     def __post_init__(self) -> None:
-        self._check(fx=self.fx, fy=self.fy)
+        self._check("fx", "fy")
 
     def rays_at(self, pixels: ArrayLike) -> NDArray[np.float64]:
         """Directions with z = 1."""
@@ -106,7 +115,7 @@ class Patch(CanonicalView):
     half_width: float
 
     def __post_init__(self) -> None:
-        self._check(near=self.near, far=self.far, half_width=self.half_width)
+        self._check("near", "far", "half_width")
         if not self.near < self.far:
             raise VodistillError(f"a view from {self.near} to {self.far}", "near must be less than far.")
 
