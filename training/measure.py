@@ -100,7 +100,7 @@ def recording_errors(steps: Steps, recording: Recording) -> dict[str, Any]:
     motions, _ = on_recording(steps, recording)
     motions[:, :3] *= recording.mount.height or 1.0
     truth = Trajectory(recording.stamps, recording.level_poses())
-    estimate = Trajectory(recording.stamps, geometry.accumulate(motions, truth.poses[0]))
+    estimate = Trajectory(recording.stamps, geometry.accumulate(geometry.from_motion(motions), truth.poses[0]))
     found = metrics.evaluate(estimate, truth, scale_known=recording.mount.height is not None)
     return {**found, "step_ratio": estimate.path_length / max(truth.path_length, 1e-9)}
 

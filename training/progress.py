@@ -79,7 +79,7 @@ class Log:
         """Write an evaluation's numbers."""
         self._write({"step": step, **{f"evaluation/{k}": v for k, v in values.items()}}, "")
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        self.progress.console.print(f"step {step}: {shown}", highlight=False)
+        self.progress.console.print(f"step {step}: {shown}", highlight=False, soft_wrap=True)
 
     def _write(self, row: dict[str, Any], group: str) -> None:
         self.file.write(json.dumps(row) + "\n")
