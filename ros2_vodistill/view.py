@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import cv2
@@ -64,7 +65,7 @@ class CanonicalView(ABC):
     def _check(self, *positive: str) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            kind = int if field.name in ("width", "height") else (int, float)
+            kind = Integral if field.name in ("width", "height") else Real
             if not isinstance(value, kind) or not math.isfinite(value):
                 raise VodistillError(
                     f"a view's {field.name} is {value!r}", "It must be a finite number, whole for width and height."
