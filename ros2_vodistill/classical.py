@@ -1,0 +1,43 @@
+"""The odometry that a user would otherwise write, written well: corners, the essential matrix, and the ground."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.frontend import Relative
+from ros2_vodistill.tracks import Tracker
+from ros2_vodistill.twoview import TwoView
+
+
+class ClassicalFrontend:
+    """Motion from one camera without any learning; a `Frontend`.
+
+    Translations are in camera heights: the mount's height, or a speed, makes them metric.
+
+    Args:
+        camera: its calibration.
+        mount: its pitch and roll, to a few degrees.
+        tracker: how corners are found and followed.
+    """
+
+    name = "classical"
+    unit = "camera_height"
+    min_translation = 0.1
+    min_rotation = 0.03
+    max_interval = 0.5
+
+    def __init__(self, camera: Camera, mount: Mount, tracker: Tracker | None = None) -> None:
+        self._two_view = TwoView(
+            camera, mount, tracker=tracker or Tracker(), halve=False, ransac=True, schedule=((1, 3), (0, 4))
+        )
+
+    def reset(self) -> None:
+        self._two_view.reset()
+
+    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+        return self._two_view.compare(image)
+
+    def advance(self) -> None:
+        self._two_view.advance()

@@ -1,0 +1,212 @@
+"""Rotation and direction of a motion from two views of the same points, which are given as unit rays.
+
+`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. The residual of a pair of
+rays is its Sampson distance on the sphere, in radians; so lenses of any angle are welcome. Tangents are a rotation
+vector that turns R from the left, then two numbers along `basis(direction)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.lengths import Length
+
+Array = NDArray[np.float64]
+
+_CAUCHY = 2.5  # robust standard deviations at which a residual loses half its weight
+_PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
+_ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
+_FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
+_GATE = 3.0  # standard deviations
+
+_FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round
+
+
+@dataclass(frozen=True)
+class Epipolar:
+    """What two views say about the motion between them.
+
+    Attributes:
+        rotation: 3x3, of the second view in the first.
+        direction: unit (3,), of the translation.
+        covariance: 5x5 of the tangent.
+        sigma: robust standard deviation of the residuals, radians.
+        weights: (N,) 0..1 of each pair of rays.
+        turns_only: there is no parallax, so the direction is a mere guess.
+    """
+
+    rotation: Array
+    direction: Array
+    covariance: Array
+    sigma: float
+    weights: Array
+    turns_only: bool = False
+
+    @property
+    def inliers(self) -> NDArray[np.bool_]:
+        return self.weights > 0.3
+
+
+def basis(direction: Array) -> Array:
+    """(2,3) unit vectors across a direction."""
+    axis = np.eye(3)[np.argmin(np.abs(direction))]
+    across = geometry.hat(direction) @ axis
+    across /= np.linalg.norm(across)
+    return np.stack([across, geometry.hat(direction) @ across])
+
+
+def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """Sampson distances (N,) in radians and their Jacobian (N,5)."""
+    turned = second @ rotation.T
+    cross = _cross(turned, first)
+    algebraic = cross @ direction
+    along_second, along_first = turned @ direction, first @ direction
+    square = 2 - along_second**2 - along_first**2 - 2 * algebraic**2
+    length = np.sqrt(np.maximum(square, 1e-12))
+    d_algebraic = along_second[:, None] * first - (turned * first).sum(axis=1)[:, None] * direction
+    d_square = -2 * along_second[:, None] * _cross(turned, direction) - 4 * algebraic[:, None] * d_algebraic
+    d_square_direction = (
+        -2 * along_second[:, None] * turned - 2 * along_first[:, None] * first - 4 * algebraic[:, None] * cross
+    )
+    shrink = (algebraic / (2 * length**3))[:, None]
+    by_rotation = d_algebraic / length[:, None] - shrink * d_square
+    by_direction = (cross / length[:, None] - shrink * d_square_direction) @ basis(direction).T
+    return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
+
+
+def polish(
+    rotation: Array, direction: Array, first: Array, second: Array, noise: float, iterations: int = 10
+) -> Epipolar:
+    """Robust Gauss-Newton from a start; the robust scale shrinks with the residuals, to `noise` radians at least."""
+    for _ in range(iterations):
+        values, jacobian = residuals(rotation, direction, first, second)
+        sigma = max(noise, 1.4826 * float(np.median(np.abs(values))))
+        weights = 1 / (1 + (values / (_CAUCHY * sigma)) ** 2)
+        hessian = (jacobian.T * weights) @ jacobian
+        damping = 1e-6 * np.trace(hessian) * np.eye(5)
+        step = -np.linalg.solve(hessian + damping + 1e-12 * np.eye(5), jacobian.T @ (weights * values))
+        step *= min(1.0, 0.3 / max(float(np.abs(step).max()), 1e-9))
+        rotation = geometry.so3_exp(step[:3]) @ rotation
+        direction = direction + step[3:] @ basis(direction)
+        direction = direction / np.linalg.norm(direction)
+        if np.abs(step).max() < 1e-6:
+            break
+    values, jacobian = residuals(rotation, direction, first, second)
+    weights = 1 / (1 + (values / (_CAUCHY * sigma)) ** 2)
+    hessian = (jacobian.T * weights) @ jacobian
+    covariance = np.linalg.inv(hessian + 1e-6 * np.trace(hessian) * np.eye(5)) * sigma**2
+    return Epipolar(rotation, direction, _ALIKE * covariance + _FLOOR, sigma, weights)
+
+
+def cost(fit: Epipolar, first: Array, second: Array, scale: float) -> float:
+    """Mean robust cost of a fit, to compare fits; `scale` in radians, the same for all."""
+    values, _ = residuals(fit.rotation, fit.direction, first, second)
+    return float(np.log1p((values / scale) ** 2).mean())
+
+
+def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Array, Array]]:
+    """RANSAC: the motions (rotation, direction) that explain most rays to within `threshold` radians."""
+    ahead = (first[:, 2] > _PLANE) & (second[:, 2] > _PLANE)
+    if ahead.sum() < 8:
+        return []
+    a, b = first[ahead, :2] / first[ahead, 2:], second[ahead, :2] / second[ahead, 2:]
+    essentials, _ = cv2.findEssentialMat(b, a, np.eye(3), cv2.RANSAC, 0.999, threshold, 300)
+    if essentials is None:
+        return []
+    found = []
+    for essential in essentials.reshape(-1, 3, 3):
+        one, two, column = cv2.decomposeEssentialMat(essential)
+        signed = [(rotation, sign * column[:, 0]) for rotation in (one, two) for sign in (1.0, -1.0)]
+        found.append(max(signed, key=lambda motion: ahead_of_both(*motion, first, second)))
+    return found
+
+
+def turn(first: Array, second: Array, noise: float, iterations: int = 10) -> tuple[Array, float]:
+    """The rotation alone that fits best, robustly, and the median angle in radians that it leaves."""
+    rotation = np.eye(3)
+    left = np.ones(len(first))
+    for _ in range(iterations):
+        weights = 1 / (1 + (left / max(noise, float(np.median(left)))) ** 2)
+        u, _, vt = np.linalg.svd((first.T * weights) @ second)
+        rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+        left = np.linalg.norm(first - second @ rotation.T, axis=1)
+    return rotation, float(np.median(left))
+
+
+def turning(rotation: Array, direction: Array, first: Array, second: Array, sigma: float) -> Epipolar:
+    """A rotation that leaves no parallax, as an `Epipolar`; the direction is a guess."""
+    left = np.linalg.norm(first - second @ rotation.T, axis=1)
+    weights = 1 / (1 + (left / (_CAUCHY * sigma)) ** 2)
+    covariance = _ALIKE * np.diag([1.5 * sigma**2 / max(weights.sum(), 1.0)] * 3 + [0.0] * 2) + _FLOOR
+    covariance[3:, 3:] = np.eye(2)
+    return Epipolar(rotation, direction, covariance, sigma, weights, turns_only=True)
+
+
+def with_measurement(fit: Epipolar, motion: Array, covariance: Array) -> Epipolar:
+    """Fused with another measurement of the motion (4x4, 6x6 of its six numbers); one that contradicts counts less."""
+    length = float(np.linalg.norm(motion[:3, 3]))
+    if length < 1e-6:
+        return fit
+    across = basis(fit.direction)
+    gap = np.concatenate([geometry.so3_log(motion[:3, :3] @ fit.rotation.T), across @ motion[:3, 3] / length])
+    spread = np.zeros((5, 5))
+    spread[:3, :3], spread[3:, 3:] = covariance[3:, 3:], across @ covariance[:3, :3] @ across.T / length**2
+    surprise = float(gap @ np.linalg.solve(spread + fit.covariance, gap)) / 5 / _GATE**2
+    gain = fit.covariance @ np.linalg.inv(fit.covariance + spread * max(1.0, surprise**2))
+    step = gain @ gap
+    direction = fit.direction + step[3:] @ across
+    return replace(
+        fit,
+        rotation=geometry.so3_exp(step[:3]) @ fit.rotation,
+        direction=direction / np.linalg.norm(direction),
+        covariance=fit.covariance - gain @ fit.covariance,
+    )
+
+
+def spread(fit: Epipolar, length: Length) -> Array:
+    """6x6 covariance of (translation, turn from the left) of a fit whose translation has this length."""
+    change = np.zeros((6, 6))
+    change[:3, 3:5], change[:3, 5], change[3:, :3] = length.value * basis(fit.direction).T, fit.direction, np.eye(3)
+    inner = np.zeros((6, 6))
+    inner[:5, :5], inner[5, 5] = fit.covariance, length.variance
+    return change @ inner @ change.T
+
+
+def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
+    """(N,) inverse distances along both rays, per baseline, negative behind the camera; and parallaxes in radians."""
+    turned = second @ rotation.T
+    cross = _cross(first, turned)
+    square = (cross**2).sum(axis=1)
+    along_first = -(_cross(turned, direction) * cross).sum(axis=1)
+    along_second = -(_cross(first, direction) * cross).sum(axis=1)
+    return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
+
+
+def facing(fit: Epipolar, first: Array, second: Array) -> Epipolar:
+    """The same fit with the direction that puts most points in front of the camera."""
+    back = ahead_of_both(fit.rotation, -fit.direction, first, second)
+    if back <= ahead_of_both(fit.rotation, fit.direction, first, second):
+        return fit
+    return replace(fit, direction=-fit.direction, covariance=_FLIP @ fit.covariance @ _FLIP)
+
+
+def ahead_of_both(rotation: Array, direction: Array, first: Array, second: Array) -> float:
+    """How many more rays meet in front of both views than behind one; those with little parallax hardly count."""
+    one, other, parallax = nearness(rotation, direction, first, second)
+    return float((np.minimum(parallax, 0.02) * np.where((one > 0) & (other > 0), 1.0, -1.0)).sum())
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    return above / np.where(np.abs(below) < 1e-12, 1e-12, below)
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """Of (N,3) with (N,3) or (3,); numpy's own is several times slower."""
+    x, y, z = a.T
+    u, v, w = b.T
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)

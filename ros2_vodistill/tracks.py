@@ -1,0 +1,80 @@
+"""Corners, spread over the image, and where they went: pyramidal Lucas-Kanade, checked forwards and backwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_BORDER = 5  # pixels at the edge of the image where no corner is looked for
+_WEAKEST = 2e-5  # smaller eigenvalue of the gradient's 3x3 structure tensor (OpenCV's scaling) that makes a corner
+_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """How corners are found and followed. All points are (N,2), pixels of the images given.
+
+    Attributes:
+        count: of corners wanted.
+        window: edge of the patch that is followed, in pixels.
+        agreement: pixels within which a point must come back when it is followed backwards.
+    """
+
+    count: int = 400
+    window: int = 13
+    agreement: float = 0.5
+
+    def corners(self, image: NDArray[np.uint8], taken: Array | None = None) -> Array:
+        """New corners: the best ones of each cell of a grid, as far as `taken` points leave room there."""
+        small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) > 300 else image
+        factor = image.shape[0] / small.shape[0], image.shape[1] / small.shape[1]
+        strength = cv2.cornerMinEigenVal(small, 3)
+        height, width = strength.shape
+        cell = max(4, int(np.sqrt(height * width / self.count)))
+        rows, columns = height // cell, width // cell
+        peak = strength >= cv2.dilate(strength, np.ones((5, 5), np.uint8))
+        peak[:_BORDER], peak[-_BORDER:], peak[:, :_BORDER], peak[:, -_BORDER:] = False, False, False, False
+        strength = np.where(peak & (strength > _WEAKEST), strength, 0)[: rows * cell, : columns * cell]
+        cells = strength.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
+        empty = np.ones(rows * columns, bool)
+        if taken is not None and len(taken):
+            row = np.clip(taken[:, 1] / factor[0] // cell, 0, rows - 1).astype(int)
+            column = np.clip(taken[:, 0] / factor[1] // cell, 0, columns - 1).astype(int)
+            empty[row * columns + column] = False
+        best = cells.argmax(axis=1)
+        index = np.flatnonzero(empty & (cells[np.arange(len(cells)), best] > 0))
+        x = index % columns * cell + best[index] % cell
+        y = index // columns * cell + best[index] // cell
+        return np.stack([(x + 0.5) * factor[1] - 0.5, (y + 0.5) * factor[0] - 0.5], axis=1)
+
+    def follow(
+        self, last: NDArray[np.uint8], this: NDArray[np.uint8], points: Array, guess: Array | None = None
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """Where `points` of the last image are in this one, and which of them were found.
+
+        Args:
+            guess: where they are expected; NaN, or None for all, where nothing is known.
+        """
+        if not len(points):
+            return points.copy(), np.zeros(0, bool)
+        height, width = last.shape
+        levels = max(1, round(np.log2(max(width, height) / self.window / 6)))
+        window = (self.window, self.window)
+        start = points.astype(np.float32)[:, None]
+        expected = start if guess is None else np.where(np.isfinite(guess), guess, points).astype(np.float32)[:, None]
+        flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(
+            last, this, start, expected.copy(), winSize=window, maxLevel=levels, criteria=_CRITERIA, flags=flags
+        )
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(
+            this, last, moved, start.copy(), winSize=window, maxLevel=1, criteria=_CRITERIA, flags=flags
+        )
+        place = moved[:, 0].astype(np.float64)
+        inside = (place > 1).all(axis=1) & (place < [width - 2, height - 2]).all(axis=1)
+        closed = np.linalg.norm(back - start, axis=2)[:, 0] < self.agreement
+        return place, (found[:, 0] > 0) & (returned[:, 0] > 0) & inside & closed

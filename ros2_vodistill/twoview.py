@@ -1,0 +1,294 @@
+"""The motion between two frames from geometry alone: tracked corners, and the ground for the length of the step.
+
+Lengths are in camera heights. They are carried along by the depths of the corners that live on from frame to frame, so
+a stretch without visible ground keeps the last scale. Doors take and give motions in the camera's axes; inside,
+everything is in the level frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import epipolar, geometry
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.frontend import Relative
+from ros2_vodistill.ground import Ground, GroundFit, Prior
+from ros2_vodistill.lengths import Depths, Length, fused
+from ros2_vodistill.road import Road
+from ros2_vodistill.tracks import Tracker
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+Rays = tuple[Array, Array]
+
+_NOISE = 0.1  # pixels that a followed corner is off at best
+_STILL = 0.15  # pixels that half of the corners move at most while the camera stands
+_TURN_ONLY = 0.3  # pixels of parallax below which the direction of a translation cannot be seen
+_FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
+_HEAVE = 0.015  # relative: the camera's height above the road changes as it drives
+_DRIFT = 0.01  # relative: of the scale, each frame without ground
+_PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
+_TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
+_SCORE, _SUPPORT, _STRAIN = 0.5, 0.25, 6.0  # of a fit of the ground that is believed
+_SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are tried
+_PATIENCE = 3  # times in a row that the ground is searched for in vain; from then on every tenth
+_NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A motion that is expected (4x4, camera heights); with its 6x6 covariance if it is a measurement."""
+
+    motion: Array
+    covariance: Array | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame and what was known once it was measured.
+
+    Attributes:
+        image: that corners are followed in.
+        views: of the ground.
+        points: (N,2) corners, and their `depths`.
+        road: the ground's slopes.
+        scale_variance: relative variance that all depths share; inf where there is no scale yet.
+    """
+
+    image: Image
+    views: list[Image]
+    points: Array
+    depths: Depths
+    road: Road
+    scale_variance: float
+
+
+class TwoView:
+    """Compares frames with a reference frame.
+
+    Args:
+        camera, mount: calibration and mounting; the mount's height is not used.
+        tracker: how corners are found and followed.
+        halve: follow corners at half resolution.
+        ransac: look for motions far from the expected one too.
+        schedule: of the ground's levels, (level, iterations) from coarse to fine.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        mount: Mount,
+        *,
+        tracker: Tracker,
+        halve: bool,
+        ransac: bool,
+        schedule: tuple[tuple[int, int], ...],
+    ) -> None:
+        self._camera = camera.scaled(camera.width // 2, camera.height // 2) if halve else camera
+        self._pixel = 1 / float(np.sqrt(self._camera.fx * self._camera.fy))  # radians
+        self._level_from_camera = mount.level_from_camera
+        self._turn = np.kron(np.eye(2), self._level_from_camera)
+        self._tracker, self._ransac = tracker, ransac
+        self._ground = Ground(camera, mount)
+        coarsest = len(self._ground.levels) - 1
+        self._schedule = tuple((min(level, coarsest), count) for level, count in schedule)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._reference: Frame | None = None
+        self._newest: Frame | None = None
+        self._since = np.eye(4)  # from the reference to the last compared frame
+        self._pace: Array | None = None  # from one compared frame to the next
+        self._misses = 0
+
+    def advance(self) -> None:
+        """Make the newest compared frame the reference, with fresh corners where old ones are lost."""
+        newest = self._newest
+        if newest is None:
+            return
+        fresh = self._tracker.corners(newest.image, newest.points)
+        points, depths = np.concatenate([newest.points, fresh]), newest.depths + Depths.unknown(len(fresh))
+        self._reference = replace(newest, points=points, depths=depths)
+        self._since = np.eye(4)
+
+    def compare(self, image: Image, guess: Guess | None = None) -> Relative | None:
+        """The motion from the reference frame to `image`; None if there is no reference."""
+        reference = self._reference
+        size = self._camera.width, self._camera.height
+        small = image if image.shape == size[::-1] else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        views = self._ground.views(image)
+        if reference is None:
+            self._newest = Frame(small, views, np.empty((0, 2)), Depths.unknown(0), Road.unknown(), np.inf)
+            return None
+        expected = Guess(self._since if self._pace is None else self._since @ self._pace)
+        if guess is not None:
+            expected = self._levelled(guess)
+        where = self._expect(reference, expected.motion)
+        points, found = self._tracker.follow(reference.image, small, reference.points, where)
+        first, second = self._rays(reference.points), self._rays(points)
+        found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+        rays, points, depths = (first[found], second[found]), points[found], reference.depths[found]
+        self._newest = replace(reference, image=small, views=views, points=points, depths=depths)
+        if len(points) < _FEWEST:
+            return self._lost(expected, f"only {len(points)} corners could be followed")
+        if np.median(np.linalg.norm(points - reference.points[found], axis=1)) < _STILL:
+            self._follow_pace(np.eye(4))
+            return Relative(np.eye(4), _NO_STEP, still=True)
+        reasons = [f"only {len(points)} corners could be followed"] if len(points) < _FEW else []
+        fit = self._epipolar(rays, expected.motion)
+        if fit.inliers.mean() < 0.4:
+            reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
+        if expected.covariance is not None:
+            fit = epipolar.with_measurement(fit, expected.motion, expected.covariance)
+        length = self._foretold(reference, fit, rays, expected)
+        ground = self._on_ground(reference, fit, length)
+        return self._conclude(reference, fit, length, ground, rays, reasons)
+
+    def _rays(self, points: Array) -> Array:
+        return self._camera.rays(points) @ self._level_from_camera.T
+
+    def _levelled(self, guess: Guess) -> Guess:
+        turn, motion = self._turn, geometry.to_motion(guess.motion)
+        covariance = None if guess.covariance is None else turn @ guess.covariance @ turn.T
+        return Guess(geometry.from_motion(turn @ motion), covariance)
+
+    def _expect(self, reference: Frame, motion: Array) -> Array:
+        """Where the reference's corners should be now: by their depth, or as if on the ground, or far away."""
+        rays = self._rays(reference.points)
+        slopes, _ = reference.road.seen
+        known = reference.depths.nearness
+        nearness = np.where(np.isfinite(known), known, np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))
+        seen = (rays - nearness[:, None] * motion[:3, 3]) @ motion[:3, :3]
+        return self._camera.project(seen @ self._level_from_camera)
+
+    def _epipolar(self, rays: Rays, expected: Array) -> Epipolar:
+        """Rotation and direction of the motion that explains the corners best."""
+        noise = _NOISE * self._pixel
+        length = float(np.linalg.norm(expected[:3, 3]))
+        ahead = expected[:3, 3] / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
+        turn, left = epipolar.turn(*rays, noise)
+        if left < _TURN_ONLY * self._pixel:
+            return epipolar.turning(turn, ahead, *rays, max(noise, left))
+        starts = [(expected[:3, :3], ahead)]
+        if self._ransac:
+            starts += epipolar.five_point(*rays, 5 * noise)
+        fits = [epipolar.polish(*start, *rays, noise) for start in starts]
+        best = min(fits, key=lambda fit: epipolar.cost(fit, *rays, 5 * noise))
+        return epipolar.facing(best, *rays)
+
+    def _foretold(self, reference: Frame, fit: Epipolar, rays: Rays, expected: Guess) -> Length | None:
+        """The length of the step before the ground is asked: from known depths, the last steps, the guess."""
+        assert self._newest is not None
+        depths = self._newest.depths
+        near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
+        if fit.turns_only:
+            return Length(0.0, (float(np.median(parallax)) * (depths.typical or _TYPICAL_DEPTH)) ** 2)
+        sure = fit.inliers
+        carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
+        if self._pace is not None:
+            value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
+            carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
+        length = fused(carried)
+        if length is not None:
+            length = Length(length.value, length.variance + length.value**2 * min(reference.scale_variance, 1.0))
+        if expected.covariance is None:
+            return length
+        value = float(np.linalg.norm(expected.motion[:3, 3]))
+        ahead = expected.motion[:3, 3] / max(value, 1e-9)
+        return fused([length, Length(value, float(ahead @ expected.covariance[:3, :3] @ ahead) + 1e-8)])
+
+    def _on_ground(self, reference: Frame, fit: Epipolar, length: Length | None) -> GroundFit | None:
+        """What the ground says, if it can be believed."""
+        assert self._newest is not None
+        ground, last, this = self._ground, reference.views, self._newest.views
+        if not ground.levels:
+            return None
+        known = length or Length(0.0, np.inf)
+        slopes, covariance = reference.road.moved(fit.rotation, known.value).seen
+        prior = Prior(fit, known.value, known.variance + _PACE[0] ** 2, slopes, covariance)
+        if known.variance < ground.pace**2:
+            result = ground.fit(last, this, prior, self._schedule)
+            if _believed(result):
+                self._misses = 0
+                return result
+        self._misses += 1
+        if self._misses > _PATIENCE and self._misses % 10:
+            return None
+        sway = float(np.sqrt(covariance[1, 1]))
+        value, offset = ground.search(last, this, prior, (0.0, -sway, sway) if sway > _SWAY else (0.0,))
+        start = replace(prior, length=value, length_variance=4 * ground.pace**2, road=slopes + [0.0, offset, 0.0])
+        result = ground.fit(last, this, start, ((len(ground.levels) - 1, 6), *self._schedule))
+        if not _believed(result):
+            return None
+        self._misses = 0
+        return result
+
+    def _conclude(
+        self,
+        reference: Frame,
+        fit: Epipolar,
+        length: Length | None,
+        ground: GroundFit | None,
+        rays: Rays,
+        reasons: list[str],
+    ) -> Relative:
+        """Fuse what the corners and the ground say, remember it in the newest frame, and report it."""
+        assert self._newest is not None
+        near, nearness, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
+        road, doubt = reference.road, reference.scale_variance + _DRIFT**2
+        if ground is not None:
+            value = float(np.linalg.norm(ground.translation))
+            along = ground.translation / max(value, 1e-9)
+            variance = float(along @ ground.covariance[:3, :3] @ along)
+            length = fused([length, Length(value, variance + (_HEAVE * value) ** 2)])
+            assert length is not None
+            stretch = np.eye(6)
+            stretch[:3, :3] += (np.sqrt(length.variance / variance) - 1) * np.outer(along, along)
+            covariance = stretch @ ground.covariance[:6, :6] @ stretch.T
+            rotation, translation = ground.rotation, length.value * along
+            road = road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
+            if length.value > 0.05:
+                doubt = max(min(doubt, length.variance / length.value**2), _HEAVE**2 / 4)
+        else:
+            reasons.append("no ground can be made out: the length of the step is carried on from before")
+            if length is None:
+                value = _TYPICAL_DEPTH * float(np.median(np.abs(near)))
+                length, doubt = Length(value, value**2), 1.0
+                reasons.append("the scale is unknown: no ground was seen yet")
+            rotation, translation = fit.rotation, length.value * fit.direction
+            covariance = epipolar.spread(fit, length)
+            road = road.moved(rotation, length.value)
+        if not fit.turns_only and length.value > 0:
+            old = self._newest.depths.moved(rays[0], translation)
+            depths = old.renewed(nearness / length.value, (fit.sigma / np.maximum(parallax, 1e-9)) ** 2, fit.inliers)
+            self._newest = replace(self._newest, depths=depths)
+        self._newest = replace(self._newest, road=road, scale_variance=doubt)
+        return self._report(geometry.make(rotation, translation), covariance, reasons)
+
+    def _lost(self, expected: Guess, reason: str) -> Relative:
+        """Nothing can be measured: what was expected, with a wide covariance."""
+        length, angle = float(np.linalg.norm(expected.motion[:3, 3])), float(geometry.angle(expected.motion))
+        wide = np.diag([(0.1 + 0.5 * length) ** 2] * 3 + [(0.02 + 0.5 * angle) ** 2] * 3)
+        return self._report(expected.motion, wide, [reason])
+
+    def _report(self, motion: Array, covariance: Array, reasons: list[str]) -> Relative:
+        """In the camera's axes; the covariance's turn from the left becomes one of the rotation vector."""
+        self._follow_pace(motion)
+        six = geometry.to_motion(motion)
+        change = np.eye(6)
+        change[3:, 3:] = geometry.so3_left_jacobian_inverse(six[3:])
+        change = self._turn.T @ change
+        return Relative(geometry.from_motion(self._turn.T @ six), change @ covariance @ change.T, tuple(reasons))
+
+    def _follow_pace(self, motion: Array) -> None:
+        self._pace, self._since = geometry.invert(self._since) @ motion, motion
+
+
+def _believed(fit: GroundFit) -> bool:
+    return fit.score > _SCORE and fit.support > _SUPPORT and fit.strain < _STRAIN
