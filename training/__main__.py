@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +24,7 @@ app = typer.Typer(
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="an experiment: a YAML file as in training/configs")]
+OwnConfig = Annotated[Path | None, typer.Option("--config", "-c", help="an experiment; the network's own by default")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE that wins over the file; repeatable")]
 Runs = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
 Minutes = Annotated[float, typer.Option(help="stop cleanly after this time; the same command goes on later")]
@@ -84,12 +88,77 @@ def distill_command(
 
 
 @app.command()
+def evaluate(
+    network: Annotated[Path, typer.Argument(help="a run's folder, a safetensors file or an exported model's folder")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="experiment; the network's own by default")
+    ] = None,
+    overrides: Overrides = None,
+    measure: MeasureOn = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file; printed without it")] = None,
+) -> None:
+    """Measure a network on held-out clips and on real sequences."""
+    from training import checkpoint
+    from training import evaluate as evaluation
+
+    experiment = evaluation.find_experiment(network, config, overrides)
+    measures = experiment.measure + tuple(_measure(text) for text in measure or [])
+    found = {"command": _command(), **evaluation.evaluate(network, experiment, measures)}
+    text = json.dumps(found, indent=1)
+    if out is None:
+        print(text)
+    else:
+        checkpoint.write_text(out, text + "\n")
+
+
+@app.command()
+def export(
+    network: Annotated[Path, typer.Argument(help="a run's folder or a safetensors file")],
+    name: Annotated[str, typer.Option(help="of the model")],
+    out: Annotated[Path, typer.Option(help="folder of the models")] = Path("models"),
+    teacher: Annotated[Path | None, typer.Option(help="its teacher, for d_rate on the card")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="experiment; the network's own by default")
+    ] = None,
+    overrides: Overrides = None,
+    measure: MeasureOn = None,
+) -> None:
+    """Write a network as a model that the robot loads: ONNX, checked against torch, and its card."""
+    from training import evaluate as evaluation
+    from training import ship
+
+    experiment = evaluation.find_experiment(network, config, overrides)
+    measures = experiment.measure + tuple(_measure(text) for text in measure or [])
+    console.print(str(ship.ship(network, name, experiment, measures, teacher, out, _command())))
+
+
+@app.command()
+def quantize(
+    model: Annotated[Path, typer.Argument(help="an exported fp32 model's folder")],
+    config: ConfigFile,
+    precision: Annotated[str, typer.Option(help="fp16 or int8")] = "int8",
+    out: Annotated[Path | None, typer.Option(help="folder of the models; beside the fp32 one by default")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Make a lower precision of an exported model; int8 is calibrated on the experiment's clips."""
+    from training import ship
+
+    experiment = configuration.load(config, overrides)
+    console.print(str(ship.lower(model, precision, experiment, out or model.parent)))
+
+
+@app.command()
 def explain() -> None:
     """Every setting of an experiment, its default and its meaning."""
     table = Table("key", "default", "meaning", show_lines=False)
     for row in configuration.explain(configuration.Experiment):
         table.add_row(*row)
     Console(highlight=False).print(table)
+
+
+def _command() -> str:
+    """This call, for those who want to repeat it."""
+    return shlex.join(["python", "-m", "training", *sys.argv[1:]])
 
 
 def main() -> None:

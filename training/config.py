@@ -314,17 +314,21 @@ class Experiment:
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Experiment:
     """Read an experiment; `overrides` are `training.rate=1e-3` pairs that win over the file."""
-    path = Path(path)
-    values = _read(path)
+    return build(Experiment, overridden(read(Path(path)), overrides), str(path))
+
+
+def overridden(values: dict[str, Any], overrides: list[str] | None) -> dict[str, Any]:
+    """Plain values with `key=value` pairs set in them."""
     for text in overrides or []:
         key, separator, value = text.partition("=")
         if not separator:
             raise VodistillError(f"--set {text}: not of the form key=value", "write, say, --set training.rate=1e-3")
         _put(values, key.split("."), yaml.safe_load(value))
-    return build(Experiment, values, str(path))
+    return values
 
 
-def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The plain values of a YAML file, on top of those of its `base`."""
     if path.resolve() in seen:
         raise VodistillError(f"{path}: its `base` leads back to itself", "remove one of the `base` lines")
     try:
@@ -337,7 +341,7 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise VodistillError(f"{path}: must be a mapping of keys, not {values!r}", "see training/configs")
     base = values.pop("base", None)
-    return values if base is None else _merge(_read(path.parent / str(base), (*seen, path.resolve())), values)
+    return values if base is None else _merge(read(path.parent / str(base), (*seen, path.resolve())), values)
 
 
 def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

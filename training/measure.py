@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import geometry, metrics
 from ros2_vodistill.camera import Mount
-from ros2_vodistill.trajectory import Trajectory
+from ros2_vodistill.trajectory import Trajectory, associate
 from training.config import Measure
-from training.data import kitti
+from training.data import kitti, malaga
 from training.data.batch import Stream
 from training.data.recording import Recording
 from training.networks.base import Network
@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 MEDIAN_OF_CHI2 = 0.4549
 """Of the square of a standard normal number."""
+GPS_GAP = 1.5
+"""Longest time between two GPS fixes across which positions are interpolated, seconds."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,34 @@ def on_frames(steps: Steps, stream: Stream, count: int) -> Motions:
 
 def recording_errors(steps: Steps, recording: Recording) -> dict[str, Any]:
     """The metrics of the trajectory that a network makes of a recording, in metres where its camera's height is known,
-    and `step_ratio`: how long the estimated path is beside the true one."""
+    and `step_ratio`: how long the estimated path is beside the true one. With GPS alone, the error of its positions."""
     motions, _ = on_recording(steps, recording)
     motions[:, :3] *= recording.mount.height or 1.0
+    poses = geometry.accumulate(geometry.from_motion(motions))
+    if recording.poses is None:
+        return _gps_errors(Trajectory(recording.stamps, poses), recording.gps)
     truth = Trajectory(recording.stamps, recording.level_poses())
-    estimate = Trajectory(recording.stamps, geometry.accumulate(geometry.from_motion(motions), truth.poses[0]))
+    estimate = Trajectory(recording.stamps, truth.poses[0] @ poses)
     found = metrics.evaluate(estimate, truth, scale_known=recording.mount.height is not None)
     return {**found, "step_ratio": estimate.path_length / max(truth.path_length, 1e-9)}
 
 
 def read_recording(settings: Measure) -> Recording:
-    """The recording that a `measure` entry names."""
+    """The recording that a `measure` entry names: in KITTI's form, or an extract of Malaga."""
     mount = Mount(settings.height, math.radians(settings.pitch_deg), math.radians(settings.roll_deg))
-    return kitti.clip(kitti.read_folder(Path(settings.path), mount=mount), settings.frames)
+    folder = Path(settings.path)
+    recording = (
+        malaga.read_extract(folder, mount) if malaga.is_extract(folder) else kitti.read_folder(folder, mount=mount)
+    )
+    return recording.first(settings.frames)
+
+
+def _gps_errors(estimate: Trajectory, gps: Array | None) -> dict[str, Any]:
+    """Sim(3) error of positions where GPS has them; its axes are east, north, up, which the alignment turns."""
+    if gps is None:
+        return {"frames": len(estimate)}
+    poses = np.tile(np.eye(4), (len(gps), 1, 1))
+    poses[:, :3, 3] = gps[:, 1:]
+    _, order = np.unique(gps[:, 0], return_index=True)
+    pair = associate(estimate, Trajectory(gps[order, 0], poses[order]), max_gap=GPS_GAP)
+    return {"frames": len(estimate), "ate_gps_m": metrics.ate(*pair), "scale": metrics.scale(*pair)}

@@ -6,7 +6,6 @@ signed, no quantised biases, everything but the convolutions in floating point).
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterator

@@ -131,10 +131,7 @@ def finished(folder: Path) -> bool:
 
 def load_network(path: Path | str) -> Network:
     """A trained network from a run's folder or a safetensors file; it knows its description."""
-    path = Path(path)
-    file = path / WEIGHTS if path.is_dir() else path
-    if not file.exists():
-        raise VodistillError(f"{file}: not there", "train the network first, or correct the path")
+    file = weights_file(Path(path))
     tensors, metadata = checkpoint.load_tensors(file)
     if "network" not in metadata:
         raise VodistillError(f"{file}: does not say which network it is", "give one that the training wrote")
@@ -144,6 +141,14 @@ def load_network(path: Path | str) -> Network:
     except RuntimeError as error:
         raise VodistillError(f"{file}: its tensors do not fit its description: {error}", "train again") from error
     return network
+
+
+def weights_file(path: Path) -> Path:
+    """The safetensors file that a path, a run's folder or the file itself, means."""
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.exists():
+        raise VodistillError(f"{file}: not there", "train the network first, or correct the path")
+    return file
 
 
 def network_name(run: Run) -> str:

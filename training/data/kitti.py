@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import cv2
@@ -49,16 +48,6 @@ def read_folder(
         camera=camera,
         mount=mount or Mount(height=None),
         poses=None if truth is None else _poses(truth, matrix, files),
-    )
-
-
-def clip(recording: Recording, frames: int) -> Recording:
-    """The first frames of a recording; all of them where `frames` is 0."""
-    if not frames or frames >= len(recording):
-        return recording
-    poses = None if recording.poses is None else recording.poses[:frames]
-    return dataclasses.replace(
-        recording, images=recording.images[:frames], stamps=recording.stamps[:frames], poses=poses
     )
 
 

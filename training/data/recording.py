@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +37,17 @@ class Recording:
     mount: Mount
     poses: NDArray[np.float64] | None = None
     gps: NDArray[np.float64] | None = None
-    _warps: dict[View | Patch, Warp] = field(default_factory=dict, repr=False)
+    _warps: dict[View | Patch, Warp] = field(default_factory=dict, repr=False, init=False)
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def first(self, frames: int) -> Recording:
+        """Its first frames; all of them where `frames` is 0."""
+        if not 0 < frames < len(self):
+            return self
+        poses = None if self.poses is None else self.poses[:frames]
+        return replace(self, images=self.images[:frames], stamps=self.stamps[:frames], poses=poses)
 
     def level_poses(self) -> NDArray[np.float64]:
         """(N, 4, 4) of the level frame: the camera's, with its pitch and roll taken out."""

@@ -1,0 +1,62 @@
+"""The errors of a trained or exported network, on generated clips that no training saw and on recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import View
+from training import checkpoint, config
+from training.config import Experiment, Measure, build
+from training.data import streams
+from training.export import CARD, GRAPH
+from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
+from training.networks import Network
+from training.runs import load_network
+from training.steps import OnnxSteps, Steps, TorchSteps
+
+
+def find_experiment(network: Path, file: Path | None, overrides: list[str] | None = None) -> Experiment:
+    """The experiment in `file`, or the one that the network's run was trained by."""
+    if file is not None:
+        return config.load(file, overrides)
+    for folder in (network, *network.parents)[:4]:
+        origin = folder / "config.yaml"
+        if origin.exists():
+            known = config.read(origin)["experiment"]
+            return build(Experiment, config.overridden(known, overrides), str(origin))
+    raise VodistillError(f"{network}: no config.yaml of a training beside it", "name an experiment: --config FILE")
+
+
+def evaluate(path: Path, experiment: Experiment, measures: tuple[Measure, ...]) -> dict[str, Any]:
+    """Errors on `data.held_out` clips or windows, and on every recording, as plain values."""
+    network, steps = open_network(path)
+    views = steps.views
+    device = network.motion_scale.device if network else torch.device("cpu")
+    held_out = streams.held_out(experiment.data, views, device)
+    count = experiment.data.held_out
+    motions = on_clips(network, held_out, count) if network else on_frames(steps, held_out, count)
+    recordings = [read_recording(m) for m in measures]
+    return {
+        "network": str(path),
+        "parameters": network.parameter_count() if network else checkpoint.read_json(path / CARD)["parameters"],
+        "held_out": {"data": held_out.key(), "motions": len(motions.truth), **errors(motions, experiment)},
+        "recordings": {r.name: {"height": r.mount.height, **recording_errors(steps, r)} for r in recordings},
+    }
+
+
+def errors(motions: Motions, experiment: Experiment) -> dict[str, float]:
+    """The errors of motions in the experiment's measure."""
+    return clip_errors(motions, experiment.confidence.rotation_weight)
+
+
+def open_network(path: Path) -> tuple[Network | None, Steps]:
+    """A trained network, on the GPU if there is one, or an exported model (then no network)."""
+    if (path / CARD).exists():
+        views = {name: View.from_dict(view) for name, view in checkpoint.read_json(path / CARD)["views"].items()}
+        return None, OnnxSteps(path / GRAPH, views)
+    network = load_network(path).to("cuda" if torch.cuda.is_available() else "cpu")
+    return network, TorchSteps(network)

@@ -1,0 +1,61 @@
+"""From a trained network to a model with a card: calibration, measurement, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ros2_vodistill.view import View
+from training import checkpoint
+from training.calibrate import covariance_scale
+from training.config import Experiment, Measure
+from training.data import streams
+from training.evaluate import errors
+from training.export import CARD, Origin, export
+from training.measure import on_clips, read_recording, recording_errors
+from training.networks import d_rate
+from training.quantize import quantize
+from training.runs import load_network, weights_file
+from training.steps import TorchSteps
+
+
+def ship(
+    path: Path,
+    name: str,
+    experiment: Experiment,
+    measures: tuple[Measure, ...],
+    teacher: Path | None,
+    out: Path,
+    command: str,
+) -> Path:
+    """Calibrate the network's covariance on held-out clips, measure it, and write out/NAME."""
+    network = load_network(path)
+    known = None if teacher is None else load_network(teacher)
+    metadata = checkpoint.load_tensors(weights_file(path))[1]
+    held_out = streams.held_out(experiment.data, network.views, torch.device("cpu"))
+    motions = on_clips(network, held_out, experiment.data.held_out)
+    measured: list[dict[str, Any]] = [
+        {"data": f"{experiment.shipping.data}, held out", "command": command, **errors(motions, experiment)}
+    ]
+    for recording in map(read_recording, measures):
+        found = recording_errors(TorchSteps(network), recording)
+        measured.append({"data": recording.name, "command": command, "height": recording.mount.height, **found})
+    origin = Origin(
+        name=name,
+        samples=int(metadata.get("samples", 0)),
+        teacher=None if teacher is None else teacher.name,
+        d_rate=None if known is None else round(d_rate(network, known), 6),
+    )
+    scale = covariance_scale(motions)
+    return export(network, origin, experiment.shipping, motions, scale, measured, held_out, out)
+
+
+def lower(model: Path, precision: str, experiment: Experiment, out: Path) -> Path:
+    """A lower precision of an exported model, calibrated on training clips and measured on held-out ones."""
+    views = {name: View.from_dict(view) for name, view in checkpoint.read_json(model / CARD)["views"].items()}
+    cpu = torch.device("cpu")
+    calibration = streams.training(experiment.data, views, 8, experiment.seed, cpu)
+    held_out = streams.held_out(experiment.data, views, cpu)
+    return quantize(model, precision, out, calibration, held_out, experiment.data.held_out)
