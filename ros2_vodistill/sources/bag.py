@@ -104,8 +104,10 @@ class BagSource(Source):
             self._notes.add("camera", f"'{topic}' is used, the only camera_info; there is no '{beside}'")
         message = self._recording.first(topic) if topic in infos else None
         if message is None:
-            others = f"; not taken, because not beside the images: {', '.join(infos)}" if topic not in infos else ""
-            self.searched.append(f"topic {beside} ({'no message' if topic in infos else 'not there'}{others})")
+            others = f"; not taken, because not beside the images: {', '.join(infos)}" if infos else ""
+            self.searched.append(
+                f"topic {topic} (no message)" if topic in infos else f"topic {beside} (not there{others})"
+            )
             return None
         try:
             return Camera.from_camera_info(message.body, rectified=rectified)
