@@ -8,15 +8,14 @@ from typing import Any
 import torch
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import View
 from training import checkpoint, config
 from training.config import Experiment, Measure, build
 from training.data import streams
-from training.export import CARD, GRAPH
+from training.export import CARD, open_model
 from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
 from training.networks import Network
 from training.runs import load_network
-from training.steps import OnnxSteps, Steps, TorchSteps
+from training.steps import Steps, TorchSteps
 
 
 def find_experiment(network: Path, file: Path | None, overrides: list[str] | None = None) -> Experiment:
@@ -34,9 +33,8 @@ def find_experiment(network: Path, file: Path | None, overrides: list[str] | Non
 def evaluate(path: Path, experiment: Experiment, measures: tuple[Measure, ...]) -> dict[str, Any]:
     """Errors on `data.held_out` clips or windows, and on every recording, as plain values."""
     network, steps = open_network(path)
-    views = steps.views
     device = network.motion_scale.device if network else torch.device("cpu")
-    held_out = streams.held_out(experiment.data, views, device)
+    held_out = streams.held_out(experiment.data, steps, device)
     count = experiment.data.held_out
     motions = on_clips(network, held_out, count) if network else on_frames(steps, held_out, count)
     recordings = [read_recording(m) for m in measures]
@@ -56,7 +54,6 @@ def errors(motions: Motions, experiment: Experiment) -> dict[str, float]:
 def open_network(path: Path) -> tuple[Network | None, Steps]:
     """A trained network, on the GPU if there is one, or an exported model (then no network)."""
     if (path / CARD).exists():
-        views = {name: View.from_dict(view) for name, view in checkpoint.read_json(path / CARD)["views"].items()}
-        return None, OnnxSteps(path / GRAPH, views)
+        return None, open_model(path)
     network = load_network(path).to("cuda" if torch.cuda.is_available() else "cpu")
     return network, TorchSteps(network)

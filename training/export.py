@@ -19,6 +19,7 @@ import onnx
 import torch
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import View
 from training import checkpoint
 from training.config import Shipping
 from training.data.batch import Stream
@@ -117,9 +118,15 @@ def write_graph(network: Network, path: Path) -> StepModule:
     return step
 
 
+def open_model(folder: Path) -> OnnxSteps:
+    """An exported model, ready to step."""
+    card = checkpoint.read_json(folder / CARD)
+    return OnnxSteps(folder / GRAPH, {k: View.from_dict(v) for k, v in card["views"].items()}, card["unit"])
+
+
 def check_graph(path: Path, step: StepModule, frames: Stream, tolerance: float = POSE_TOLERANCE) -> float:
     """The largest difference of a motion between the graph and torch, over many steps; refused beyond the tolerance."""
-    graph = OnnxSteps(path, step.network.views)
+    graph = OnnxSteps(path, step.network.views, step.network.unit)
     _check_names(path, graph, step)
     torch_steps = TorchSteps(step.network)
     difference = 0.0

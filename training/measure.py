@@ -31,7 +31,7 @@ GPS_GAP = 1.5
 
 @dataclass(frozen=True)
 class Motions:
-    """Estimated and true motions, (N, 6) each, in camera heights and radians, and the log-variance that was claimed."""
+    """Estimated and true motions, (N, 6) each, in the network's unit and radians, and the claimed log-variance."""
 
     estimate: Array
     truth: Array
@@ -55,9 +55,9 @@ def on_clips(network: Network, stream: Stream, count: int) -> Motions:
 def clip_errors(motions: Motions, rotation_weight: float = 100.0) -> dict[str, float]:
     """Errors of clips' motions, the first one to judge by.
 
-    `error`: mean length of the error's scaled vector [t, sqrt(w) r]. `t_median`: median error of the translation, in
-    camera heights; `t_percent`: of the summed true translation; `r_deg`: RMS. `normalised`: median squared error over
-    the claimed variance, as a share of what it is where the claim is right.
+    `error`: mean length of the error's scaled vector [t, sqrt(w) r]. `t_median`: median error of the translation;
+    `t_percent`: its sum, of the sum of true steps; `r_deg`: RMS. `normalised`: median squared error over the claimed
+    variance, as a share of what it is where the claim is right.
     """
     error = motions.estimate - motions.truth
     lengths = np.linalg.norm(error[:, :3], axis=1)
@@ -100,13 +100,15 @@ def recording_errors(steps: Steps, recording: Recording) -> dict[str, Any]:
     """The metrics of the trajectory that a network makes of a recording, in metres where its camera's height is known,
     and `step_ratio`: how long the estimated path is beside the true one. With GPS alone, the error of its positions."""
     motions, _ = on_recording(steps, recording)
-    motions[:, :3] *= recording.mount.height or 1.0
+    known = steps.unit == "metre" or recording.mount.height is not None
+    if steps.unit == "camera_height":
+        motions[:, :3] *= recording.mount.height or 1.0
     poses = geometry.accumulate(geometry.from_motion(motions))
     if recording.poses is None:
         return _gps_errors(Trajectory(recording.stamps, poses), recording.gps)
     truth = Trajectory(recording.stamps, recording.level_poses())
     estimate = Trajectory(recording.stamps, truth.poses[0] @ poses)
-    found = metrics.evaluate(estimate, truth, scale_known=recording.mount.height is not None)
+    found = metrics.evaluate(estimate, truth, scale_known=known)
     return {**found, "step_ratio": estimate.path_length / max(truth.path_length, 1e-9)}
 
 

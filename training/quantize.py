@@ -20,10 +20,9 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import View
 from training import checkpoint
 from training.data.batch import Stream
-from training.export import CARD, GRAPH, first_frames, folder_replacing, write_card
+from training.export import CARD, GRAPH, first_frames, folder_replacing, open_model, write_card
 from training.measure import clip_errors, on_frames
 from training.steps import OnnxSteps
 
@@ -40,16 +39,16 @@ def quantize(model: Path, precision: str, out: Path, calibration: Stream, held_o
     if card["precision"] != "fp32":
         raise VodistillError(f"{model}: is {card['precision']} already", "give the fp32 model")
     name = f"{card['name']}-{precision}"
-    views = {key: View.from_dict(view) for key, view in card["views"].items()}
+    source = open_model(model)
     with folder_replacing(out / name) as folder:
         if precision == "fp16":
             half = OnnxModel(convert_float_to_float16(onnx.load(str(model / GRAPH)), keep_io_types=True))
             half.topological_sort()
             onnx.save_model(half.model, str(folder / GRAPH))
         else:
-            _static(model / GRAPH, folder / GRAPH, views, calibration)
+            _static(model / GRAPH, folder / GRAPH, source, calibration)
         onnx.checker.check_model(str(folder / GRAPH), full_check=True)
-        pairs = {p: OnnxSteps(file / GRAPH, views) for p, file in (("fp32", model), (precision, folder))}
+        pairs = {"fp32": source, precision: OnnxSteps(folder / GRAPH, source.views, source.unit)}
         errors = {p: clip_errors(on_frames(steps, held_out, clips)) for p, steps in pairs.items()}
         write_card(folder, {**card, "name": name, "precision": precision, "measured": _measured(precision, errors)})
     return out / name
@@ -61,7 +60,7 @@ def _measured(precision: str, errors: dict[str, dict[str, float]]) -> list[dict[
     return [{**row, **errors[precision], "fp32": errors["fp32"], "drop": drop}]
 
 
-def _static(source: Path, target: Path, views: dict[str, Any], calibration: Stream) -> None:
+def _static(source: Path, target: Path, steps: OnnxSteps, calibration: Stream) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / GRAPH
         logging.getLogger().setLevel(logging.ERROR)
@@ -69,7 +68,7 @@ def _static(source: Path, target: Path, views: dict[str, Any], calibration: Stre
         quantize_static(
             str(prepared),
             str(target),
-            _Frames(source, views, calibration),
+            _Frames(steps, calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             activation_type=QuantType.QInt8,
@@ -82,8 +81,9 @@ def _static(source: Path, target: Path, views: dict[str, Any], calibration: Stre
 class _Frames(CalibrationDataReader):
     """The inputs, states included, of the steps over generated clips."""
 
-    def __init__(self, model: Path, views: dict[str, Any], stream: Stream) -> None:
-        self.all = self._run(OnnxSteps(model, views), stream)
+    def __init__(self, steps: OnnxSteps, stream: Stream) -> None:
+        steps.reset()
+        self.all = self._run(steps, stream)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self.all, None)

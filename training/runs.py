@@ -158,7 +158,7 @@ def network_name(run: Run) -> str:
 
 def evaluation(experiment: Experiment, network: Network, device: torch.device) -> Callable[[Network], dict[str, float]]:
     """What is measured while training: held-out clips, then the real sequences that the experiment names."""
-    held_out = streams.held_out(experiment.data, network.views, device)
+    held_out = streams.held_out(experiment.data, network, device)
     recordings = [read_recording(m) for m in experiment.measure]
     weight = experiment.confidence.rotation_weight
 
@@ -185,10 +185,10 @@ def _trainer(
     data = experiment.data
     teacher = None
     masks = "fgd" in stage.losses
-    stream = streams.training(data, network.views, settings.batch_size, experiment.seed, device, masks)
+    stream = streams.training(data, network, settings.batch_size, experiment.seed, device, masks)
     if stage.losses - UNTAUGHT and place.teacher is not None:
         known, trust = place.teacher.to(device), experiment.confidence
-        fixed, count = streams.confidence(data, known.views, settings.batch_size, trust, device)
+        fixed, count = streams.confidence(data, known, settings.batch_size, trust, device)
         with place.accelerator.main_process_first():
             spread = confidence(known, fixed, count, trust, folder.parent.parent / "confidence.json")
         teacher = Teacher(known, trust, spread)

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 
-from ros2_vodistill.view import View
 from training import checkpoint
 from training.calibrate import covariance_scale
 from training.config import Experiment, Measure
 from training.data import streams
 from training.evaluate import errors
-from training.export import CARD, Origin, export
+from training.export import Origin, export, open_model
 from training.measure import on_clips, read_recording, recording_errors
 from training.networks import d_rate
 from training.quantize import quantize
@@ -34,7 +33,7 @@ def ship(
     network = load_network(path)
     known = None if teacher is None else load_network(teacher)
     metadata = checkpoint.load_tensors(weights_file(path))[1]
-    held_out = streams.held_out(experiment.data, network.views, torch.device("cpu"))
+    held_out = streams.held_out(experiment.data, network, torch.device("cpu"))
     motions = on_clips(network, held_out, experiment.data.held_out)
     measured: list[dict[str, Any]] = [
         {"data": f"{experiment.shipping.data}, held out", "command": command, **errors(motions, experiment)}
@@ -54,8 +53,7 @@ def ship(
 
 def lower(model: Path, precision: str, experiment: Experiment, out: Path) -> Path:
     """A lower precision of an exported model, calibrated on training clips and measured on held-out ones."""
-    views = {name: View.from_dict(view) for name, view in checkpoint.read_json(model / CARD)["views"].items()}
-    cpu = torch.device("cpu")
-    calibration = streams.training(experiment.data, views, 8, experiment.seed, cpu)
-    held_out = streams.held_out(experiment.data, views, cpu)
+    steps, cpu = open_model(model), torch.device("cpu")
+    calibration = streams.training(experiment.data, steps, 8, experiment.seed, cpu)
+    held_out = streams.held_out(experiment.data, steps, cpu)
     return quantize(model, precision, out, calibration, held_out, experiment.data.held_out)

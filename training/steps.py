@@ -22,9 +22,11 @@ class Steps(Protocol):
 
     Attributes:
         views: that a frame consists of.
+        unit: of translations.
     """
 
     views: Mapping[str, View | Patch]
+    unit: str
 
     def reset(self) -> None:
         """Forget all frames."""
@@ -38,7 +40,7 @@ class TorchSteps:
     """A network in torch, on the device where it is."""
 
     def __init__(self, network: Network) -> None:
-        self.network, self.views = network.eval(), network.views
+        self.network, self.views, self.unit = network.eval(), network.views, network.unit
         self.reset()
 
     def reset(self) -> None:
@@ -55,11 +57,11 @@ class TorchSteps:
 class OnnxSteps:
     """An exported step function in onnxruntime on the CPU."""
 
-    def __init__(self, path: Path, views: Mapping[str, View | Patch], threads: int = 1) -> None:
+    def __init__(self, path: Path, views: Mapping[str, View | Patch], unit: str, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        self.views = views
+        self.views, self.unit = views, unit
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.outputs = [output.name for output in self.session.get_outputs()]
         self.reset()

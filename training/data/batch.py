@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import Patch, View
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Batch:
 
     Attributes:
         views: name -> (B, T, H, W) uint8.
-        motions: (B, T-1, 6) float32: translation in camera heights, then rotation vector, of each frame in the last.
+        motions: (B, T-1, 6) float32: translation in the observer's unit, then rotation vector, of each frame in the
+            last.
         masks: (B, T, H, W) bool, true on objects in the view `image`; None where unknown.
     """
 
@@ -48,6 +50,21 @@ class Batch:
 
     def __len__(self) -> int:
         return self.motions.shape[0]
+
+
+class Observer(Protocol):
+    """What looks at clips: a network, or an exported one.
+
+    Attributes:
+        views: that it sees, by name.
+        unit: of its translations: 'camera_height' or 'metre'.
+    """
+
+    @property
+    def views(self) -> Mapping[str, View | Patch]: ...
+
+    @property
+    def unit(self) -> str: ...
 
 
 class Stream(Protocol):

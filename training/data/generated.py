@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from ros2_vodistill import geometry
 from ros2_vodistill.view import Patch, View
 from training.config import Data, plain
-from training.data.batch import Batch, share
+from training.data.batch import Batch, Observer, share
 from training.world import WorldConfig, render
 
 PARTS = 4
@@ -29,7 +28,7 @@ class WorldStream:
     def __init__(
         self,
         data: Data,
-        views: Mapping[str, View | Patch],
+        observer: Observer,
         batch_size: int,
         *,
         seed: int = 0,
@@ -38,9 +37,10 @@ class WorldStream:
         masks: bool = False,
     ) -> None:
         self.batch_size, self.seed, self.part = batch_size, seed, part
-        self.views = dict(views)
         self.device, self.masks = device or torch.device("cpu"), masks
-        self.config = WorldConfig.from_dict({**data.world, "frames": data.frames, "view": _fields(views["image"])})
+        self.unit = observer.unit
+        view = _fields(observer.views["image"])
+        self.config = WorldConfig.from_dict({**data.world, "frames": data.frames, "view": view})
 
     def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Batch `index`, or one process's share of it."""
@@ -49,12 +49,13 @@ class WorldStream:
         clip = render(self.config, [n * PARTS + self.part for n in numbers], self.device, labels=self.masks)
         poses = clip.poses.cpu().numpy()
         motions = geometry.to_motion(geometry.relative(poses))
-        motions[..., :3] /= clip.height.cpu().numpy()[:, None, None]
+        if self.unit == "camera_height":
+            motions[..., :3] /= clip.height.cpu().numpy()[:, None, None]
         truth = torch.from_numpy(motions.astype(np.float32)).to(self.device)
         return Batch({"image": clip.images}, truth, clip.objects)
 
     def key(self) -> dict[str, Any]:
-        return {"kind": "world", "config": plain(self.config), "seed": self.seed, "part": self.part}
+        return {"kind": "world", "config": plain(self.config), "unit": self.unit, "seed": self.seed, "part": self.part}
 
 
 def _fields(view: View | Patch) -> dict[str, Any]:

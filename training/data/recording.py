@@ -57,11 +57,16 @@ class Recording:
         turn[:3, :3] = self.mount.level_from_camera.T
         return self.poses @ turn
 
-    def motions(self, skip: int = 1) -> NDArray[np.float64]:
-        """(N - skip, 6) of each frame in the one `skip` before, in camera heights (metres where it is unknown)."""
+    def motions(self, unit: str, skip: int = 1) -> NDArray[np.float64]:
+        """(N - skip, 6) of each frame in the one `skip` before, in 'metre' or in 'camera_height'."""
         poses = self.level_poses()
         out = geometry.to_motion(geometry.invert(poses[:-skip]) @ poses[skip:])
-        out[:, :3] /= self.mount.height or 1.0
+        if unit == "camera_height":
+            if self.mount.height is None:
+                raise VodistillError(
+                    f"{self.name}: the camera's height is unknown", "give it: the network measures in it"
+                )
+            out[:, :3] /= self.mount.height
         return out
 
     def views(self, index: int, views: Mapping[str, View | Patch]) -> dict[str, NDArray[np.uint8]]:

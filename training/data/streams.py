@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import Patch, View
 from training.config import Confidence, Data
 from training.data import kitti
-from training.data.batch import Stream
+from training.data.batch import Observer, Stream
 from training.data.generated import WorldStream
 from training.data.recording import Recording
 from training.data.windows import WindowStream
-
-Views = Mapping[str, View | Patch]
 
 HELD_OUT, FIXED = 1, 2
 """Which of the generated world's disjoint ranges of seeds; training has range 0."""
 HELD_OUT_BATCH = 8
 
 
-def training(data: Data, views: Views, batch_size: int, seed: int, device: torch.device, masks: bool = False) -> Stream:
+def training(
+    data: Data, observer: Observer, batch_size: int, seed: int, device: torch.device, masks: bool = False
+) -> Stream:
     """What a network learns from; with the masks of objects where they are known and asked for."""
     if data.kind == "world":
-        return WorldStream(data, views, batch_size, seed=seed, device=_render_on(data, device), masks=masks)
+        return WorldStream(data, observer, batch_size, seed=seed, device=_render_on(data, device), masks=masks)
     return WindowStream(
         recordings(data, data.train),
-        views,
+        observer,
         frames=data.frames,
         batch_size=batch_size,
         stride=data.stride,
@@ -39,26 +37,31 @@ def training(data: Data, views: Views, batch_size: int, seed: int, device: torch
     )
 
 
-def held_out(data: Data, views: Views, device: torch.device) -> Stream:
+def held_out(data: Data, observer: Observer, device: torch.device) -> Stream:
     """What it is measured on, always the same: generated clips of other seeds, or the test sequences."""
     batch = min(HELD_OUT_BATCH, data.held_out)
     if data.kind == "world":
-        return WorldStream(data, views, batch, part=HELD_OUT, device=device)
+        return WorldStream(data, observer, batch, part=HELD_OUT, device=device)
     return WindowStream(
-        recordings(data, data.test), views, frames=data.frames, batch_size=batch, stride=data.frames - 1, seed=HELD_OUT
+        recordings(data, data.test),
+        observer,
+        frames=data.frames,
+        batch_size=batch,
+        stride=data.frames - 1,
+        seed=HELD_OUT,
     )
 
 
 def confidence(
-    data: Data, views: Views, batch_size: int, settings: Confidence, device: torch.device
+    data: Data, observer: Observer, batch_size: int, settings: Confidence, device: torch.device
 ) -> tuple[Stream, int]:
     """The fixed set over which eta is computed, and its number of clips: a recorded training set whole and as it is, or
     generated clips of seeds of their own."""
     if data.kind == "world":
-        return WorldStream(data, views, batch_size, part=FIXED, device=device), settings.samples
+        return WorldStream(data, observer, batch_size, part=FIXED, device=device), settings.samples
     stream = WindowStream(
         recordings(data, data.train),
-        views,
+        observer,
         frames=data.frames,
         batch_size=1,
         stride=data.stride,

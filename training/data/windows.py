@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import Patch, View
 from training.config import Augmentation
 from training.data.augment import augment
-from training.data.batch import Batch, share
+from training.data.batch import Batch, Observer, share
 from training.data.recording import Recording
 
 
@@ -38,7 +36,7 @@ class WindowStream:
     def __init__(
         self,
         recordings: list[Recording],
-        views: Mapping[str, View | Patch],
+        observer: Observer,
         *,
         frames: int,
         batch_size: int,
@@ -48,9 +46,12 @@ class WindowStream:
         seed: int = 0,
         shuffle: bool = True,
     ) -> None:
-        self.recordings, self.views, self.frames, self.batch_size = recordings, dict(views), frames, batch_size
+        self.recordings, self.frames, self.batch_size = recordings, frames, batch_size
+        self.views, self.unit = dict(observer.views), observer.unit
         self.augmentation, self.seed, self.shuffle = augmentation or Augmentation(), seed, shuffle
-        self.motions = {(i, s): r.motions(s) for i, r in enumerate(recordings) for s in set(skips) if len(r) > s}
+        self.motions = {
+            (i, s): r.motions(self.unit, s) for i, r in enumerate(recordings) for s in set(skips) if len(r) > s
+        }
         self.windows = [
             Window(i, start, skip)
             for i, recording in enumerate(recordings)
@@ -86,6 +87,7 @@ class WindowStream:
             "kind": "windows",
             "recordings": [[r.name, str(r.images[0].parent), len(r), r.mount.height] for r in self.recordings],
             "views": {name: view.to_dict() for name, view in self.views.items()},
+            "unit": self.unit,
             "frames": self.frames,
             "windows": len(self.windows),
             "augmentation": asdict(self.augmentation),
