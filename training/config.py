@@ -67,6 +67,8 @@ class Data:
         frames: length of a clip or window.
         stride: frames between the starts of two windows of a recording.
         skips: a window of a recording takes every k-th frame, k drawn from this list.
+        clips: the generated world as a finite set of so many clips, rendered once; 0 never shows a clip twice.
+        cache: folder in which such a set is kept.
         world: settings of the generated world (training/world).
         augmentation: photometric changes of recorded windows.
         workers: processes that prepare batches; 0 prepares them in the training process.
@@ -82,6 +84,8 @@ class Data:
     frames: int = 2
     stride: int = 1
     skips: tuple[int, ...] = (1,)
+    clips: int = 0
+    cache: str = "runs/clips"
     world: dict[str, Any] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
     workers: int = 0

@@ -132,15 +132,30 @@ def finished(folder: Path) -> bool:
 def load_network(path: Path | str) -> Network:
     """A trained network from a run's folder or a safetensors file; it knows its description."""
     file = weights_file(Path(path))
-    tensors, metadata = checkpoint.load_tensors(file)
-    if "network" not in metadata:
-        raise VodistillError(f"{file}: does not say which network it is", "give one that the training wrote")
-    network = networks.build(json.loads(metadata["network"]))
+    network = networks.build(description(file))
     try:
-        network.load_state_dict(tensors)
+        network.load_state_dict(checkpoint.load_tensors(file)[0])
     except RuntimeError as error:
         raise VodistillError(f"{file}: its tensors do not fit its description: {error}", "train again") from error
     return network
+
+
+def description(path: Path) -> dict[str, Any]:
+    """Of the network in a run's folder or safetensors file."""
+    file = weights_file(path)
+    metadata = checkpoint.load_tensors(file)[1]
+    if "network" not in metadata:
+        raise VodistillError(f"{file}: does not say which network it is", "give one that the training wrote")
+    return dict(json.loads(metadata["network"]))
+
+
+def clips_seen(path: Path) -> int:
+    """Clips that a run's stages were trained on, or, of a file alone, those of the stage that wrote it."""
+    stages = [s.parent for s in path.glob("*/checkpoints") if not _final(s.parent).exists()]
+    if not stages:
+        return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))
+    newest = (checkpoint.latest(stage / "checkpoints") for stage in stages)
+    return sum(int(checkpoint.read_json(c / "state.json")["samples"]) for c in newest if c)
 
 
 def weights_file(path: Path) -> Path:

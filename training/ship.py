@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from training import checkpoint
 from training.calibrate import covariance_scale
 from training.config import Experiment, Measure
 from training.data import streams
@@ -16,7 +15,7 @@ from training.export import Origin, export, open_model
 from training.measure import on_clips, read_recording, recording_errors
 from training.networks import d_rate
 from training.quantize import quantize
-from training.runs import load_network, weights_file
+from training.runs import clips_seen, description, load_network
 from training.steps import TorchSteps
 
 
@@ -32,7 +31,6 @@ def ship(
     """Calibrate the network's covariance on held-out clips, measure it, and write out/NAME."""
     network = load_network(path)
     known = None if teacher is None else load_network(teacher)
-    metadata = checkpoint.load_tensors(weights_file(path))[1]
     held_out = streams.held_out(experiment.data, network, torch.device("cpu"))
     motions = on_clips(network, held_out, experiment.data.held_out)
     measured: list[dict[str, Any]] = [
@@ -43,8 +41,8 @@ def ship(
         measured.append({"data": recording.name, "command": command, "height": recording.mount.height, **found})
     origin = Origin(
         name=name,
-        samples=int(metadata.get("samples", 0)),
-        teacher=None if teacher is None else teacher.name,
+        samples=clips_seen(path),
+        teacher=None if teacher is None else description(teacher)["name"],
         d_rate=None if known is None else round(d_rate(network, known), 6),
     )
     scale = covariance_scale(motions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,12 +12,13 @@ from training.config import Confidence, Data
 from training.data import kitti
 from training.data.batch import Observer, Stream
 from training.data.generated import WorldStream
+from training.data.kept import ClipSet, Kept
 from training.data.recording import Recording
 from training.data.windows import WindowStream
 
 HELD_OUT, FIXED = 1, 2
-"""Which of the generated world's disjoint ranges of seeds; training has range 0."""
-HELD_OUT_BATCH = 8
+"""Which of the generated world's disjoint sets of clips; training has set 0."""
+RENDERED_AT_ONCE = 8
 
 
 def training(
@@ -24,7 +26,10 @@ def training(
 ) -> Stream:
     """What a network learns from; with the masks of objects where they are known and asked for."""
     if data.kind == "world":
-        return WorldStream(data, observer, batch_size, seed=seed, device=_render_on(data, device), masks=masks)
+        place = torch.device("cpu") if data.workers else device  # processes beside the training render on the CPU
+        if not data.clips:
+            return WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks)
+        return _clip_set(data, observer, batch_size, seed, device, masks)
     return WindowStream(
         recordings(data, data.train),
         observer,
@@ -37,26 +42,24 @@ def training(
     )
 
 
-def held_out(data: Data, observer: Observer, device: torch.device) -> Stream:
-    """What it is measured on, always the same: generated clips of other seeds, or the test sequences."""
-    batch = min(HELD_OUT_BATCH, data.held_out)
+def held_out(data: Data, observer: Observer, device: torch.device, frames: int = 0) -> Stream:
+    """What it is measured on, always the same: generated clips of their own, or windows of the test sequences; of
+    `data.frames` frames, or of `frames`."""
+    frames = frames or data.frames
+    batch = min(RENDERED_AT_ONCE, data.held_out)
     if data.kind == "world":
-        return WorldStream(data, observer, batch, part=HELD_OUT, device=device)
-    return WindowStream(
-        recordings(data, data.test),
-        observer,
-        frames=data.frames,
-        batch_size=batch,
-        stride=data.frames - 1,
-        seed=HELD_OUT,
-    )
+        return Kept(WorldStream(replace(data, frames=frames), observer, batch, part=HELD_OUT, device=device))
+    tests = recordings(data, data.test)
+    return Kept(WindowStream(tests, observer, frames=frames, batch_size=batch, stride=frames - 1, seed=HELD_OUT))
 
 
 def confidence(
     data: Data, observer: Observer, batch_size: int, settings: Confidence, device: torch.device
 ) -> tuple[Stream, int]:
-    """The fixed set over which eta is computed, and its number of clips: a recorded training set whole and as it is, or
-    generated clips of seeds of their own."""
+    """The fixed set over which eta is computed, and its number of clips: a finite training set whole and as it is, or
+    clips of their own of the endless world."""
+    if data.kind == "world" and data.clips:
+        return _clip_set(data, observer, 1, 0, device, masks=False, shuffle=False), data.clips
     if data.kind == "world":
         return WorldStream(data, observer, batch_size, part=FIXED, device=device), settings.samples
     stream = WindowStream(
@@ -71,6 +74,13 @@ def confidence(
     return stream, len(stream.windows)
 
 
+def _clip_set(
+    data: Data, observer: Observer, batch_size: int, seed: int, device: torch.device, masks: bool, shuffle: bool = True
+) -> ClipSet:
+    source = WorldStream(data, observer, min(RENDERED_AT_ONCE, data.clips), device=device, masks=masks)
+    return ClipSet(source, data.clips, batch_size, Path(data.cache), seed=seed, shuffle=shuffle)
+
+
 def recordings(data: Data, names: tuple[str, ...]) -> list[Recording]:
     """The named sequences of a recorded data set."""
     if not data.root:
@@ -78,8 +88,3 @@ def recordings(data: Data, names: tuple[str, ...]) -> list[Recording]:
     if data.kind == "malaga":
         raise VodistillError("data.kind is malaga, which has no true poses to train on", "evaluate on it instead")
     return [kitti.read_sequence(Path(data.root), name, data.colour, data.height) for name in names]
-
-
-def _render_on(data: Data, device: torch.device) -> torch.device:
-    """Processes that render beside the training do so on the CPU."""
-    return torch.device("cpu") if data.workers else device
