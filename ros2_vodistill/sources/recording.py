@@ -172,6 +172,8 @@ def is_bag(path: Path) -> bool:
 
 
 def _reader(path: Path, ros1: bool) -> rosbag1.Reader | rosbag2.Reader:
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        raise FileNotFoundError("it has no metadata.yaml")
     return rosbag1.Reader(path) if ros1 else rosbag2.Reader(path)
 
 

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from functools import partial
 from pathlib import Path
@@ -344,3 +345,24 @@ def test_messages_in_a_write_ahead_log_are_missed_aloud(tmp_path: Path, sequence
     writer.close()
     assert_beginning_of(frames, sequence)
     assert any(note.startswith("unmerged messages") and "bag.db3-wal" in note for note in notes)
+
+
+@pytest.mark.parametrize("form", ["mcap", "sqlite3", "rosbag1", "mcap zstd"])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_bag_is_never_in_memory_as_a_whole(tmp_path: Path, form: str, damaged: bool) -> None:
+    """60 MB of messages, in chunks of 1 MB; also without an index."""
+    sequence = recordings.make_sequence(4, 640, 480)
+    count = 200
+    stamps = [0.1 * (index + 1) for index in range(count)]
+    frames = [sequence.frames[index % 4] for index in range(count)]
+    many = Sequence(frames, stamps, sequence.poses, sequence.camera, sequence.mount)
+    file = FORMS[form](tmp_path / "bag", many)
+    assert file.stat().st_size > 55e6
+    if damaged:
+        os.truncate(file, file.stat().st_size - 100)
+    tracemalloc.start()
+    read_frames = sum(1 for _ in open_source(file))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read_frames >= count - 1
+    assert peak < 15e6

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -226,6 +228,53 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, sequence: Sequence) -> Non
     (tmp_path / "file").write_text("x")
     with pytest.raises(VodistillError, match="cannot be written"):
         write_bag(tmp_path / "file" / "bag", sequence.frames, sequence.camera, sequence.stamps)
+
+
+def ros2(*arguments: str) -> str:
+    """The output of a ros2 command, or a skip where there is no ROS 2."""
+    if shutil.which("ros2") is None:
+        pytest.skip("ros2 is not found: source a ROS 2 to let it read what is written here")
+    done = subprocess.run(["ros2", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_ros_2_reads_it(tmp_path: Path, sequence: Sequence, storage: str) -> None:
+    recordings.bag(tmp_path / "bag", sequence, storage=storage)
+    told = ros2("bag", "info", str(tmp_path / "bag"))
+    assert f"Messages:          {3 * len(sequence.frames) + 1}\n" in told
+    assert "/camera/image_raw | Type: sensor_msgs/msg/Image | Count: 8" in told
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "storage_id: mcap",
+        "storage_id: mcap, storage_preset_profile: zstd_fast",
+        "storage_id: mcap, compression_mode: message, compression_format: zstd, compression_queue_size: 0",
+        "storage_id: sqlite3",
+        "storage_id: sqlite3, storage_preset_profile: resilient",
+        "storage_id: sqlite3, compression_mode: file, compression_format: zstd",
+        "storage_id: sqlite3, max_bagfile_size: 86016",
+    ],
+)
+def test_what_ros_2_makes_of_it(tmp_path: Path, sequence: Sequence, output: str) -> None:
+    """ROS 2 reads the bag and writes it again, in each of its own ways."""
+    recordings.bag(tmp_path / "bag", sequence)
+    uri, options = tmp_path / "other", tmp_path / "options.yaml"
+    options.write_text(f"output_bags:\n- {{uri: {uri}, all_topics: true, {output}}}\n")
+    ros2("bag", "convert", "-i", str(tmp_path / "bag"), "-o", str(options))
+    source = open_source(uri)
+    stamps, frames = zip(*source, strict=True)
+    assert list(stamps) == sequence.stamps
+    np.testing.assert_array_equal(frames, sequence.frames)
+    assert source.camera == sequence.camera
+    assert source.mount is not None
+    truth = source.truth
+    assert truth is not None
+    np.testing.assert_allclose(np.linalg.inv(truth.poses[0]) @ truth.poses, sequence.poses, atol=1e-9)
+    assert {note.partition(":")[0] for note in source.notes} == {"mount", "truth"}
 
 
 def test_no_frames(tmp_path: Path) -> None:
