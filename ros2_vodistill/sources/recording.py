@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,18 +68,24 @@ class Recording:
         if not topics:
             return
         for path, indexed in self._parts:
-            last = -1
+            last, given = -1, Counter[str]()  # the time of what came last, and how much of each topic had that time
             if indexed:
                 try:
                     for raw in self._indexed(path, topics):
                         yield from self._decoded(raw)
-                        last = raw.time
+                        if raw.time != last:
+                            last, given = raw.time, Counter()
+                        given[raw.topic] += 1
                     continue
                 except Exception as error:  # a damaged file makes a parser fail in any way
                     self._unindexed(path, error)
             for raw in self._salvaged(path):
-                if raw.topic in topics and raw.time > last:
-                    yield from self._decoded(raw)
+                if raw.topic not in topics or raw.time < last:
+                    continue
+                if raw.time == last and given[raw.topic]:
+                    given[raw.topic] -= 1
+                    continue
+                yield from self._decoded(raw)
 
     def first(self, topic: str) -> Message | None:
         """The first readable message of a topic."""
@@ -121,7 +129,7 @@ class Recording:
                 self._damaged(file, "it does not begin like a bag")
                 continue
             try:
-                yield from scan(file, lambda damage, file=file: self._damaged(file, damage))  # type: ignore[misc]
+                yield from scan(file, partial(self._damaged, file))
             except Exception as error:  # as above
                 self._damaged(file, error)
 

@@ -97,4 +97,6 @@ def plain(frame: str) -> str:
 
 
 def _pose(t: Any, q: Any) -> Array:
-    return geometry.make(geometry.from_quaternion([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
+    """4x4; not finite where the message holds no rotation."""
+    with np.errstate(invalid="ignore"):  # of a quaternion of zeros, which many a driver sends when it has no pose
+        return geometry.make(geometry.from_quaternion([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])

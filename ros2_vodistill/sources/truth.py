@@ -50,6 +50,9 @@ def read_truth(recording: Recording, topic: str, transforms: Transforms, frame: 
     poses: dict[str, dict[float, Array]] = {}
     for message in recording.messages([topic]):
         for stamp, child, pose in _poses(message):
+            if not np.isfinite(pose).all():
+                notes.add("pose that is none", f"'{topic}' at {stamp:.6f} s")
+                continue
             poses.setdefault(child, {})[stamp] = pose
     if not poses:
         raise VodistillError(f"topic '{topic}' of {recording.path} has no readable pose", "Choose another topic.")

@@ -364,6 +364,24 @@ def test_a_truth_file_comes_first(make: Make, tmp_path: Path, sequence: Sequence
     assert_true(source, sequence, np.eye(4))
 
 
+def test_poses_of_a_tracker_that_lost_its_target(make: Make, sequence: Sequence) -> None:
+    """Quaternions of zeros and positions that are not numbers are left out."""
+
+    def write(ros: Ros, index: int, time: int, pose: Array) -> None:
+        message = ros.odometry(pose, time, "map", "camera")
+        if index == 2:
+            message.pose.pose.orientation = ros.make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=0.0)
+        if index == 5:
+            message.pose.pose.position.x = float("nan")
+        ros.write("/gt", message, time)
+
+    source = make(more=write)
+    assert source.truth is not None
+    kept = [index for index in range(len(sequence.stamps)) if index not in (2, 5)]
+    np.testing.assert_allclose(source.truth.poses, sequence.poses[kept], atol=1e-9)
+    assert any(note.startswith("pose that is none: '/gt' at 100.2") and "1 more" in note for note in source.notes)
+
+
 def test_truth_twice_and_out_of_order(make: Make, sequence: Sequence) -> None:
     """Some recorders repeat messages; a trajectory has each time once."""
 

@@ -168,6 +168,22 @@ def test_a_broken_chunk_does_not_hide_the_rest(tmp_path: Path, long_sequence: Se
         np.testing.assert_array_equal(image, long_sequence.frames[long_sequence.stamps.index(stamp)])
 
 
+def test_nothing_comes_twice_where_the_index_fails_on_the_way(tmp_path: Path, long_sequence: Sequence) -> None:
+    """All messages were recorded at one time, as by a converter; the break shows only while reading."""
+    with Ros(tmp_path / "bag", 2, "mcap", mode=CompressionMode.STORAGE, form=CompressionFormat.ZSTD) as ros:
+        for stamp, frame in zip(long_sequence.stamps, long_sequence.frames, strict=True):
+            ros.write("/image", ros.image(frame, round(stamp * 1e9)), 5)
+    file = tmp_path / "bag" / "bag.mcap"
+    data = bytearray(file.read_bytes())
+    start = data.index(ZSTD_MAGIC, len(data) // 4)
+    data[start : start + 4] = bytes(4)
+    file.write_bytes(data)
+    stamps = [stamp for stamp, _ in read(tmp_path / "bag")[0]]
+    assert len(set(stamps)) == len(stamps)
+    assert (stamps[0], stamps[-1]) == (long_sequence.stamps[0], long_sequence.stamps[-1])
+    assert len(stamps) < len(long_sequence.stamps)
+
+
 def test_a_checksum_that_does_not_fit(tmp_path: Path, long_sequence: Sequence) -> None:
     """One bit of the second chunk's pixels is wrong; only the chunk's checksum knows."""
     file = FORMS["mcap"](tmp_path / "bag", long_sequence)
