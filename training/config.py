@@ -36,14 +36,16 @@ class Measure:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Photometric changes of recorded images (the generated world has its own). The same for all frames of a window.
+    """Changes of recorded windows and of reused clips, the same for all frames; fresh clips have the world's own.
 
     Attributes:
         gain: the brightness is multiplied by up to 1 + gain, or divided by it.
         gamma: the exponent of the response, up to 1 + gamma, or its inverse.
         noise: standard deviation of the pixel noise, in grey levels; drawn anew for every frame.
         flicker: like gain, but drawn anew for every frame.
-        mirror: probability that a window is mirrored left to right, its motion with it.
+        mirror: probability that a clip is mirrored left to right, its motion with it; reused clips only.
+        reverse: probability that a clip is shown backwards, its motion with it; reused clips only.
+        blur: largest standard deviation of a blur, in pixels; reused clips only.
     """
 
     gain: float = 0.0
@@ -51,6 +53,8 @@ class Augmentation:
     noise: float = 0.0
     flicker: float = 0.0
     mirror: float = 0.0
+    reverse: float = 0.0
+    blur: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Data:
         skips: a window of a recording takes every k-th frame, k drawn from this list.
         clips: the generated world as a finite set of so many clips, rendered once; 0 never shows a clip twice.
         cache: folder in which such a set is kept.
+        reuse: show each clip of the endless world about so many times, changed by `augmentation` each time.
         world: settings of the generated world (training/world).
         augmentation: photometric changes of recorded windows.
         workers: processes that prepare batches; 0 prepares them in the training process.
@@ -86,6 +91,7 @@ class Data:
     skips: tuple[int, ...] = (1,)
     clips: int = 0
     cache: str = "runs/clips"
+    reuse: int = 1
     world: dict[str, Any] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
     workers: int = 0

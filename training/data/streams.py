@@ -14,6 +14,7 @@ from training.data.batch import Observer, Stream
 from training.data.generated import WorldStream
 from training.data.kept import ClipSet, Kept
 from training.data.recording import Recording
+from training.data.reused import Reused
 from training.data.windows import WindowStream
 
 HELD_OUT, FIXED = 1, 2
@@ -28,7 +29,8 @@ def training(
     if data.kind == "world":
         place = torch.device("cpu") if data.workers else device  # processes beside the training render on the CPU
         if not data.clips:
-            return WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks)
+            fresh = WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks)
+            return fresh if data.reuse == 1 else Reused(fresh, data.reuse, data.augmentation, seed=seed)
         return _clip_set(data, observer, batch_size, seed, device, masks)
     return WindowStream(
         recordings(data, data.train),
