@@ -88,7 +88,7 @@ def write_bag(
     truth_topic: str = "/ground_truth/odom",
     frame: str = "camera_optical_frame",
 ) -> None:
-    """A rosbag2 that ROS 2 Humble and later play: images, camera_info, the truth and the mount.
+    """A rosbag2 that ROS 2 plays: images, camera_info, the truth and the mount.
 
     With a mount, /tf_static holds the camera in base_link, which stands on the ground below it (height 0 if it is
     unknown), and the truth is base_link's in a map that has base_link's axes at the first pose; without one, the truth
