@@ -23,7 +23,6 @@ from ros2_vodistill.frontend import Frontend, Relative
 from ros2_vodistill.image import grey
 from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.network import NetworkFrontend
-from ros2_vodistill.refine import RefinedFrontend
 
 CLASSICAL = "classical"
 _STILL = np.diag([1e-8] * 6)  # of a motion that the pixels rule out: 0.1 mm, 0.1 mrad
@@ -123,9 +122,9 @@ class VisualOdometry:
             self.frontend = ClassicalFrontend(camera, self.mount)
         else:
             inner = NetworkFrontend(self.engine, camera, self.mount)
-            self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
+            self.frontend = self._refined(inner, camera) if self.refine else inner
         self.camera = camera
-        self._restart("a new calibration")
+        self._restart("a new calibration" if self._stamp is not None else "")
 
     def reset(self, pose: NDArray[np.float64] | None = None) -> None:
         """Start again, at the origin or at `pose` (4x4), as if no frame had come."""
@@ -176,6 +175,11 @@ class VisualOdometry:
     def view(self) -> NDArray[np.uint8] | None:
         """A copy of what the network saw of the last frame, (H,W); None for 'classical'."""
         return None if self.engine is None else self.engine.inputs["image"].copy()
+
+    def _refined(self, inner: NetworkFrontend, camera: Camera) -> Frontend:
+        from ros2_vodistill.refine import RefinedFrontend
+
+        return RefinedFrontend(inner, camera, self.mount)
 
     def _checked(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert self.camera is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ros2_vodistill import geometry
+from ros2_vodistill import geometry, metrics
 from ros2_vodistill.run import Run
 from ros2_vodistill.trajectory import Trajectory, align, associate
 
@@ -63,11 +63,11 @@ def errors(run: Run) -> str:
     if run.truth is None:
         return ""
     estimate, truth = associate(run.estimate, run.truth)
-    wrong = geometry.invert(geometry.relative(truth.poses)) @ geometry.relative(estimate.poses)
+    lengths, angles = metrics.relative_errors(estimate, truth)
     figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
     along = truth.distances[1:]
-    top.plot(along, np.linalg.norm(wrong[:, :3, 3], axis=1), color=_ESTIMATE, linewidth=1.0)
-    bottom.plot(along, np.degrees(geometry.angle(wrong[:, :3, :3])), color=_ESTIMATE, linewidth=1.0)
+    top.plot(along, lengths, color=_ESTIMATE, linewidth=1.0)
+    bottom.plot(along, np.degrees(angles), color=_ESTIMATE, linewidth=1.0)
     top.set_ylabel("translation (m)")
     bottom.set(ylabel="rotation (deg)", xlabel="distance travelled (m)")
     return _svg(figure)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import metrics, trajectory
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
-from ros2_vodistill.odometry import Estimate, VisualOdometry
+from ros2_vodistill.odometry import Estimate, Scale, VisualOdometry
 from ros2_vodistill.trajectory import Trajectory
 
 _SAMPLES = 6  # frames that are kept for the report
@@ -161,4 +161,9 @@ def _measure(run: Run, odometry: VisualOdometry) -> dict[str, Any]:
             "scale_from": run.steps[-1].scale.value,
             **cost,
         }
-    return {**metrics.evaluate(run.estimate, run.truth), "scale_from": run.steps[-1].scale.value, **cost}
+    scale_known = run.steps[-1].scale is not Scale.UNKNOWN
+    return {
+        **metrics.evaluate(run.estimate, run.truth, scale_known=scale_known),
+        "scale_from": run.steps[-1].scale.value,
+        **cost,
+    }

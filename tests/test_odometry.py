@@ -1,0 +1,311 @@
+"""The odometry's own work: gating, composing, propagating, and what it does when frames go wrong.
+
+A scripted frontend stands in for whatever measures motion; the networks and the classical one have tests of their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.frontend import Relative
+from ros2_vodistill.odometry import Estimate, Scale, Status, VisualOdometry
+from tests.models import brightness_model
+
+WIDTH, HEIGHT = 64, 48
+CAMERA = Camera(WIDTH, HEIGHT, "pinhole", 40.0, 40.0, 31.5, 23.5)
+
+
+class Scripted:
+    """Reads its own position, in centimetres, from the first pixels of the image (16 bits), and moves along z."""
+
+    name, unit = "scripted", "camera_height"
+    min_translation, min_rotation, max_interval = 0.1, 0.01, 0.5
+
+    def __init__(self, covariance: NDArray[np.float64] | None = None) -> None:
+        self.covariance = 1e-4 * np.eye(6) if covariance is None else covariance
+        self.reference: float | None = None
+        self.newest = 0.0
+        self.still = False
+        self.reasons: tuple[str, ...] = ()
+        self.advanced = 0
+
+    def reset(self) -> None:
+        self.reference = None
+
+    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+        self.newest = (int(image[0, 0]) * 256 + int(image[0, 4])) / 100
+        if self.reference is None:
+            return None
+        motion = geometry.from_motion([0, 0, self.newest - self.reference, 0, 0.02, 0])
+        return Relative(motion, self.covariance, self.reasons, self.still)
+
+    def advance(self) -> None:
+        self.reference = self.newest
+        self.advanced += 1
+
+
+def frame(metres: float, seed: int = 0) -> NDArray[np.uint8]:
+    image = np.random.default_rng([seed, round(1000 * metres)]).integers(30, 220, (HEIGHT, WIDTH), dtype=np.uint8)
+    image[0, 0], image[0, 4] = divmod(round(100 * metres), 256)
+    return image
+
+
+def odometry(height: float | None = 2.0, frontend: Scripted | None = None, max_gap: float = 1.0) -> VisualOdometry:
+    vo = VisualOdometry("classical", camera=CAMERA, mount=Mount(height), max_gap=max_gap)
+    vo.frontend = frontend or Scripted()
+    vo.engine = None
+    return vo
+
+
+def pushed(vo: VisualOdometry, metres: float, stamp: float, **options: float) -> Estimate:
+    estimate = vo.push(frame(metres), stamp, **options)
+    assert estimate is not None
+    return estimate
+
+
+def test_the_first_frame_gives_nothing_and_the_second_a_metric_pose() -> None:
+    vo = odometry(height=2.0)
+    assert vo.push(frame(0.0), 0.0) is None
+    estimate = pushed(vo, 0.5, 0.1)
+    expected = geometry.from_motion([0, 0, 1.0, 0, 0.02, 0])  # half a camera height of two metres
+    np.testing.assert_allclose(estimate.pose, expected, atol=1e-12)
+    np.testing.assert_allclose(estimate.twist, geometry.log(expected) / 0.1, atol=1e-12)
+    assert (estimate.scale, estimate.status, estimate.reasons) == (Scale.CAMERA_HEIGHT, Status.TRACKING, ())
+
+
+def test_without_a_height_the_scale_is_unknown_and_lengths_are_camera_heights() -> None:
+    vo = odometry(height=None)
+    vo.push(frame(0.0), 0.0)
+    estimate = pushed(vo, 0.5, 0.1)
+    assert estimate.scale is Scale.UNKNOWN
+    assert estimate.pose[2, 3] == pytest.approx(0.5)
+
+
+def test_a_speed_sets_the_length_of_the_step() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    estimate = pushed(vo, 0.5, 0.25, speed=8.0)
+    assert np.linalg.norm(estimate.pose[:3, 3]) == pytest.approx(2.0)
+    assert estimate.scale is Scale.SPEED
+    assert pushed(vo, 1.0, 0.5).scale is Scale.CAMERA_HEIGHT
+
+
+def test_small_steps_keep_the_reference_so_that_nothing_adds_up() -> None:
+    frontend = Scripted()
+    vo = odometry(height=1.0, frontend=frontend)
+    frontend.min_rotation = 1.0
+    vo.push(frame(0.0), 0.0)
+    for i in range(1, 10):
+        estimate = pushed(vo, 0.01 * i, 0.01 * i)
+        np.testing.assert_allclose(estimate.pose, geometry.from_motion([0, 0, 0.01 * i, 0, 0.02, 0]), atol=1e-12)
+    assert frontend.advanced == 1
+    pushed(vo, 0.1, 0.1)
+    assert frontend.advanced == 2
+
+
+def test_a_slow_motion_gets_a_new_reference_in_the_end() -> None:
+    frontend = Scripted()
+    frontend.min_rotation = 1.0
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.01, 0.3)
+    assert frontend.advanced == 1
+    pushed(vo, 0.02, 0.6)
+    assert frontend.advanced == 2
+
+
+def test_standing_still_holds_the_pose_for_as_long_as_it_lasts() -> None:
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    frontend.still = True
+    for i in range(600):
+        estimate = pushed(vo, 0.501 + 0.001 * i, 0.2 + 0.1 * i)
+        assert estimate.still
+        np.testing.assert_array_equal(estimate.pose, before.pose)
+        np.testing.assert_array_equal(estimate.twist, 0.0)
+    grown = np.sqrt(np.diag(estimate.pose_covariance - before.pose_covariance))
+    assert (grown < 1e-3).all()
+
+
+def test_covariance_is_that_of_many_noisy_walks() -> None:
+    random = np.random.default_rng(1)
+    spread = np.array([0.02, 0.01, 0.03, 0.004, 0.006, 0.005])
+    mean = np.array([0.05, 0.0, 0.4, 0.01, 0.05, -0.02])
+
+    class Noisy(Scripted):
+        noise = np.zeros(6)
+
+        def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+            relative = super().compare(image)
+            return relative and Relative(geometry.from_motion(mean + self.noise), np.diag(spread**2))
+
+    def walk(noisy: bool) -> Estimate:
+        frontend = Noisy()
+        vo = odometry(height=1.0, frontend=frontend)
+        vo.push(frame(0.0), 0.0)
+        for i in range(1, 9):
+            frontend.noise = spread * random.standard_normal(6) * noisy
+            estimate = vo.push(frame(0.0, seed=i), 0.1 * i)
+        assert estimate is not None
+        return estimate
+
+    ideal = walk(False)
+    ends = np.stack([walk(True).pose for _ in range(1500)])
+    measured = np.cov(geometry.log(geometry.invert(ideal.pose) @ ends).T)
+    scale = np.sqrt(np.outer(np.diag(measured), np.diag(measured)))
+    np.testing.assert_allclose(ideal.pose_covariance / scale, measured / scale, atol=0.12)
+
+
+def test_frames_that_are_not_newer_are_skipped_and_counted() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 5.0)
+    before = pushed(vo, 0.5, 5.1)
+    assert vo.push(frame(0.9), 5.1) is None
+    assert vo.push(frame(0.9), 4.0) is None
+    assert vo.skipped == 2
+    np.testing.assert_array_equal(vo.pose, before.pose)
+    assert pushed(vo, 1.0, 5.2).pose[2, 3] > before.pose[2, 3]
+
+
+@pytest.mark.parametrize("stamp", [float("nan"), float("inf")])
+def test_a_stamp_that_is_no_time_is_refused(stamp: float) -> None:
+    with pytest.raises(VodistillError, match="stamp is"):
+        odometry().push(frame(0.0), stamp)
+
+
+def test_a_cut_in_time_restarts_from_the_pose_and_says_so() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    after = pushed(vo, 7.0, 4.1)
+    np.testing.assert_array_equal(after.pose, before.pose)
+    assert after.status is Status.DEGRADED
+    assert "4.0 s" in after.reasons[0]
+    assert np.sqrt(after.pose_covariance[2, 2]) > 3.0
+    assert pushed(vo, 7.5, 4.2).status is Status.TRACKING
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.zeros((HEIGHT, WIDTH), np.uint8), "black"),
+        (np.full((HEIGHT, WIDTH), 255, np.uint8), "saturated"),
+        (np.full((HEIGHT, WIDTH), 128, np.uint8), "no contrast"),
+        (frame(0.5), "frozen"),
+    ],
+)
+def test_a_spoiled_image_holds_the_pose_and_says_why(image: NDArray[np.uint8], reason: str) -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    spoiled = vo.push(image, 0.2)
+    assert spoiled is not None
+    np.testing.assert_array_equal(spoiled.pose, before.pose)
+    assert spoiled.status is Status.DEGRADED
+    assert reason in spoiled.reasons[0]
+    assert (np.diag(spoiled.pose_covariance) > np.diag(before.pose_covariance)).all()
+    after = pushed(vo, 1.0, 0.3)
+    assert after.status is Status.TRACKING
+    assert after.pose[2, 3] == pytest.approx(2.0, abs=0.01)  # measured against the frame before the spoiled one
+
+
+def test_a_long_darkness_gives_the_reference_up() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    for i in range(15):
+        vo.push(np.zeros((HEIGHT, WIDTH), np.uint8), 0.2 + 0.1 * i)
+    after = pushed(vo, 9.0, 1.8)
+    np.testing.assert_array_equal(after.pose, before.pose)
+    assert "black" in after.reasons[0]
+
+
+def test_an_image_of_another_size_is_refused_and_changes_nothing() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    with pytest.raises(VodistillError, match=r"32x24.*64x48"):
+        vo.push(np.zeros((24, 32), np.uint8), 0.2)
+    np.testing.assert_array_equal(vo.pose, before.pose)
+    assert pushed(vo, 1.0, 0.2).status is Status.TRACKING
+
+
+def test_frames_in_colour_or_with_16_bits_are_the_same_frame() -> None:
+    grey = frame(0.5)
+    results = []
+    for other in (grey, np.repeat(grey[..., None], 3, 2), grey.astype(np.uint16) * 256):
+        vo = odometry()
+        vo.push(frame(0.0), 0.0)
+        estimate = vo.push(other, 0.1)
+        assert estimate is not None
+        results.append(estimate.pose)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_without_a_camera_frames_are_refused() -> None:
+    with pytest.raises(VodistillError, match="no calibration"):
+        VisualOdometry("classical").push(frame(0.0), 0.0)
+
+
+def test_a_new_calibration_keeps_the_pose_and_restarts() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    vo.set_camera(CAMERA.scaled(32, 24))
+    vo.frontend = Scripted()
+    image = frame(0.5)[::2, ::2].copy()
+    restarted = vo.push(image, 0.2)
+    assert restarted is not None
+    assert "calibration" in restarted.reasons[0]
+    np.testing.assert_array_equal(restarted.pose, before.pose)
+
+
+def test_reset_starts_again_where_it_is_told() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.5, 0.1)
+    start = geometry.from_motion([1, 2, 3, 0.1, 0.2, 0.3])
+    vo.reset(start)
+    assert vo.push(frame(0.0), 0.05) is None  # an older stamp is fine after a reset
+    np.testing.assert_array_equal(vo.pose, start)
+
+
+def test_a_frontend_that_doubts_makes_the_estimate_degraded() -> None:
+    frontend = Scripted()
+    frontend.reasons = ("few corners",)
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    estimate = pushed(vo, 0.5, 0.1)
+    assert (estimate.status, estimate.reasons) == (Status.DEGRADED, ("few corners",))
+
+
+def test_classical_has_nothing_to_refine() -> None:
+    with pytest.raises(VodistillError, match="cannot be refined"):
+        VisualOdometry("classical", refine=True)
+
+
+def test_the_mount_turns_a_network_motion_into_the_camera(tmp_path: Path) -> None:
+    """A network's forward is level; a camera that looks down sees it as forward and up."""
+    camera = Camera(128, 96, "pinhole", 60.0, 60.0, 63.5, 47.5)
+    pitch = np.radians(20.0)
+    vo = VisualOdometry(
+        brightness_model(tmp_path / "bright"), camera=camera, mount=Mount(1.5, pitch=pitch), refine=False
+    )
+    texture = np.random.default_rng(0).integers(0, 40, (96, 128), dtype=np.uint8)
+    vo.push(texture + 60, 0.0)
+    estimate = vo.push(texture + 100, 0.1)
+    assert estimate is not None
+    step = estimate.pose[:3, 3]
+    np.testing.assert_allclose(step / np.linalg.norm(step), [0, -np.sin(pitch), np.cos(pitch)], atol=1e-3)
+    spread = np.linalg.inv(np.linalg.cholesky(estimate.pose_covariance))
+    assert np.isfinite(spread).all()
