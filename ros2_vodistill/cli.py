@@ -71,6 +71,8 @@ def run(
     from ros2_vodistill.run import replay, write
     from ros2_vodistill.sources import open_source
 
+    if rerun is not None:
+        viewer.require()
     frames = open_source(source, topic=topic, calibration=calib, truth=gt, truth_topic=gt_topic, rate=rate)
     odometry = VisualOdometry(
         model,
@@ -81,7 +83,7 @@ def run(
         threads=threads,
     )
     for passed in odometry.passed_over:
-        _ERROR.print(f"passed over {passed}", style="yellow")
+        _ERROR.print(f"passed over {passed}", style="yellow", markup=False, highlight=False)
     count = _length(frames)
     with _progress() as progress:
         task = progress.add_task(f"{odometry.name} on {frames.name}", total=count)
@@ -99,7 +101,7 @@ def run(
     if rerun is not None:
         viewer.write_rerun(result, frames.require_camera(), rerun)
     for note in result.notes:
-        _ERROR.print(f"note: {note}", style="yellow")
+        _ERROR.print(f"note: {note}", style="yellow", markup=False, highlight=False)
     _OUT.print(_figures(result.metrics))
     _OUT.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
@@ -221,9 +223,10 @@ def main() -> None:
     try:
         app()
     except VodistillError as error:
-        _ERROR.print(f"[bold red]error:[/] {error.problem}", soft_wrap=True, highlight=False)
+        _ERROR.print("error:", style="bold red", end=" ")
+        _ERROR.print(error.problem, soft_wrap=True, highlight=False, markup=False)
         if error.remedy:
-            _ERROR.print(f"  {error.remedy}", soft_wrap=True, highlight=False)
+            _ERROR.print(f"  {error.remedy}", soft_wrap=True, highlight=False, markup=False)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         _ERROR.print("stopped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -19,14 +20,19 @@ if TYPE_CHECKING:
     from rerun import RecordingStream
 
 
+def require() -> None:
+    """An error with the remedy where the SDK is not installed."""
+    if importlib.util.find_spec("rerun") is None:
+        raise VodistillError(
+            "a recording for the viewer needs the Rerun SDK, which is not installed",
+            "pip install 'ros2_vodistill[rerun]'",
+        )
+
+
 def write_rerun(run: Run, camera: Camera, path: Path) -> None:
     """Write a .rrd file; camera optical axes, so the view is set to x right, y down, z forward."""
-    try:
-        import rerun as rr
-    except ImportError as error:
-        raise VodistillError(
-            f"{path} needs the Rerun SDK, which is not installed", "pip install 'ros2_vodistill[rerun]'"
-        ) from error
+    import rerun as rr
+
     with replacing(path) as temporary:
         stream = rr.RecordingStream("vodistill", recording_id=uuid4())
         stream.save(temporary)

@@ -1,0 +1,429 @@
+"""The command line as a user meets it: results that are whole, and for bad input one clear error and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ros2_vodistill import cli, geometry, trajectory
+from ros2_vodistill.camera import Camera
+from ros2_vodistill.sources import open_source
+from ros2_vodistill.sources.record import write_bag, write_kitti
+from tests.models import brightness_model
+
+CAMERA = Camera(160, 120, "pinhole", 120.0, 120.0, 79.5, 59.5)
+COUNT = 10
+
+Outcome = tuple[int, str, str]
+Vodistill = Callable[..., Outcome]
+
+
+@pytest.fixture
+def vodistill(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Vodistill:
+    """Type a command; gives exit code, output, errors."""
+
+    def type_in(*words: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["vodistill", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "200")
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return type_in
+
+
+def frames(count: int = COUNT) -> list[np.ndarray]:
+    """A texture that grows, as seen by a camera that goes forward."""
+    texture = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 255, (480, 640), dtype=np.uint8), (0, 0), 2)
+    texture = cv2.normalize(texture, None, 20, 235, cv2.NORM_MINMAX)
+    centre = np.array([319.5, 239.5])
+    views = []
+    for i in range(count):
+        zoom = 1.03**i
+        to_view = np.hstack([zoom * np.eye(2), (np.array([79.5, 59.5]) - zoom * centre)[:, None]])
+        views.append(cv2.warpAffine(texture, to_view, (160, 120), flags=cv2.INTER_LINEAR))
+    return views
+
+
+STAMPS = [100.0 + 0.1 * i for i in range(COUNT)]
+POSES = geometry.accumulate(np.repeat(geometry.from_motion([0, 0, 0.3, 0, 0.01, 0])[None], COUNT - 1, axis=0))
+
+
+@pytest.fixture
+def sequence(tmp_path: Path) -> Path:
+    write_kitti(tmp_path / "sequence", frames(), CAMERA, STAMPS, POSES)
+    return tmp_path / "sequence"
+
+
+@pytest.fixture
+def bright(tmp_path: Path) -> Path:
+    return brightness_model(tmp_path / "bright")
+
+
+def test_run_writes_its_files_and_they_hold_what_they_should(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
+) -> None:
+    code, out, _ = vodistill("run", sequence, "--model", bright, "--camera-height", 1.5, "--out", tmp_path / "out")
+    assert code == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "metrics.json", "report.html", "trajectory.kitti", "trajectory.tum",
+    ]  # fmt: skip
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert figures["frames"] == COUNT
+    assert figures["options"]["model"] == "bright"
+    assert figures["options"]["camera_height_m"] == 1.5
+    assert {"rpe_t_m", "rpe_r_deg", "ate_m", "ate_se3_m", "ate_unaligned_m", "scale", "kitti_t_percent", "nees",
+            "kitti_r_deg_per_100m", "path_length_m", "frames_per_s", "latency_ms"} <= set(figures)  # fmt: skip
+    assert figures["path_length_m"] == pytest.approx(0.3 * (COUNT - 1))
+    estimate = trajectory.load(tmp_path / "out" / "trajectory.tum")
+    np.testing.assert_allclose(estimate.stamps, STAMPS, atol=1e-9)
+    kitti = trajectory.load(tmp_path / "out" / "trajectory.kitti")
+    np.testing.assert_allclose(kitti.poses, estimate.poses, atol=1e-9)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert "<script" not in page
+    assert page.count("<svg") == 5
+    assert page.count("data:image/jpeg") >= 12
+    assert "rpe_t_m" in out
+
+
+def test_every_door_gives_the_same_trajectory(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
+) -> None:
+    from ros2_vodistill.camera import Mount
+    from ros2_vodistill.odometry import VisualOdometry
+
+    write_bag(tmp_path / "bag", frames(), CAMERA, STAMPS, POSES)
+    write_bag(tmp_path / "bag3", frames(), CAMERA, STAMPS, POSES, storage="sqlite3", compressed="png")
+    for model in (bright, "classical"):
+        results = []
+        for source in ("sequence", "bag", "bag3"):
+            out = tmp_path / f"out-{source}-{Path(model).name}"
+            assert vodistill("run", tmp_path / source, "--model", model, "--camera-height", 1.5, "--out", out)[0] == 0
+            results.append((out / "trajectory.tum").read_text())
+        assert results[0] == results[1] == results[2]
+        odometry = VisualOdometry(model, camera=CAMERA, mount=Mount(1.5))
+        poses = [np.eye(4)]
+        for stamp, image in open_source(sequence):
+            if (estimate := odometry.push(image, stamp)) is not None:
+                poses.append(estimate.pose)
+        np.testing.assert_array_equal(
+            trajectory.load(tmp_path / f"out-bag-{Path(model).name}" / "trajectory.kitti").poses[:, :3],
+            np.array(poses)[:, :3],
+        )
+
+
+def test_eval_prints_json_of_two_files(vodistill: Vodistill, sequence: Path, tmp_path: Path) -> None:
+    code, out, _ = vodistill("eval", sequence / "poses.txt", sequence / "poses.txt", "--json")
+    assert code == 0
+    assert json.loads(out)["ate_m"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_models_lists_and_verifies(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VODISTILL_MODELS", str(tmp_path))
+    code, out, _ = vodistill("models", "--verify", "--json")
+    assert code == 0
+    listed = {row["name"]: row for row in json.loads(out)}
+    assert listed["bright"]["verified"] == "yes"
+    with (bright / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    code, out, _ = vodistill("models", "--verify", "--json")
+    assert code == 1
+    assert "sha256" in {row["name"]: row for row in json.loads(out)}["bright"]["verified"]
+
+
+def test_doctor_finds_python_and_an_engine(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VODISTILL_MODELS", str(tmp_path))
+    code, out, _ = vodistill("doctor", "--json")
+    assert code == 0
+    found = {finding["what"]: finding for finding in json.loads(out)}
+    assert found["Python"]["works"]
+    assert "bright" in found["models"]["found"]
+
+
+@pytest.mark.parametrize("command", ["", "run", "eval", "models", "doctor", "bench"])
+def test_help_has_an_example(vodistill: Vodistill, command: str) -> None:
+    code, out, _ = vodistill(*command.split(), "--help")
+    assert code == 0
+    assert "Example" in out or not command
+
+
+def test_version(vodistill: Vodistill) -> None:
+    assert vodistill("--version")[1].strip()[0].isdigit()
+
+
+def images(folder: Path, *sizes: tuple[int, int]) -> Path:
+    folder.mkdir()
+    for i, (width, height) in enumerate(sizes):
+        image = np.random.default_rng(i).integers(0, 255, (height, width), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{i}.png"), image)
+    return folder
+
+
+def text(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+def yaml_camera(path: Path, fx: object = 120.0, width: int = 160) -> Path:
+    return text(
+        path,
+        f"image_width: {width}\nimage_height: 120\ndistortion_model: plumb_bob\n"
+        f"camera_matrix: {{rows: 3, cols: 3, data: [{fx}, 0, 79.5, 0, 120, 59.5, 0, 0, 1]}}\n"
+        "distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n",
+    )
+
+
+def broken_images(folder: Path) -> Path:
+    images(folder, (160, 120), (160, 120), (160, 120))
+    for path in folder.iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    return folder
+
+
+def empty_bag(folder: Path) -> Path:
+    from rosbags.rosbag2 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    with Writer(folder, version=8) as writer:
+        connection = writer.add_connection("/chatter", "std_msgs/msg/String", typestore=store)
+        message = store.types["std_msgs/msg/String"](data="hello")
+        writer.write(connection, 1, store.serialize_cdr(message, "std_msgs/msg/String"))
+    return folder
+
+
+def tum(path: Path, start: float, step: float = 0.1, last: str = "0 0 0 1") -> Path:
+    rows = [f"{start + step * i} 0 0 {0.3 * i} 0 0 0 1" for i in range(9)]
+    return text(path, "\n".join([*rows, f"{start + step * 9} 0 0 2.7 {last}"]) + "\n")
+
+
+RUNS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+    "no such path": (lambda t: [t / "nowhere"], "nowhere"),
+    "empty folder": (lambda t: [images(t / "none")], "none"),
+    "a text file": (lambda t: [text(t / "notes.txt", "hello")], "notes.txt"),
+    "mixed sizes": (
+        lambda t: [images(t / "mixed", (160, 120), (80, 60)), "--calib", yaml_camera(t / "c.yaml"), "--rate", 10],
+        "80x60",
+    ),
+    "unreadable images": (lambda t: [broken_images(t / "cut"), "--calib", yaml_camera(t / "c.yaml")], "cut"),
+    "a single image": (
+        lambda t: [images(t / "one", (160, 120)), "--calib", yaml_camera(t / "c.yaml"), "--rate", 10],
+        "needs two",
+    ),
+    "a bag without images": (lambda t: [empty_bag(t / "talk")], "image"),
+    "metadata of a bag that is no YAML": (lambda t: [broken_metadata(t)], "bag"),
+    "a topic that is not there": (lambda t: [bag(t), "--topic", "/rear/image"], "/rear/image"),
+    "a topic for a folder of images": (
+        lambda t: [images(t / "two", (160, 120), (160, 120)), "--topic", "/a", "--calib", yaml_camera(t / "c.yaml")],
+        "topic",
+    ),
+    "no calibration anywhere": (lambda t: [images(t / "two", (160, 120), (160, 120)), "--rate", 10], "calibration"),
+    "a calibration that is not there": (lambda t: [t / "sequence", "--calib", t / "none.yaml"], "none.yaml"),
+    "a calibration that is no calibration": (
+        lambda t: [t / "sequence", "--calib", text(t / "c.yaml", "cake: yes\n")],
+        "c.yaml",
+    ),
+    "a calibration of another shape": (
+        lambda t: [t / "sequence", "--calib", yaml_camera(t / "c.yaml", width=150)],
+        "150",
+    ),
+    "a focal length that is NaN": (lambda t: [t / "sequence", "--calib", yaml_camera(t / "c.yaml", ".nan")], "nan"),
+    "a focal length of zero": (lambda t: [t / "sequence", "--calib", yaml_camera(t / "c.yaml", 0)], "0"),
+    "a negative focal length": (lambda t: [t / "sequence", "--calib", yaml_camera(t / "c.yaml", -120)], "-120"),
+    "a camera height of zero": (lambda t: [t / "sequence", "--camera-height", 0], "height"),
+    "a negative camera height": (lambda t: [t / "sequence", "--camera-height", -1.5], "height"),
+    "a camera height that is NaN": (lambda t: [t / "sequence", "--camera-height", "nan"], "height"),
+    "a camera that looks straight down": (lambda t: [t / "sequence", "--camera-pitch", 90], "pitch"),
+    "a camera turned to where it sees nothing level": (
+        lambda t: [t / "sequence", "--camera-pitch", 79, "--model", t / "bright"],
+        "view",
+    ),
+    "a rate of zero": (
+        lambda t: [images(t / "two", (160, 120), (160, 120)), "--rate", 0, "--calib", yaml_camera(t / "c.yaml")],
+        "rate",
+    ),
+    "an unknown model": (lambda t: [t / "sequence", "--model", "swift-xxl"], "swift-xxl"),
+    "a folder that is no model": (lambda t: [t / "sequence", "--model", t / "sequence"], "sequence"),
+    "a model that was changed": (lambda t: [t / "sequence", "--model", changed(t / "bright")], "sha256"),
+    "an unknown engine": (lambda t: [t / "sequence", "--model", t / "bright", "--engine", "steam"], "steam"),
+    "classical, refined": (lambda t: [t / "sequence", "--model", "classical", "--refine"], "refined"),
+    "no threads": (lambda t: [t / "sequence", "--threads", 0], "threads"),
+    "truth that is not there": (lambda t: [t / "sequence", "--gt", t / "truth.tum"], "truth.tum"),
+    "truth at another time": (lambda t: [t / "sequence", "--gt", tum(t / "truth.tum", 5000.0)], "5000"),
+    "truth with a word in it": (
+        lambda t: [t / "sequence", "--gt", tum(t / "truth.tum", 100.0, last="0 0 0 w")],
+        "truth.tum",
+    ),
+    "truth with NaN": (lambda t: [t / "sequence", "--gt", tum(t / "truth.tum", 100.0, last="0 0 0 nan")], "truth.tum"),
+    "truth with a zero quaternion": (
+        lambda t: [t / "sequence", "--gt", tum(t / "truth.tum", 100.0, last="0 0 0 0")],
+        "truth.tum",
+    ),
+    "truth that goes back in time": (
+        lambda t: [t / "sequence", "--gt", tum(t / "truth.tum", 100.9, -0.1)],
+        "truth.tum",
+    ),
+    "truth with five columns": (
+        lambda t: [t / "sequence", "--gt", text(t / "truth.txt", "1 2 3 4 5\n1 2 3 4 5\n")],
+        "truth.txt",
+    ),
+    "poses of another length": (lambda t: [cut_poses(t / "sequence")], "poses.txt"),
+    "times of another length": (lambda t: [cut_times(t / "sequence")], "times.txt"),
+    "times that are no numbers": (lambda t: [word_in_times(t / "sequence")], "times.txt"),
+    "a video that is none": (
+        lambda t: [text(t / "film.mp4", "not a film"), "--calib", yaml_camera(t / "c.yaml")],
+        "film.mp4",
+    ),
+    "an option that does not exist": (lambda t: [t / "sequence", "--turbo"], "turbo"),
+}
+
+
+def bag(folder: Path) -> Path:
+    write_bag(folder / "bag", frames(3), CAMERA, STAMPS[:3])
+    return folder / "bag"
+
+
+def broken_metadata(folder: Path) -> Path:
+    path = bag(folder)
+    (path / "metadata.yaml").write_text("{{{")
+    for data in path.glob("*.mcap"):
+        data.write_bytes(b"cake")
+    return path
+
+
+def changed(model: Path) -> Path:
+    with (model / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    return model
+
+
+def cut_poses(folder: Path) -> Path:
+    path = folder / "poses.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
+    return folder
+
+
+def cut_times(folder: Path) -> Path:
+    path = folder / "times.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
+    return folder
+
+
+def word_in_times(folder: Path) -> Path:
+    path = folder / "times.txt"
+    path.write_text(path.read_text().replace("100.5", "noon"))
+    return folder
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_bad_input_costs_an_error_and_nothing_else(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, case: str
+) -> None:
+    words, expected = RUNS[case]
+    arguments = words(tmp_path)
+    if "--model" not in arguments:
+        arguments += ["--model", bright]
+    before = sorted(tmp_path.iterdir())
+    code, out, err = vodistill("run", *arguments, "--out", tmp_path / "out")
+    assert code == 2, (out, err)
+    assert expected in err
+    assert "Traceback" not in err
+    assert sorted(tmp_path.iterdir()) == before
+    assert out == ""
+
+
+def test_an_output_folder_that_is_a_file_is_refused(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
+) -> None:
+    text(tmp_path / "out", "precious")
+    code, _, err = vodistill("run", sequence, "--model", bright, "--out", tmp_path / "out")
+    assert code == 2
+    assert "out" in err
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["trajectory.tum", "trajectory.kitti", "metrics.json", "report.html"])
+def test_a_full_disk_leaves_no_half_written_file(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write = Path.write_text
+
+    def full(path: Path, content: str, *args: object, **options: object) -> int:
+        if path.suffix == Path(name).suffix and Path(name).stem in path.name:
+            write(path, content[: len(content) // 2], *args, **options)  # type: ignore[arg-type]
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "write_text", full)
+    code, _, err = vodistill("run", sequence, "--model", bright, "--out", tmp_path / "out")
+    assert code == 2
+    assert "No space left" in err
+    assert name in err
+    assert not (tmp_path / "out" / name).exists()
+    assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+def test_a_missing_viewer_says_what_to_install(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, err = vodistill(
+        "run", sequence, "--model", bright, "--out", tmp_path / "out", "--rerun", tmp_path / "run.rrd"
+    )
+    assert code == 2
+    assert "ros2_vodistill[rerun]" in err
+
+
+def test_a_recording_for_the_viewer_can_be_read_back(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("rerun", reason="the Rerun SDK is not installed")
+    code, _, _ = vodistill(
+        "run", sequence, "--model", bright, "--out", tmp_path / "out", "--rerun", tmp_path / "run.rrd"
+    )
+    assert code == 0
+    assert (tmp_path / "run.rrd").read_bytes()[:3] == b"RRF"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "truth", "expected"),
+    [
+        (lambda t: t / "none.tum", lambda t: tum(t / "b.tum", 0), "none.tum"),
+        (lambda t: tum(t / "a.tum", 0), lambda t: t / "none.tum", "none.tum"),
+        (lambda t: tum(t / "a.tum", 0), lambda t: tum(t / "b.tum", 900), "900"),
+        (lambda t: text(t / "a.tum", ""), lambda t: tum(t / "b.tum", 0), "a.tum"),
+        (lambda t: text(t / "a.tum", "1 2 3\n"), lambda t: tum(t / "b.tum", 0), "a.tum"),
+        (lambda t: t / "sequence" / "poses.txt", lambda t: tum(t / "b.tum", 0), "times"),
+        (lambda t: t / "sequence", lambda t: tum(t / "b.tum", 0), "sequence"),
+    ],
+)
+def test_eval_refuses_bad_files(
+    vodistill: Vodistill,
+    sequence: Path,
+    tmp_path: Path,
+    estimate: Callable[[Path], Path],
+    truth: Callable[[Path], Path],
+    expected: str,
+) -> None:
+    code, out, err = vodistill("eval", estimate(tmp_path), truth(tmp_path))
+    assert code == 2
+    assert expected in err
+    assert out == ""

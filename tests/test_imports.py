@@ -1,0 +1,46 @@
+"""What a robot installs loads neither torch nor ROS, nor anything of training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import ros2_vodistill
+
+PACKAGE = Path(ros2_vodistill.__file__).parent
+HEAVY = ("torch", "rclpy", "training", "onnx", "matplotlib", "tensorrt", "openvino", "rerun")
+
+
+def modules() -> list[str]:
+    """All modules of the package outside its ROS room."""
+    names = [path.relative_to(PACKAGE.parent).with_suffix("") for path in sorted(PACKAGE.rglob("*.py"))]
+    dotted = [".".join(name.parts).removesuffix(".__init__") for name in names]
+    return [name for name in dotted if not name.startswith("ros2_vodistill.ros")]
+
+
+def test_every_module_imports_without_torch_rclpy_and_other_heavy_ones() -> None:
+    assert len(modules()) > 30
+    code = (
+        "import importlib, sys\n"
+        f"heavy = {HEAVY!r}\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in heavy: raise ModuleNotFoundError('loads ' + name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        f"for name in {modules()!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_room_reaches_back() -> None:
+    """Nothing below the doors imports them; the core imports no training."""
+    doors = ("ros2_vodistill.cli", "ros2_vodistill.ros", "ros2_vodistill.report", "ros2_vodistill.run")
+    core = ("geometry", "camera", "lens", "view", "image", "model", "network", "odometry", "trajectory", "metrics")
+    for name in core:
+        text = (PACKAGE / f"{name}.py").read_text()
+        assert "training" not in text.split('"""', 2)[2].split("import")[0]
+        for door in doors:
+            assert f"from {door} " not in text
+            assert f"import {door.rsplit('.', 1)[1]}\n" not in text
