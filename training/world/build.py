@@ -64,7 +64,7 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, frames: int) -
     width = torch.where(corridor, draw.uniform("tight", (), 0.8, 3.5), width)
     lane = torch.where(motorway, draw.uniform("lane", (), -0.6, 0.6), draw.uniform("side", (), -0.1, 0.6)) * width
     turn = torch.stack([
-        draw.uniform("turn.begin", (), 0.0, 12.0),
+        draw.uniform("turn.begin", (), -10.0, 6.0),
         draw.uniform("turn.radius", (), 6.0, 15.0),
         torch.where(draw.chance("turn", config.driving.turn) & (street | field),
                     draw.uniform("turn.angle", (), -1.6, 1.6), 0.0),

@@ -63,6 +63,7 @@ class Driving:
     Attributes:
         fps: frame rates to choose from, frames per second.
         speed: bounds of a car's speed, m/s; weighted towards the lower half.
+        reach: the longest step, in camera heights: low cameras are on slow robots.
         still: share of clips that stand still.
         reverse: share of clips that go backwards.
         turn: share of street clips that turn at a junction.
@@ -70,9 +71,10 @@ class Driving:
 
     fps: tuple[float, ...] = (10.0, 10.0, 10.0, 7.5, 15.0, 20.0, 30.0)
     speed: Range = (0.0, 33.0)
+    reach: float = 2.2
     still: float = 0.04
     reverse: float = 0.05
-    turn: float = 0.35
+    turn: float = 0.45
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def drive(draw: Draw, settings: Driving, frames: int, height: Tensor, curvature:
     Args:
         height: (B,) of the camera, metres.
         curvature: (B,) of the road, 1/m, positive to the right.
-        turn: (B, 3) a bend on top of it: where it starts (m), its radius (m) and its signed angle (0 for none).
+        turn: (B, 3) a bend on top of it: where it starts (m, below zero: the clip starts within it), its radius (m) and
+            its signed angle (0 for none).
     """
     grid = (frames + 1) * STEPS + 1
     fps = torch.tensor(settings.fps, device=draw.device)[draw.choice("fps", [1.0] * len(settings.fps))]
@@ -75,6 +76,7 @@ def drive(draw: Draw, settings: Driving, frames: int, height: Tensor, curvature:
     cruise = low + (high - low) * draw.uniform("speed") ** 1.6
     limit = (4.5 / torch.maximum(curvature.abs(), 1e-4 + (turn[:, 2] != 0) / turn[:, 1])).sqrt()
     cruise = torch.minimum(cruise, limit * draw.uniform("daring", (), 0.6, 1.1))
+    cruise = torch.minimum(cruise, settings.reach * height * fps)
     cruise = torch.where(draw.chance("still", settings.still), torch.zeros_like(cruise), cruise)
     acceleration = draw.normal("acceleration", (1,), 0.8)
     speed = cruise[:, None] + (acceleration * (time - time[:, -1:] / 2)) * (cruise > 0)[:, None]
@@ -84,7 +86,7 @@ def drive(draw: Draw, settings: Driving, frames: int, height: Tensor, curvature:
     bend = ((travelled - begin) / (radius * angle.abs()).clamp_min(1e-3)).clamp(0.0, 1.0)
     sway = wave(draw, "sway", time, (0.1, 0.6)) * draw.uniform("sway", (1,), 0.0, 0.02) * (cruise > 0)[:, None]
     course = travelled * curvature[:, None] + angle * bend * bend * (3 - 2 * bend)
-    heading = course + sway
+    heading = course - course[:, :1] + sway - sway[:, :1]
     step = speed * dt[:, None]
     middle = 0.5 * (heading[:, 1:] + heading[:, :-1])
     zero = torch.zeros_like(step[:, :1])
