@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ros2_vodistill.errors import VodistillError
 from training import config as configuration
+from training.render import render
 
 app = typer.Typer(
     help="Train, distil, measure and export networks for ros2_vodistill.",
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+app.command()(render)
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="an experiment: a YAML file as in training/configs")]
 OwnConfig = Annotated[Path | None, typer.Option("--config", "-c", help="an experiment; the network's own by default")]

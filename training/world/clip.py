@@ -18,6 +18,10 @@ from training.world.motion import STEPS, rotation
 from training.world.textures import Textures, load
 
 
+AT_ONCE = 512
+"""Exposures that are traced together; more only take more memory."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """B clips of T frames.
@@ -74,8 +78,9 @@ def render(
         shutter = draw.uniform("shutter", (), *config.photometry.blur) * STEPS
         spread = (torch.arange(config.samples, device=device) + 0.5) / config.samples - 0.5
         when = moments[None, :, None] + shutter[:, None, None] * spread
-        light, _, _ = _cast(world, textures, view, when, _offsets(config.samples))
-        light = light.mean(2)
+        parts = when.split(max(1, AT_ONCE // (len(seeds) * config.samples)), 1)
+        offsets = _offsets(config.samples)
+        light = torch.cat([_cast(world, textures, view, part, offsets)[0].mean(2) for part in parts], 1)
         border = _borders(draw, config, view, light)
         images = photometry.develop(light, seeds, config.photometry) * border
         position, turn = _poses(world, when[:, :, :1] * 0 + moments[None, :, None])

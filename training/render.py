@@ -1,0 +1,113 @@
+"""Looks into the generated world: sheets to look at, videos, and whole sequences with calibration and truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing
+from ros2_vodistill.view import View
+from training import config as configuration
+from training.world import Clip, WorldConfig
+from training.world import render as render_clips
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Form(str, Enum):
+    """What is written."""
+
+    SHEET = "sheet"
+    VIDEO = "video"
+    KITTI = "kitti"
+    BAG = "bag"
+
+
+def render(
+    out: Annotated[Path, typer.Argument(help="file (sheet: .png, video: .avi) or folder (kitti, bag) to write")],
+    form: Annotated[Form, typer.Option("--form", help="what to write")] = Form.SHEET,
+    config: Annotated[Path | None, typer.Option("--config", help="an experiment: its data.world is used")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the world, say places.corridor=1; repeatable")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the first world")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="worlds on a sheet")] = 16,
+    frames: Annotated[int, typer.Option(min=2, help="of each clip or of the sequence")] = 4,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images; 320x96 is the canonical view")] = "320x96",
+    focal: Annotated[float, typer.Option(help="focal length as a share of the width")] = 0.578,
+    compressed: Annotated[bool, typer.Option(help="JPEG images in a bag")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+) -> None:
+    """Render worlds.
+
+    Example: `python -m training render worlds.png --seed 100 --set places.corridor=3`
+    """
+    values = configuration.read(config).get("data", {}).get("world", {}) if config else {}
+    chosen = configuration.overridden(values, overrides)
+    world = replace(WorldConfig.from_dict({**chosen, "frames": frames}), view=_view(size, focal))
+    if form is Form.SHEET:
+        clip = render_clips(world, range(seed, seed + count), device)
+        _write_image(out, sheet(clip))
+    else:
+        clip = render_clips(world, [seed], device)
+        _write_sequence(out, form, clip, world.view, compressed)
+    console.print(f"{out}: {clip.images.shape[0]} x {clip.images.shape[1]} frames")
+
+
+def sheet(clip: Clip) -> NDArray[np.uint8]:
+    """A row for each clip: its first frame, its last one, and how they differ."""
+    images = clip.images.cpu().numpy()
+    first, last = images[:, 0], images[:, -1]
+    change = np.clip(128 + (last.astype(np.int16) - first) // 2, 0, 255).astype(np.uint8)
+    return np.vstack([np.hstack(row) for row in zip(first, last, change, strict=True)])
+
+
+def _view(size: str, focal: float) -> View:
+    width, separator, height = size.partition("x")
+    if not (separator and width.isdigit() and height.isdigit()):
+        raise VodistillError(f"--size {size}: not of the form WIDTHxHEIGHT", "write, say, --size 640x360")
+    w, h = int(width), int(height)
+    return View(w, h, focal * w, focal * w, (w - 1) / 2, (h - 1) / 2)
+
+
+def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    with replacing(path) as temporary:
+        if not cv2.imwrite(str(temporary), image):
+            raise OSError("OpenCV cannot write such a file")
+
+
+def _write_sequence(out: Path, form: Form, clip: Clip, view: View, compressed: bool) -> None:
+    images = clip.images[0].cpu().numpy()
+    stamps = (1.0 + clip.stamps[0].cpu().numpy()).tolist()
+    poses = clip.poses[0].cpu().numpy()
+    camera = Camera(view.width, view.height, "pinhole", view.fx, view.fy, view.cx, view.cy)
+    following = track(images, "writing", console=console)
+    if form is Form.VIDEO:
+        rate = 1 / (stamps[1] - stamps[0])
+        with replacing(out) as temporary:
+            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"MJPG"), rate, images.shape[:0:-1], False)
+            if not writer.isOpened():
+                raise OSError("OpenCV cannot write such a video; name it .avi")
+            for image in following:
+                writer.write(image)
+            writer.release()
+        return
+    from ros2_vodistill.sources import record
+
+    if form is Form.KITTI:
+        record.write_kitti(out, following, camera, stamps, poses)
+    else:
+        kind = "jpeg" if compressed else None
+        mount = Mount(float(clip.height[0]))
+        record.write_bag(out, following, camera, stamps, poses, compressed=kind, mount=mount)
