@@ -192,10 +192,14 @@ def bench(
         list[str] | None, typer.Option("--model", help="Repeat for several; default: all that ship and 'classical'.")
     ] = None,
     engine: Annotated[list[str] | None, typer.Option("--engine", help="Repeat for several; default: auto.")] = None,
-    threads: Annotated[list[int] | None, typer.Option("--threads", help="Repeat for several; default: 1.")] = None,
-    source: Annotated[Path | None, typer.Option("--source", help="Frames to run on; default: the demo's.")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option("--threads", help="Repeat for several; default: 1 and 2.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Recording; default: generated frames.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved repetitions.")] = 5,
-    out: Annotated[Path | None, typer.Option("--json", help="File for the figures.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--json", help="File for the figures; a table in Markdown goes beside it.")
+    ] = None,
 ) -> None:
     """Time models, engines and the classical baseline side by side in one run.
 
@@ -208,7 +212,7 @@ def bench(
         figures = benchmark.compare(
             model or benchmark.default_models(),
             engine or ["auto"],
-            threads or [1],
+            threads or [1, 2],
             source,
             rounds,
             lambda done, total: progress.update(task, completed=done, total=total),

@@ -19,6 +19,9 @@ class NetworkFrontend:
     """Warps each frame into the model's views, runs a step and turns its motion into the camera's axes.
 
     The network's motion is one of the level view; the camera is turned against it by the mount.
+
+    Attributes:
+        warps: from the camera to each view.
     """
 
     def __init__(self, engine: Engine, camera: Camera, mount: Mount) -> None:
@@ -29,10 +32,10 @@ class NetworkFrontend:
         self._engine = engine
         self._scale = np.asarray(card.covariance_scale)
         self._level_from_camera = mount.level_from_camera
-        self._warps = {name: Warp(camera, view, self._level_from_camera) for name, view in card.views.items()}
+        self.warps = {name: Warp(camera, view, self._level_from_camera) for name, view in card.views.items()}
         self._reference: NDArray[np.uint8] | None = None
         self._newest = np.empty_like(engine.inputs["image"])
-        low = {name: warp.coverage for name, warp in self._warps.items() if warp.coverage < _COVERED}
+        low = {name: warp.coverage for name, warp in self.warps.items() if warp.coverage < _COVERED}
         self._always = tuple(f"the camera sees only {share:.0%} of {name}" for name, share in low.items())
         engine.reset()
 
@@ -41,7 +44,7 @@ class NetworkFrontend:
         self._engine.reset()
 
     def compare(self, image: NDArray[np.uint8]) -> Relative | None:
-        for name, warp in self._warps.items():
+        for name, warp in self.warps.items():
             warp(image, out=self._engine.inputs[name])
         self._newest[...] = self._engine.inputs["image"]
         motion, log_variance = self._engine.step()

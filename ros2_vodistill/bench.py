@@ -1,0 +1,335 @@
+"""Models, engines and the classical baseline side by side in one run.
+
+Every contender has a process of its own and they take turns, round by round, so that whatever else the machine does
+meets them alike; ratios within a run mean more than its milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from importlib import metadata
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from ros2_vodistill import corridor
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.contender import PARTS, Task
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing
+from ros2_vodistill.image import grey
+from ros2_vodistill.model import shipped
+from ros2_vodistill.odometry import CLASSICAL
+from ros2_vodistill.sources import open_source
+
+SIZES = ((1241, 376), (1280, 720))
+FRAMES = 20
+_WARM_UP = 5  # frames before the first round
+_BUSY = 0.3  # of the processors, by others, beyond which the figures say so
+_PACKAGES = (
+    "ros2_vodistill",
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+)
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What all contenders look at.
+
+    Attributes:
+        name: for people.
+        camera, mount: of the frames.
+        path: of a file with the raw BGR images, one after the other.
+    """
+
+    name: str
+    camera: Camera
+    mount: Mount
+    path: Path
+
+
+def default_models() -> list[str]:
+    """All that ship, and the classical baseline."""
+    return [*(folder.name for folder in shipped()), CLASSICAL]
+
+
+def compare(
+    models: list[str],
+    engines: list[str],
+    threads: list[int],
+    source: Path | None = None,
+    rounds: int = 5,
+    each: Callable[[int, int], object] = lambda done, total: None,
+) -> Figures:
+    """Time every model on every engine with every number of threads, on frames of every size.
+
+    Args:
+        models: names or folders, or 'classical'.
+        source: a recording; without one, a generated corridor at each of `SIZES`.
+        each: called with the turns taken and their total.
+    """
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+    contenders = [(m, e, t) for m, e, t in product(models, engines, threads) if m != CLASSICAL or e == engines[0]]
+    rows: list[Figures] = []
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = [_recorded(source, Path(folder))] if source else [_generated(*size, Path(folder)) for size in SIZES]
+        turns = len(scenes) * len(contenders) * (rounds + 1)
+        for number, scene in enumerate(scenes):
+            before = number * len(contenders) * (rounds + 1)
+            rows += _scene(scene, contenders, rounds, lambda done, before=before: each(before + done, turns))  # type: ignore[misc]
+    return {
+        "command": " ".join(["vodistill", *sys.argv[1:]]),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(),
+        "load_before": round(busy, 2),
+        "notes": [f"the machine was busy before: {busy:.0%} of its processors"] if busy > _BUSY else [],
+        "rounds": rounds,
+        "frames_per_round": FRAMES,
+        "rows": _with_ratios(rows),
+    }
+
+
+def write(figures: Figures, path: Path) -> None:
+    """The figures as JSON and, beside it, as Markdown."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with replacing(path.with_suffix(".md")) as temporary:
+        temporary.write_text(markdown(figures), encoding="utf-8")
+
+
+def table(figures: Figures) -> Table:
+    """For the terminal: totals only."""
+    baselines = _baselines(figures)
+    shown = Table("model", "engine", "threads", "frame", "ms", "p99", "MB", *(f"x {b}" for b in baselines))
+    for row in figures["rows"]:
+        total, ratios = row["ms"]["total"], (row["times_as_fast"].get(name) for name in baselines)
+        cells = [*_named(row), f"{total['p50']:.2f}", f"{total['p99']:.2f}", f"{row['memory_mb']['now']:.0f}"]
+        shown.add_row(*cells, *(f"{ratio['total']:.2f}" if ratio else "-" for ratio in ratios))
+    return shown
+
+
+def markdown(figures: Figures) -> str:
+    """A table with all parts, the command and the machine."""
+    baselines = _baselines(figures)
+    head = ["model", "engine", "threads", "frame", "raw frame to pose", "p99", "rounds", *PARTS, "CPU", "MB"]
+    lines = [head + [f"x {name}" for name in baselines], ["---"] * 2 + ["---:"] * (len(head) + len(baselines) - 2)]
+    for row in figures["rows"]:
+        ms, ratios = row["ms"], (row["times_as_fast"].get(name) for name in baselines)
+        lines.append(
+            [
+                *_named(row),
+                f"{ms['total']['p50']:.2f}",
+                f"{ms['total']['p99']:.2f}",
+                f"{ms['total']['least']:.2f}-{ms['total']['greatest']:.2f}",
+                *(f"{ms[part]['p50']:.2f}" for part in PARTS),
+                f"{row['processor_ms']:.2f}",
+                f"{row['memory_mb']['now']:.0f}",
+                *(f"{ratio['total']:.2f} / {ratio['step']:.2f}" if ratio else "-" for ratio in ratios),
+            ]
+        )
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    where = ", ".join(str(value) for value in figures["machine"].values() if value)
+    used = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
+    return "\n".join(
+        [
+            f"{body}\n",
+            "Milliseconds per frame, medians over all rounds; rounds: the least and the greatest median of one.",
+            "CPU: processor time of all threads, in milliseconds per frame. MB: resident memory of the process.",
+            "x: how many times as fast, from raw frame to pose / the step alone.\n",
+            f"- `{figures['command']}`, {figures['date']}",
+            f"- {where}",
+            f"- {used}",
+            f"- {figures['rounds']} interleaved rounds of {figures['frames_per_round']} frames",
+            *(f"- Note: {note}." for note in figures["notes"]),
+            "",
+        ]
+    )
+
+
+def machine() -> Figures:
+    """What this computer is."""
+    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    total = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
+        "memory": f"{total[0] / 1e6:.0f} GB" if total else "",
+        "board": " ".join(_lines("/proc/device-tree/model")).strip("\0"),
+        "system": f"{platform.machine()} {platform.platform(terse=True)}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what has a say in the speed."""
+    found = {"python": platform.python_version(), "opencv": cv2.__version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    found.pop("opencv-python-headless", None)
+    return found
+
+
+class _Process:
+    """A contender's process; see `contender.serve`."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(task.threads))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ros2_vodistill.contender"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **limits},
+        )
+        self.about = self.ask(asdict(task))
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, what: Any) -> Figures:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            print(json.dumps(what), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise VodistillError(
+                f"the process that timed '{self.task.model}' on engine '{self.task.engine}' ended",
+                "Its messages are above. Run that model alone: vodistill run --model ... --engine ...",
+            )
+        answer: Figures = json.loads(line)
+        if "problem" in answer:
+            raise VodistillError(answer["problem"], answer["remedy"])
+        return answer
+
+
+def _scene(
+    scene: Frames, contenders: list[tuple[str, str, int]], rounds: int, each: Callable[[int], object]
+) -> list[Figures]:
+    camera = {field.name: _plain(getattr(scene.camera, field.name)) for field in fields(scene.camera)}
+    turns: list[list[Figures]] = [[] for _ in contenders]
+    done = 0
+    with ExitStack() as stack:
+        processes = []
+        for model, engine, threads in contenders:
+            task = Task(model, engine, threads, str(scene.path), camera, asdict(scene.mount))
+            processes.append(stack.enter_context(_Process(task)))
+            processes[-1].ask(_WARM_UP)
+            each(done := done + 1)
+        for _ in range(rounds):
+            for process, mine in zip(processes, turns, strict=True):
+                mine.append(process.ask(FRAMES))
+                each(done := done + 1)
+    size = f"{scene.camera.width}x{scene.camera.height}"
+    return [
+        {**process.about, "threads": process.task.threads, "frames": scene.name, "size": size, **_summary(mine)}
+        for process, mine in zip(processes, turns, strict=True)
+    ]
+
+
+def _summary(turns: list[Figures]) -> Figures:
+    times = {part: [np.array(turn["ms"][part]) for turn in turns] for part in ("total", *PARTS)}
+    return {
+        "ms": {part: _spread(rounds) for part, rounds in times.items()},
+        "frames_per_s": float(1e3 / np.concatenate(times["total"]).mean()),
+        "processor_ms": float(np.median([turn["processor_ms"] for turn in turns])),
+        "memory_mb": turns[-1]["memory_mb"],
+    }
+
+
+def _spread(rounds: list[NDArray[np.float64]]) -> dict[str, float]:
+    """Median and p99 over all frames; the least and the greatest of the rounds' medians."""
+    p50, p99 = np.percentile(np.concatenate(rounds), [50, 99])
+    medians = [float(np.median(times)) for times in rounds]
+    return {"p50": float(p50), "p99": float(p99), "least": min(medians), "greatest": max(medians)}
+
+
+def _with_ratios(rows: list[Figures]) -> list[Figures]:
+    """Each row with how many times as fast it is as the baselines: its teacher and 'classical', else the first model.
+
+    Compared are rows of the same frames and threads, and, where the baseline ran on it, the same engine.
+    """
+    named = {row["model"] for row in rows}
+    baselines = {row["teacher"] for row in rows} & named | {CLASSICAL} & named or {rows[0]["model"]}
+    return [{**row, "times_as_fast": dict(_ratios(row, rows, baselines))} for row in rows]
+
+
+def _ratios(row: Figures, rows: list[Figures], baselines: set[str]) -> Iterable[tuple[str, dict[str, float]]]:
+    for name in sorted(baselines):
+        others = [r for r in rows if r["model"] == name and all(r[key] == row[key] for key in ("size", "threads"))]
+        others.sort(key=lambda other: other["engine"] != row["engine"])
+        related = CLASSICAL in (name, row["model"]) or name in (row["teacher"], row["model"]) or len(baselines) == 1
+        if others and related:
+            yield name, {part: others[0]["ms"][part]["p50"] / row["ms"][part]["p50"] for part in ("total", "step")}
+
+
+def _baselines(figures: Figures) -> list[str]:
+    return sorted({name for row in figures["rows"] for name in row["times_as_fast"]})
+
+
+def _named(row: Figures) -> list[str]:
+    return [row["model"], row["engine"] or "-", str(row["threads"]), row["size"]]
+
+
+def _recorded(source: Path, folder: Path) -> Frames:
+    recording = open_source(source)
+    path = folder / "recorded"
+    count = _write(path, (image for _, image in islice(recording, FRAMES)))
+    if count < 2:
+        raise VodistillError(f"{source} has {count} frames that could be read", "Timing needs two.")
+    return Frames(recording.name, recording.require_camera(), recording.mount or Mount(), path)
+
+
+def _generated(width: int, height: int, folder: Path) -> Frames:
+    camera = corridor.camera(width, height)
+    path = folder / f"{width}x{height}"
+    _write(path, corridor.frames(camera, FRAMES))
+    return Frames("generated corridor", camera, corridor.MOUNT, path)
+
+
+def _write(path: Path, images: Iterable[NDArray[np.uint8]]) -> int:
+    count = 0
+    with path.open("wb") as file:
+        for image in images:
+            file.write(cv2.cvtColor(grey(image), cv2.COLOR_GRAY2BGR).tobytes())
+            count += 1
+    return count
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
