@@ -30,14 +30,17 @@ _NOISE = 0.1  # pixels that a followed corner is off at best
 _STILL = 0.15  # pixels that half of the corners move at most while the camera stands
 _TURN_ONLY = 0.3  # pixels of parallax below which the direction of a translation cannot be seen
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
-_HEAVE = 0.015  # relative: the camera's height above the road changes as it drives
+_HEAVE = 0.03  # relative: the camera's height above the road changes as it drives, by this at least
+_RESTLESS = 0.1  # the same, where the ground is no good measure of length
 _DRIFT = 0.01  # relative: of the scale, each frame without ground
 _PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
+_CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
-_SCORE, _SUPPORT, _STRAIN = 0.5, 0.25, 6.0  # of a fit of the ground that is believed
+_SCORE, _SUPPORT, _STRAIN = 0.5, 0.45, 5.0  # of a fit of the ground that is believed
 _SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are tried
 _PATIENCE = 3  # times in a row that the ground is searched for in vain; from then on every tenth
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
+_FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and vibration, which no residual shows
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Frame:
         points: (N,2) corners, and their `depths`.
         road: the ground's slopes.
         scale_variance: relative variance that all depths share; inf where there is no scale yet.
+        heave: relative standard deviation of the ground's lengths, as found by comparing with the depths.
     """
 
     image: Image
@@ -65,7 +69,8 @@ class Frame:
     points: Array
     depths: Depths
     road: Road
-    scale_variance: float
+    scale_variance: float = np.inf
+    heave: float = _HEAVE
 
 
 class TwoView:
@@ -124,7 +129,7 @@ class TwoView:
         small = image if image.shape == size[::-1] else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         views = self._ground.views(image)
         if reference is None:
-            self._newest = Frame(small, views, np.empty((0, 2)), Depths.unknown(0), Road.unknown(), np.inf)
+            self._newest = Frame(small, views, np.empty((0, 2)), Depths.unknown(0), Road.unknown())
             return None
         expected = Guess(self._since if self._pace is None else self._since @ self._pace)
         if guess is not None:
@@ -136,11 +141,11 @@ class TwoView:
         rays, points, depths = (first[found], second[found]), points[found], reference.depths[found]
         self._newest = replace(reference, image=small, views=views, points=points, depths=depths)
         if len(points) < _FEWEST:
-            return self._lost(expected, f"only {len(points)} corners could be followed")
+            return self._lost(expected, _scarce(len(points), small))
         if np.median(np.linalg.norm(points - reference.points[found], axis=1)) < _STILL:
             self._follow_pace(np.eye(4))
             return Relative(np.eye(4), _NO_STEP, still=True)
-        reasons = [f"only {len(points)} corners could be followed"] if len(points) < _FEW else []
+        reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         fit = self._epipolar(rays, expected.motion)
         if fit.inliers.mean() < 0.4:
             reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
@@ -148,6 +153,8 @@ class TwoView:
             fit = epipolar.with_measurement(fit, expected.motion, expected.covariance)
         length = self._foretold(reference, fit, rays, expected)
         ground = self._on_ground(reference, fit, length)
+        if ground is None and expected.covariance is None:
+            reasons.append("no ground can be made out: the length of the step is carried on from before")
         return self._conclude(reference, fit, length, ground, rays, reasons)
 
     def _rays(self, points: Array) -> Array:
@@ -189,14 +196,16 @@ class TwoView:
         near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
         if fit.turns_only:
             return Length(0.0, (float(np.median(parallax)) * (depths.typical or _TYPICAL_DEPTH)) ** 2)
-        sure = fit.inliers
-        carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
-        if self._pace is not None:
-            value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
-            carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
-        length = fused(carried)
-        if length is not None:
-            length = Length(length.value, length.variance + length.value**2 * min(reference.scale_variance, 1.0))
+        length = None
+        if np.isfinite(reference.scale_variance):
+            sure = fit.inliers
+            carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
+            if self._pace is not None:
+                value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
+                carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
+            length = fused(carried)
+            if length is not None:
+                length = Length(length.value, length.variance + length.value**2 * (reference.scale_variance + _DRIFT**2))
         if expected.covariance is None:
             return length
         value = float(np.linalg.norm(expected.motion[:3, 3]))
@@ -241,34 +250,37 @@ class TwoView:
         """Fuse what the corners and the ground say, remember it in the newest frame, and report it."""
         assert self._newest is not None
         near, nearness, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
-        road, doubt = reference.road, reference.scale_variance + _DRIFT**2
+        doubt, heave = reference.scale_variance + _DRIFT**2, reference.heave
         if ground is not None:
             value = float(np.linalg.norm(ground.translation))
             along = ground.translation / max(value, 1e-9)
             variance = float(along @ ground.covariance[:3, :3] @ along)
-            length = fused([length, Length(value, variance + (_HEAVE * value) ** 2)])
-            assert length is not None
+            if length is not None and value > _CREEP:
+                gap = (length.value / value - 1) ** 2 - 4 * length.variance / value**2  # beyond what the depths explain
+                heave = float(np.sqrt(0.95 * heave**2 + 0.05 * np.clip(gap, _HEAVE**2, 0.25)))
+            if heave > _RESTLESS:
+                reasons.append("the ground and the corners disagree about the length of the step")
+            length = fused([length, Length(value, variance + (heave * value) ** 2)]) or Length(value, variance)
             stretch = np.eye(6)
             stretch[:3, :3] += (np.sqrt(length.variance / variance) - 1) * np.outer(along, along)
             covariance = stretch @ ground.covariance[:6, :6] @ stretch.T
             rotation, translation = ground.rotation, length.value * along
-            road = road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
-            if length.value > 0.05:
-                doubt = max(min(doubt, length.variance / length.value**2), _HEAVE**2 / 4)
+            road = reference.road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
         else:
-            reasons.append("no ground can be made out: the length of the step is carried on from before")
             if length is None:
                 value = _TYPICAL_DEPTH * float(np.median(np.abs(near)))
-                length, doubt = Length(value, value**2), 1.0
-                reasons.append("the scale is unknown: no ground was seen yet")
+                length = Length(value, value**2)
+                reasons.append("the scale is unknown: nothing of known size was seen yet")
             rotation, translation = fit.rotation, length.value * fit.direction
             covariance = epipolar.spread(fit, length)
-            road = road.moved(rotation, length.value)
-        if not fit.turns_only and length.value > 0:
-            old = self._newest.depths.moved(rays[0], translation)
-            depths = old.renewed(nearness / length.value, (fit.sigma / np.maximum(parallax, 1e-9)) ** 2, fit.inliers)
-            self._newest = replace(self._newest, depths=depths)
-        self._newest = replace(self._newest, road=road, scale_variance=doubt)
+            road = reference.road.moved(rotation, length.value)
+        if length.value > _CREEP:
+            doubt = min(doubt, length.variance / length.value**2)
+        depths = self._newest.depths
+        if not fit.turns_only:
+            measured = nearness / max(length.value, 1e-9), (fit.sigma / np.maximum(parallax, 1e-9)) ** 2
+            depths = depths.moved(rays[0], translation).renewed(*measured, fit.inliers)
+        self._newest = replace(self._newest, depths=depths, road=road, scale_variance=doubt, heave=heave)
         return self._report(geometry.make(rotation, translation), covariance, reasons)
 
     def _lost(self, expected: Guess, reason: str) -> Relative:
@@ -284,10 +296,19 @@ class TwoView:
         change = np.eye(6)
         change[3:, 3:] = geometry.so3_left_jacobian_inverse(six[3:])
         change = self._turn.T @ change
-        return Relative(geometry.from_motion(self._turn.T @ six), change @ covariance @ change.T, tuple(reasons))
+        floor = np.diag([(_FLOOR[0] * np.linalg.norm(six[:3])) ** 2 + 1e-8] * 3 + [_FLOOR[1] ** 2] * 3)
+        covariance = change @ covariance @ change.T + floor
+        return Relative(geometry.from_motion(self._turn.T @ six), covariance, tuple(reasons))
 
     def _follow_pace(self, motion: Array) -> None:
         self._pace, self._since = geometry.invert(self._since) @ motion, motion
+
+
+def _scarce(count: int, image: Image) -> str:
+    """That few corners were followed, and what the image looks like."""
+    level, blank = float(image.mean()), float((image > 250).mean())
+    look = "it is dark" if level < 30 else "it is overexposed" if blank > 0.4 else "little texture, or blur"
+    return f"only {count} corners could be followed: {look}"
 
 
 def _believed(fit: GroundFit) -> bool:
