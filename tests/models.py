@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import pytest
 from onnx import TensorProto, helper
+
+from ros2_vodistill.engines import Engine, UnavailableError, make
+from ros2_vodistill.model import Model
 
 WIDTH, HEIGHT = 64, 32
 
@@ -67,5 +71,27 @@ def brightness_model(folder: Path, **changes: Any) -> Path:
         "opset": 17,
         **changes,
     }
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+def opened(folder: Path, engine: str, threads: int = 1) -> Engine:
+    """The model on that engine, or a skip with the reason why this machine cannot run it."""
+    try:
+        return make(Model.load(folder), engine, threads)[0]
+    except UnavailableError as error:
+        pytest.skip(error.problem)
+
+
+def spoil(folder: Path, operator: str, domain: str = "") -> Path:
+    """Rename the kind of the node that makes 'growth'; the card gets the new hash."""
+    graph = onnx.load(folder / "model.onnx")
+    node = next(node for node in graph.graph.node if node.output[0] == "growth")
+    node.op_type, node.domain, node.name = operator, domain, "the_growth"
+    if domain:
+        graph.opset_import.append(helper.make_opsetid(domain, 1))
+    onnx.save(graph, folder / "model.onnx")
+    card = json.loads((folder / "card.json").read_text())
+    card["sha256"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     (folder / "card.json").write_text(json.dumps(card))
     return folder

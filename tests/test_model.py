@@ -10,7 +10,7 @@ import pytest
 from ros2_vodistill.engines import ENGINES, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model, read_card, shipped
-from tests.models import brightness_model
+from tests.models import brightness_model, opened
 
 
 def test_a_model_is_found_by_its_folder_by_its_file_and_by_name(
@@ -105,9 +105,9 @@ def test_a_card_that_is_no_json_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_graph_that_does_not_fit_its_card_is_refused(tmp_path: Path, engine: str, change: dict[str, object]) -> None:
-    model = Model.load(brightness_model(tmp_path / "bright", **change))
+    folder = brightness_model(tmp_path / "bright", **change)
     with pytest.raises(VodistillError, match="does not fit its card"):
-        make(model, engine)
+        opened(folder, engine)
 
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:

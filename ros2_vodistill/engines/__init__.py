@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
 from ros2_vodistill.engines.onnx import OnnxEngine
+from ros2_vodistill.engines.openvino import OpenVinoEngine
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
 __all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
 
-ENGINES: dict[str, Callable[[Model, int], Engine]] = {OnnxEngine.name: OnnxEngine}
+ENGINES: dict[str, Callable[[Model, int], Engine]] = {
+    OnnxEngine.name: OnnxEngine,
+    OpenVinoEngine.name: OpenVinoEngine,
+}
 """Makers by name, in the order in which 'auto' tries them; arguments: model, CPU threads."""
 
 
@@ -22,15 +26,20 @@ def make(model: Model, engine: str = "auto", threads: int = 1) -> tuple[Engine, 
     """
     if engine != "auto" and engine not in ENGINES:
         raise VodistillError(f"there is no engine '{engine}'", f"Known: auto, {', '.join(ENGINES)}.")
-    passed: list[str] = []
+    passed: dict[str, list[str]] = {}
     for name in ENGINES if engine == "auto" else [engine]:
         try:
             made = ENGINES[name](model, threads)
         except UnavailableError as error:
             if engine != "auto":
                 raise
-            passed.append(f"{name}: {error.problem}")
+            passed.setdefault(error.problem, []).append(name)
             continue
         made.warm_up()
-        return made, passed
-    raise VodistillError(f"no engine can run {model.path}: {'; '.join(passed)}", "See `vodistill doctor`.")
+        return made, _told(passed)
+    raise VodistillError(f"no engine can run {model.path}: {'; '.join(_told(passed))}", "See `vodistill doctor`.")
+
+
+def _told(passed: dict[str, list[str]]) -> list[str]:
+    """Reasons, each with the engines that it holds for."""
+    return [f"{', '.join(names)}: {why}" for why, names in passed.items()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from ros2_vodistill.model import Card, Model
 
 Shapes = dict[str, tuple[tuple[int, ...], str]]
 """Shape and numpy type name of tensors by name."""
+
+
+Buffers = dict[str, NDArray[Any]]
+"""Arrays by the name of the tensor that lives in them."""
 
 
 class UnavailableError(VodistillError):
@@ -77,6 +81,41 @@ class Engine(ABC):
             self.step()
             self.advance()
         self.reset()
+
+
+class HostEngine(Engine):
+    """An engine whose buffers are numpy arrays.
+
+    The states live in two sets of buffers that change roles: a step reads one and writes the other.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        card = model.card
+        self._sets = [{name: np.zeros(shape, np.float32) for name, shape in card.states.items()} for _ in range(2)]
+        self._views = {name: np.zeros((1, 1, v.height, v.width), np.uint8) for name, v in card.views.items()}
+        self._motion, self._log_variance = np.zeros((1, 6), np.float32), np.zeros((1, 6), np.float32)
+        self.inputs = {name: buffer[0, 0] for name, buffer in self._views.items()}
+        self._reference = 0
+
+    def advance(self) -> None:
+        self._reference = 1 - self._reference
+
+    def reset(self) -> None:
+        for state in self._sets[self._reference].values():
+            state[...] = 0
+
+    def states(self) -> dict[str, NDArray[np.float32]]:
+        return {name: state.copy() for name, state in self._sets[1 - self._reference].items()}
+
+    def _read(self, reference: int) -> Buffers:
+        """What a step reads when that set of states is the reference's, by input name."""
+        return {**self._views, **self._sets[reference]}
+
+    def _written(self, reference: int) -> Buffers:
+        """What such a step writes, by output name."""
+        following = {f"next_{name}": state for name, state in self._sets[1 - reference].items()}
+        return {"motion": self._motion, "log_variance": self._log_variance, **following}
 
 
 def expected(card: Card) -> tuple[Shapes, Shapes]:

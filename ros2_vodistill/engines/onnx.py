@@ -1,4 +1,4 @@
-"""onnxruntime: the engine that is always there."""
+"""onnxruntime on the CPU: the engine that is always there."""
 
 from __future__ import annotations
 
@@ -11,44 +11,26 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from ros2_vodistill.engines.base import Engine, LayerTime, Shapes, check
+from ros2_vodistill.engines.base import HostEngine, LayerTime, Shapes, check
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
 
-class OnnxEngine(Engine):
-    """A model in onnxruntime on the CPU, bound once to fixed buffers.
-
-    The states live in two sets of buffers that change roles: a step reads one and writes the other.
-    """
+class OnnxEngine(HostEngine):
+    """A model in onnxruntime on the CPU, bound once to fixed buffers."""
 
     name: ClassVar[str] = "onnxruntime"
 
     def __init__(self, model: Model, threads: int = 1) -> None:
-        self.model, self.device = model, f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+        super().__init__(model)
+        self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
         self._threads = threads
         self._session = self._open(profile=None)
-        shapes = model.card.states
-        self._sets = [{name: np.zeros(shape, np.float32) for name, shape in shapes.items()} for _ in range(2)]
-        self._views = {name: np.zeros((1, 1, v.height, v.width), np.uint8) for name, v in model.card.views.items()}
-        self._motion, self._log_variance = np.zeros((1, 6), np.float32), np.zeros((1, 6), np.float32)
-        self.inputs = {name: buffer[0, 0] for name, buffer in self._views.items()}
-        self._reference = 0
         self._bindings = [self._bind(self._session, reference) for reference in range(2)]
 
     def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self._session.run_with_iobinding(self._bindings[self._reference])
         return self._motion[0], self._log_variance[0]
-
-    def advance(self) -> None:
-        self._reference = 1 - self._reference
-
-    def reset(self) -> None:
-        for state in self._sets[self._reference].values():
-            state[...] = 0
-
-    def states(self) -> dict[str, NDArray[np.float32]]:
-        return {name: state.copy() for name, state in self._sets[1 - self._reference].items()}
 
     def profile(self, steps: int = 20) -> list[LayerTime]:
         with tempfile.TemporaryDirectory() as folder:
@@ -86,11 +68,9 @@ class OnnxEngine(Engine):
 
     def _bind(self, session: ort.InferenceSession, reference: int) -> Any:
         binding = session.io_binding()
-        for name, buffer in {**self._views, **self._sets[reference]}.items():
+        for name, buffer in self._read(reference).items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(buffer))
-        results = {"motion": self._motion, "log_variance": self._log_variance}
-        outputs = {**results, **{f"next_{name}": state for name, state in self._sets[1 - reference].items()}}
-        for name, buffer in outputs.items():
+        for name, buffer in self._written(reference).items():
             binding.bind_output(name, "cpu", 0, buffer.dtype.type, buffer.shape, buffer.ctypes.data)
         return binding
 

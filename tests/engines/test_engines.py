@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ros2_vodistill.engines import ENGINES, Engine, make
+from ros2_vodistill.engines import ENGINES, Engine, UnavailableError, make
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
-from tests.models import brightness_model
+from tests.models import brightness_model, opened, spoil
 
 
 @pytest.fixture(params=list(ENGINES))
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    made, passed_over = make(Model.load(brightness_model(tmp_path / "bright")), request.param)
-    assert passed_over == []
-    return made
+    return opened(brightness_model(tmp_path / "bright"), request.param)
 
 
 def forward(engine: Engine, grey: int) -> float:
@@ -60,3 +59,30 @@ def test_a_profile_has_times_slowest_first(engine: Engine) -> None:
 
 def test_it_says_what_it_runs_on(engine: Engine) -> None:
     assert engine.device
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_a_node_that_an_engine_does_not_know_is_named(name: str, tmp_path: Path) -> None:
+    folder = spoil(brightness_model(tmp_path / "bright"), "Flourish", "nowhere")
+    with pytest.raises(VodistillError, match=r"Flourish|the_growth"):
+        opened(folder, name)
+
+
+def test_auto_says_what_it_passed_over_and_takes_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(model: Model, threads: int) -> Engine:
+        raise UnavailableError("there is no moon", "wait for the night")
+
+    model = Model.load(brightness_model(tmp_path / "bright"))
+    engines = {"moonlight": missing, "moonshine": missing, "onnxruntime": ENGINES["onnxruntime"]}
+    monkeypatch.setattr("ros2_vodistill.engines.ENGINES", engines)
+    engine, passed_over = make(model)
+    assert engine.name == "onnxruntime"
+    assert passed_over == ["moonlight, moonshine: there is no moon"]
+    with pytest.raises(UnavailableError, match="no moon"):
+        make(model, "moonlight")
+
+
+def test_a_model_that_fails_is_an_error_also_for_auto(tmp_path: Path) -> None:
+    folder = spoil(brightness_model(tmp_path / "bright"), "Flourish", "nowhere")
+    with pytest.raises(VodistillError, match="Flourish"):
+        make(Model.load(folder))
