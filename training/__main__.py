@@ -151,6 +151,24 @@ def quantize(
 
 
 @app.command()
+def tables(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="folder of the tables; runs/NAME/report by default")] = None,
+    jobs: Annotated[int, typer.Option(help="trainings at the same time")] = 1,
+) -> None:
+    """Train and compare all methods of the experiment's `table`; a finished cell is never trained again."""
+    from training import tables as comparison
+
+    experiment = configuration.load(config, overrides)
+    folder = runs / experiment.name
+    place = out or folder / "report"
+    comparison.tables(experiment, folder, place, jobs, _command(), console.print)
+    console.print(f"{place / 'tables.md'}")
+
+
+@app.command()
 def explain() -> None:
     """Every setting of an experiment, its default and its meaning."""
     table = Table("key", "default", "meaning", show_lines=False)

@@ -250,22 +250,30 @@ class Table:
     """What `tables` trains and compares.
 
     Attributes:
-        networks: students, by their d_rate's label or any other: label -> network.
-        methods: recipes compared on every network.
-        ablation: networks (labels) on which the hint and the objective are ablated.
-        blending: the network (label) on which the pose losses are compared; empty for none.
-        rates: further networks, trained by `rate_method`, for the curve of accuracy, size and time over d_rate.
+        networks: students by label -> network.
+        methods: recipes compared on each of these networks.
+        ablation: labels of networks on which the hint and the objective are ablated.
+        blending: label of the network on which the pose losses are compared; empty for none.
+        rates: further networks by label, trained by `rate_method` for the curve of accuracy, size and time over d_rate.
         rate_method: the recipe of that curve.
         seeds: each cell is trained once for each of these.
+        start_from_teacher: as a run's, for methods that compare no feature maps.
+        freeze: as a run's, for the same methods.
+        sequences: generated sequences on which trajectories are measured.
+        length: of such a sequence, frames.
     """
 
-    networks: dict[str, Any] = field(default_factory=dict)
+    networks: dict[str, str | dict[str, Any]] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
     ablation: tuple[str, ...] = ()
     blending: str = ""
-    rates: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, str | dict[str, Any]] = field(default_factory=dict)
     rate_method: str = "aht_ail"
     seeds: tuple[int, ...] = (0,)
+    start_from_teacher: bool = False
+    freeze: tuple[str, ...] = ()
+    sequences: int = 8
+    length: int = 40
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from ros2_vodistill.errors import VodistillError
+from training import checkpoint
 from training.config import Experiment
 from training.networks.base import Network
-from training.runs import Budget, Place, load_network, make_accelerator, train
+from training.report import markdown
+from training.runs import WEIGHTS, Budget, Place, load_network, make_accelerator, train
+from training.score import milliseconds, score
 
 TEACHER = "teacher"
 
@@ -41,7 +45,29 @@ def distill(
         if only and name not in only:
             continue
         done &= train(experiment, run, Place(folder / name, accelerator, teacher, say), budget)
+    if done and accelerator.is_main_process:
+        summarise(experiment, folder, [name for name in experiment.students if (folder / name / WEIGHTS).exists()], say)
     return done
+
+
+def summarise(experiment: Experiment, folder: Path, names: list[str], say: Callable[[str], None]) -> None:
+    """Measure the teacher and the students, and write folder/distill.md and distill.json."""
+    places = {"teacher": Path(experiment.teacher.path or folder / TEACHER), **{name: folder / name for name in names}}
+    networks = {name: load_network(place) for name, place in places.items()}
+    whole = networks["teacher"].parameter_count()
+    heads = {"RPE t": "rpe_t", "RPE r (°)": "rpe_r_deg", "ATE": "ate"}
+    rows, lines = [], []
+    for name, network in networks.items():
+        count = network.parameter_count()
+        size = {"parameters": count, "d_rate": 1 - count / whole, "ms": milliseconds(network)}
+        errors = score(network, experiment)
+        rows.append({"network": name, **size, **errors})
+        numbers = [f"{count:,}", f"{100 * size['d_rate']:.2f} %", f"{size['ms']:.2f}"]
+        lines.append([name, *numbers, *(f"{errors[key]:.4f}" for key in heads.values())])
+    table = markdown(["network", "parameters", "d_rate", "ms", *heads], lines)
+    checkpoint.write_text(folder / "distill.json", json.dumps(rows, indent=1) + "\n")
+    checkpoint.write_text(folder / "distill.md", table + "\n")
+    say(table)
 
 
 def find_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Callable[[str], None]) -> Network | None:

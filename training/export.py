@@ -97,7 +97,8 @@ def export(
 def write_graph(network: Network, path: Path) -> StepModule:
     """The step function as ONNX; returns the torch module that it was made of."""
     step = StepModule(fold(copy.deepcopy(network).cpu().float().eval())).eval()  # type: ignore[arg-type]
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for chatty in ("torch.onnx", "onnx_ir", "onnxscript"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -73,10 +73,12 @@ class Trainer:
         seed: int = 0,
         workers: int = 0,
         evaluate: Evaluate | None = None,
+        quiet: bool = False,
     ) -> None:
         schedule.check(settings)
         self.learner, self.stream, self.settings, self.folder = learner, stream, settings, folder
         self.accelerator, self.seed, self.workers, self.evaluate = accelerator, seed, workers, evaluate
+        self.quiet = quiet
         if settings.threads:
             torch.set_num_threads(settings.threads)
         learner.to(accelerator.device)
@@ -105,7 +107,7 @@ class Trainer:
         clock = {"checkpoint": start, "evaluation": start, "step": start}
         ranks, rank = accelerator.num_processes, accelerator.process_index
         stream = batches(self.stream, state.step, self.workers, rank, ranks, pin=accelerator.device.type == "cuda")
-        with _interrupts() as interrupted, Log(self.folder, state.step, last, accelerator.is_main_process) as log:
+        with _interrupts() as interrupted, self._log(last) as log:
             while state.step < stop_at:
                 number, batch = next(stream)
                 losses = self._step(number, batch.to(accelerator.device))
@@ -159,6 +161,9 @@ class Trainer:
     def network(self) -> Network:
         """The averaged network, on the training device."""
         return cast(Network, self.average.module)
+
+    def _log(self, last: float) -> Log:
+        return Log(self.folder, self.state.step, last, self.accelerator.is_main_process, self.quiet)
 
     def _step(self, number: int, batch: Any) -> dict[str, Tensor]:
         settings, accelerator = self.settings, self.accelerator

@@ -20,8 +20,8 @@ class Log:
     """Takes losses and evaluations; writes in the main process only. Lines after `step`, of a piece that was killed
     before its checkpoint, are removed when a training resumes there."""
 
-    def __init__(self, folder: Path, step: int, last: float, active: bool) -> None:
-        self.folder, self.first, self.last, self.active = folder, step, last, active
+    def __init__(self, folder: Path, step: int, last: float, active: bool, quiet: bool = False) -> None:
+        self.folder, self.first, self.last, self.active, self.quiet = folder, step, last, active, quiet
         self.sums: dict[str, Tensor] = {}
         self.count = 0
         self.before = (0, 0.0)
@@ -41,7 +41,7 @@ class Log:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[text]}"),
-            console=Console(stderr=True),
+            console=Console(stderr=True, soft_wrap=True, quiet=self.quiet),
         )
         self.bar = self.progress.add_task(self.folder.name, total=total, completed=self.first, text="")
         if self.progress.console.is_terminal:

@@ -24,11 +24,12 @@ def _then(hint: Stage, loss: str) -> tuple[Stage, ...]:
     return hint, Stage("pose", pose=(Pose(loss),), train="after_hint")
 
 
-def _feature(loss: str, weight: float = 1.0, level: str = "level3") -> tuple[Stage, ...]:
-    return (Stage("pose", pose=(Pose("baseline"),), features=(Feature(loss, level, level, weight),)),)
+def _feature(loss: str) -> tuple[Stage, ...]:
+    return (Stage("pose", pose=(Pose("baseline"),), features=(Feature(loss, "level2", "level2"),)),)
 
 
-LEVELS = ("level1", "level2", "level3")
+LEVELS = ("level0", "level1", "level2")
+"""Maps that every network has."""
 
 RECIPES: dict[str, tuple[Stage, ...]] = {
     "supervised": _pose("baseline"),
@@ -50,10 +51,15 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
     "review": (Stage("pose", pose=(Pose("baseline"),), features=(Feature("review", LEVELS, LEVELS),)),),
     "naive": _feature("naive"),
     "md": _feature("md"),
-    "lad": _feature("lad", 3.0),
-    "cad": _feature("cad", 3.0),
+    "lad": _feature("lad"),
+    "cad": _feature("cad"),
     "cwd": _feature("cwd"),
     "fkd": _feature("fkd"),
     "fgd": _feature("fgd"),
     "mgd": _feature("mgd"),
 }
+
+ON_MAPS = tuple(
+    name for name, stages in RECIPES.items() if any(f.student != "hint" for s in stages for f in s.features)
+)
+"""Methods that compare feature maps, which say nothing where the student's encoder is the teacher's."""

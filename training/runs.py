@@ -73,12 +73,14 @@ class Place:
         accelerator: processes, devices and precision.
         teacher: for the stages that have one.
         say: takes a line for the user.
+        quiet: show no progress.
     """
 
     folder: Path
     accelerator: Accelerator
     teacher: Network | None = None
     say: Callable[[str], None] = print
+    quiet: bool = False
 
 
 def make_accelerator(settings: Training) -> Accelerator:
@@ -217,6 +219,7 @@ def _trainer(
         seed=experiment.seed,
         workers=data.workers,
         evaluate=evaluation(experiment, network, device),
+        quiet=place.quiet,
     )
 
 

@@ -1,0 +1,81 @@
+"""The cells of the tables: which trainings they need, each of them once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ros2_vodistill.errors import VodistillError
+from training.config import Run, Table
+from training.recipes import ON_MAPS, recipe
+
+ABLATION = {
+    "supervised": ("–", "student"),
+    "ht_student": ("HT", "student"),
+    "ht_ail": ("HT", "AIL"),
+    "aht_student": ("AHT", "student"),
+    "aht_ail": ("AHT", "AIL"),
+}
+"""Method -> hint and objective."""
+BLENDING = ("supervised", "minimum", "additional", "upper_bound", "pil_gaussian", "pil_laplace", "ail")
+TITLES = {
+    "supervised": "Supervised S",
+    "kd": "KD",
+    "chen": "Chen's OD",
+    "fitnets": "FitNets",
+    "aht_ail": "AHT + AIL",
+    "review": "Knowledge review",
+    "pil_gaussian": "PIL Gaussian",
+    "pil_laplace": "PIL Laplace",
+    "upper_bound": "upper bound",
+}
+"""How methods are called in tables; the others are called by their name, in capitals where it is short."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a network by its label, a method and a seed."""
+
+    network: str
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}-{self.method}-seed{self.seed}"
+
+
+def cells(table: Table) -> list[Cell]:
+    """All trainings that the tables need."""
+    for label in (*table.ablation, *filter(None, [table.blending])):
+        if label not in table.networks:
+            known = ", ".join(table.networks) or "none"
+            raise VodistillError(f"table: no network {label!r}", f"`table.networks` has {known}")
+    wanted = [(label, method) for label in table.networks for method in table.methods]
+    wanted += [(label, method) for label in table.ablation for method in ABLATION]
+    wanted += [(table.blending, method) for method in BLENDING if table.blending]
+    wanted += [(label, table.rate_method) for label in (table.rates and {**table.networks, **table.rates})]
+    for _, method in wanted:
+        recipe(method)
+    return [Cell(label, method, seed) for seed in table.seeds for label, method in dict.fromkeys(wanted)]
+
+
+def run_of(table: Table, cell: Cell) -> Run:
+    """How a cell is trained."""
+    inherits = table.start_from_teacher and cell.method not in ON_MAPS
+    return Run(
+        network=network_of(table, cell.network),
+        method=cell.method,
+        start_from_teacher=inherits,
+        freeze=table.freeze if inherits else (),
+    )
+
+
+def network_of(table: Table, label: str) -> str | dict[str, Any]:
+    """The network of a label."""
+    return {**table.networks, **table.rates}[label]
+
+
+def title(method: str) -> str:
+    """A method's name for people."""
+    return TITLES.get(method, method.upper() if len(method) <= 3 else method)

@@ -1,0 +1,168 @@
+"""Trains every cell of the tables, each in its own folder, and writes what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import statistics
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training import checkpoint, report
+from training.cells import Cell, cells, network_of, run_of
+from training.config import Experiment, plain
+from training.data import streams
+from training.distill import TEACHER, find_teacher
+from training.networks import Network, build
+from training.runs import Budget, Place, load_network, make_accelerator, train
+from training.score import hint_error, milliseconds, score
+from training.teacher import confidence
+
+RESULT = "result.json"
+
+
+def tables(
+    experiment: Experiment, folder: Path, out: Path, jobs: int, command: str, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Train what is missing, `jobs` cells at a time, and write out/tables.{md,json} and the plots.
+
+    A finished cell is never trained again; one that was interrupted goes on where it was.
+    """
+    wanted = cells(experiment.table)
+    teacher = find_teacher(experiment, folder, Budget(), say)
+    assert teacher is not None
+    _prepare(experiment, teacher, folder)
+    missing = [cell for cell in wanted if _known(experiment, folder, cell) is None]
+    say(f"{len(wanted)} cells, {len(missing)} to train")
+    if jobs <= 1:
+        for number, cell in enumerate(missing):
+            train_cell(experiment, folder, cell)
+            say(f"{number + 1}/{len(missing)} {cell.name}")
+    else:
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+            pending = {pool.submit(train_cell, experiment, folder, cell): cell for cell in missing}
+            for number, done in enumerate(as_completed(pending)):
+                done.result()
+                say(f"{number + 1}/{len(missing)} {pending[done].name}")
+    collected = _collect(experiment, folder, wanted, teacher, command)
+    report.write(collected, out)
+    return collected
+
+
+def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
+    """Train one cell and write its result.json."""
+    torch.set_num_threads(experiment.training.threads or 1)
+    own = replace(experiment, seed=cell.seed, measure=())
+    place = _folder(experiment, folder, cell)
+    accelerator = make_accelerator(experiment.training)
+    teacher = _teacher(experiment, folder).to(accelerator.device)
+    train(own, run_of(experiment.table, cell), Place(place, accelerator, teacher, _silent, quiet=True), Budget())
+    network = load_network(place).to(accelerator.device)
+    held_out = streams.held_out(experiment.data, network, accelerator.device)
+    result = {
+        **plain(cell),
+        **score(network, experiment),
+        "hint_error": hint_error(network, teacher, held_out, experiment.data.held_out),
+    }
+    checkpoint.write_text(place / RESULT, json.dumps(result, indent=1))
+
+
+def _collect(
+    experiment: Experiment, folder: Path, wanted: list[Cell], teacher: Network, command: str
+) -> dict[str, Any]:
+    results = [known for cell in wanted if (known := _known(experiment, folder, cell))]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result["network"], result["method"]), []).append(result)
+    rows = [
+        {"network": label, "method": method, "seeds": len(group), **_spread(group)}
+        for (label, method), group in groups.items()
+    ]
+    own = teacher.parameter_count()
+    sizes = {"T": {"parameters": own, "d_rate": 0.0, "ms": milliseconds(teacher)}}
+    for label in dict.fromkeys(cell.network for cell in wanted):
+        network = build(network_of(experiment.table, label))
+        count = network.parameter_count()
+        sizes[label] = {"parameters": count, "d_rate": 1 - count / own, "ms": milliseconds(network)}
+    curves = {"T": _curve(folder / TEACHER)}
+    for cell in wanted:
+        if cell.method in ("supervised", experiment.table.rate_method) and cell.seed == experiment.table.seeds[0]:
+            curves[f"{cell.network} {cell.method}"] = _curve(_folder(experiment, folder, cell))
+    return {
+        "command": command,
+        "experiment": plain(experiment),
+        "code": checkpoint.read_json(folder / TEACHER / "code.json") if (folder / TEACHER).exists() else {},
+        "teacher": score(teacher, experiment),
+        "sizes": sizes,
+        "rows": rows,
+        "curves": curves,
+    }
+
+
+def _spread(group: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation over the seeds of every number."""
+    out = {}
+    for name in ("rpe_t", "rpe_r_deg", "ate", "median", "p90", "max", "hint_error"):
+        values = [result[name] for result in group if result[name] is not None]
+        if values:
+            out[name] = {
+                "mean": statistics.fmean(values),
+                "spread": statistics.stdev(values) if len(values) > 1 else None,
+            }
+    return out
+
+
+def _curve(run: Path) -> list[tuple[int, float]]:
+    """(step, error on held-out clips) of all stages, one after the other."""
+    curve: list[tuple[int, float]] = []
+    for file in sorted(run.glob("*/metrics.jsonl"), key=lambda path: path.stat().st_mtime):
+        before = curve[-1][0] if curve else 0
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        curve += [(before + row["step"], row["evaluation/error"]) for row in rows if "evaluation/error" in row]
+    return curve
+
+
+def _prepare(experiment: Experiment, teacher: Network, folder: Path) -> None:
+    """What all cells share is made once, before several processes ask for it: the clips and eta."""
+    device = make_accelerator(experiment.training).device
+    settings, data = experiment.confidence, experiment.data
+    for masks in {False, "fgd" in experiment.table.methods}:
+        streams.training(data, teacher, experiment.training.batch_size, experiment.seed, device, masks)
+    known = teacher.to(device)
+    fixed, count = streams.confidence(data, known, experiment.training.batch_size, settings, device)
+    confidence(known, fixed, count, settings, folder / "tables" / "confidence.json")
+
+
+def _teacher(experiment: Experiment, folder: Path) -> Network:
+    return load_network(experiment.teacher.path or folder / TEACHER)
+
+
+def _known(experiment: Experiment, folder: Path, cell: Cell) -> dict[str, Any] | None:
+    """The result of a cell, if it is finished."""
+    path = _folder(experiment, folder, cell) / RESULT
+    return dict(checkpoint.read_json(path)) if path.exists() else None
+
+
+def _key(experiment: Experiment, cell: Cell) -> str:
+    settings = plain(experiment)
+    told = {name: settings[name] for name in ("data", "training", "confidence", "teacher")}
+    for place in ("cache", "workers"):
+        del told["data"][place]
+    scored = [experiment.table.sequences, experiment.table.length]
+    key = json.dumps([told, plain(run_of(experiment.table, cell)), cell.seed, scored], sort_keys=True)
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+def _folder(experiment: Experiment, folder: Path, cell: Cell) -> Path:
+    """A cell's own folder; other settings, another folder."""
+    return folder / "tables" / f"{cell.name}-{_key(experiment, cell)}"
+
+
+def _silent(_: str) -> None:
+    """Cells say nothing: the caller tells when each is done."""
