@@ -1,25 +1,32 @@
-"""A batch of worlds from their seeds: place, road, light, solids and the camera's path."""
+"""A batch of worlds from their seeds: the kind of place, the camera and its path, the roads, and what stands there."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.world import populate
+from training.world import inside, looks, nature, street
+from training.world.cast import Stage
 from training.world.config import WorldConfig
 from training.world.draw import Draw
-from training.world.motion import Path, drive
+from training.world.motion import STEPS, Path, Route, platforms, travel
+from training.world.records import Record
 from training.world.scene import Road, Solids
-from training.world.shade import Ground, Light
+from training.world.site import Site
 from training.world.textures import Textures
 
-KINDS = ("street", "motorway", "field", "corridor")
+KINDS = ("street", "motorway", "country", "park", "tunnel", "field", "corridor", "room")
+BOXES, ROUNDS = 128, 144
+"""At most so many of each are kept, the nearest to the camera."""
+BEHIND, AHEAD = 14.0, 110.0
+"""Metres of the road that are populated before and after the first frame."""
 
 
 @dataclass(frozen=True)
-class World:
+class World(Record):
     """B worlds.
 
     Attributes:
@@ -27,9 +34,8 @@ class World:
         height: (B,) of the camera above the ground, metres.
         path: of the camera.
         tilt: (B, 2) pitch and roll by which the true mount differs from the assumed one, radians.
-        lens: (B, 4) true over assumed focal length across and down, and shift of the centre as a share of it.
-        boxes, rounds: what stands there.
-        ground, light: how it looks.
+        lens: (B, 3, 3) takes assumed rays to true ones.
+        stage: what rays meet.
     """
 
     kind: Tensor
@@ -37,127 +43,188 @@ class World:
     path: Path
     tilt: Tensor
     lens: Tensor
-    boxes: Solids
-    rounds: Solids
-    ground: Ground
-    light: Light
+    stage: Stage
 
 
-def build(config: WorldConfig, seeds: Tensor, textures: Textures, frames: int) -> World:
-    """Draw the worlds of `seeds` (B,) on their device."""
-    draw = Draw(seeds, "world.")
-    device = seeds.device
-    places, rig = config.places, config.rig
-    kind = draw.choice("kind", [getattr(places, name) for name in KINDS])
-    street, motorway, field, corridor = (kind == i for i in range(4))
-    height = torch.where(
-        draw.chance("car", rig.car) & ~corridor,
-        (rig.car_height[0] + draw.normal("car.height", (), rig.car_height[1])).clamp_min(0.3),
-        draw.uniform("height", (), *rig.height),
+def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, frames: int) -> World:
+    """The worlds of `seeds` (B,), on their device, as far as frames `first` to `first + frames` may see them."""
+    d = Draw(seeds, "world.")
+    places, motion = config.places, config.motion
+    kind = d.choice("kind", [getattr(places, name) for name in KINDS])
+    is_ = {name: kind == i for i, name in enumerate(KINDS)}
+    indoors = is_["corridor"] | is_["room"]
+    on_road = is_["street"] | is_["motorway"] | is_["country"] | is_["tunnel"] | is_["park"]
+
+    platform, height = _platform(d, config, indoors, is_["motorway"] | is_["tunnel"])
+    roads = torch.tensor([p.road for p in platforms(motion)[1]], device=seeds.device)[platform]
+    follow = roads & on_road
+    gentle, sharp = d.normal("gentle", 0.003), d.normal("sharp", 0.012)
+    curvature = torch.where(is_["motorway"] & d.chance("ramp", 0.45), sharp, gentle)
+    curvature = torch.where(is_["country"], d.normal("winding", 0.012), curvature)
+    curvature = torch.where(is_["street"] | is_["park"] | indoors, 0.3 * gentle, curvature)
+    width = looks.choose(
+        [is_["motorway"], is_["country"], is_["corridor"], is_["park"]],
+        [d.uniform("w.motorway", 3.5, 9.0), d.uniform("w.country", 1.8, 4.0), d.uniform("w.corridor", 0.8, 3.0),
+         d.uniform("w.park", 2.6, 4.0)], d.uniform("w.street", 2.6, 5.5),
+    )  # fmt: skip
+    lane = torch.where(is_["motorway"], d.uniform("lane", -0.7, 0.7), d.uniform("side", -0.1, 0.6)) * width
+    lane = torch.where(roads | is_["corridor"] | is_["room"], lane, d.normal("aside", 1.5))
+
+    crossed = d.chance("junction", places.junction) & (is_["street"] | is_["country"])
+    angle = (d.unit("turn.side") - 0.5).sign() * d.normal("turn.angle", 0.15).add(math.pi / 2)
+    turns = crossed & follow & d.chance("turn", motion.turn)
+    begin, radius = d.uniform("turn.begin", *motion.turn_after), d.uniform("turn.radius", 5.0, 13.0)
+    route = Route(*(v.double() for v in (follow, curvature, begin, radius, torch.where(turns, angle, 0.0))))
+    path = travel(d.within("travel"), motion, platform, first + frames, height, route)
+
+    # The road heads the way the camera goes at frame 0, which is at the origin, `lane` to the right of its middle.
+    # A vehicle that is in its bend at frame 0 has left the road, which lies where it was before.
+    road, cross = _roads(d, route, curvature, lane, turns)
+    cross_width = torch.where(crossed, d.uniform("w.cross", 2.5, 5.0), -1e4)
+    scale = torch.where(d.chance("resized", places.resized), d.log_uniform("resize", *places.resize), 1.0)
+    position, *_ = path.at(torch.full((len(seeds), 1), STEPS * (first + 1), device=seeds.device))
+    at = position[:, 0, ::2].float()
+    start = road.locate(at[:, 0], at[:, 1])[0] - BEHIND
+    paved = is_["street"] | (is_["park"] & d.chance("kerbed", 0.3))
+    paved = paved & (lane.abs() < width) & d.chance("kerbs", 0.85)
+    verge = torch.where(is_["street"], d.uniform("verge", 1.2, 7.0), d.uniform("margin", 0.8, 8.0))
+    site = Site(d.within("main"), textures, road, width, verge, scale, start, torch.ones_like(crossed))
+    other = cross.locate(at[:, 0], at[:, 1])[0]
+    side = Site(
+        d.within("cross"), textures, cross, cross_width.abs().clamp_max(10.0), verge, scale, other - 55.0, crossed
     )
-    scale = torch.where(draw.chance("resized", places.resized), draw.log_uniform("resize", (), *places.resize), 1.0)
+    pace = d.uniform("pace", 0.0, 1.0) * torch.where(is_["motorway"], 30.0, 12.0)
+    boxes, rounds = _solids(site, side, is_, lane, pace)
 
-    gentle = draw.normal("curvature", (), 0.004)
-    sharp = draw.normal("ramp", (), 0.012)
-    curvature = torch.where(motorway, torch.where(draw.chance("ramped", 0.4), sharp, gentle), 0.3 * gentle)
-    width = torch.where(motorway, draw.uniform("wide", (), 3.5, 9.0), draw.uniform("narrow", (), 2.5, 5.5))
-    width = torch.where(corridor, draw.uniform("tight", (), 0.8, 3.5), width)
-    lane = torch.where(motorway, draw.uniform("lane", (), -0.6, 0.6), draw.uniform("side", (), -0.1, 0.6)) * width
-    turn = torch.stack([
-        draw.uniform("turn.begin", (), -10.0, 6.0),
-        draw.uniform("turn.radius", (), 6.0, 15.0),
-        torch.where(draw.chance("turn", config.driving.turn) & (street | field),
-                    draw.uniform("turn.angle", (), -1.6, 1.6), 0.0),
-    ], -1)  # fmt: skip
-    path = drive(draw.within("drive."), config.driving, frames, height, curvature, turn)
-    # The path starts at the origin, heading ahead: the road's middle is `lane` to the left of it.
-    road = Road(torch.stack([-lane, torch.zeros_like(lane)], -1), torch.zeros_like(lane), curvature)
-
-    site = populate.Site(draw, road, textures, width, draw.uniform("setback", (), 1.5, 8.0), scale,
-                         torch.full_like(lane, -12.0))  # fmt: skip
-    alley = draw.chance("alley", 0.7)
-    trunks, crowns = populate.trees(site, (street & alley) | field | motorway, 12.0, 0.5, 6.0)
-    boxes = Solids.cat([
-        populate.facades(site, street),
-        populate.parked(site, street | (field & draw.chance("park", 0.3))),
-        populate.traffic(site, street | motorway, lane),
-        populate.rails(site, motorway),
-        populate.walls(site, corridor),
-        populate.scatter(site, field | (corridor & draw.chance("things", 0.6)) | (street & draw.chance("stuff", 0.4))),
-    ])  # fmt: skip
-    rounds = Solids.cat(
-        [trunks, crowns, populate.poles(site, street | motorway), populate.hedges(site, motorway | field)]
+    marked = is_["motorway"] | (is_["street"] & d.chance("lined", 0.5))
+    ground = looks.ground(site, places, cross, cross_width, paved, marked, indoors | is_["tunnel"])
+    roofed = indoors | is_["tunnel"] | (is_["park"] & d.chance("covered", 0.5))
+    stage = Stage(
+        _keep(boxes, path, first, BOXES), _keep(rounds, path, first, ROUNDS), ground, looks.light(site, roofed)
     )
-    tilt = torch.stack([draw.normal("tilt", (), rig.pitch_error_deg), draw.normal("roll", (), rig.roll_error_deg)], -1)
-    focal = 1 + draw.normal("focal", (), rig.focal_error)
-    lens = torch.stack([
-        focal * (1 + draw.normal("aspect", (), 0.2 * rig.focal_error)), focal,
-        draw.normal("cx", (), rig.centre_error), draw.normal("cy", (), rig.centre_error),
-    ], -1)  # fmt: skip
-    return World(kind, height, path, torch.deg2rad(tilt), lens, _clear(boxes, path), _clear(rounds, path),
-                 _ground(draw.within("ground."), textures, road, width, street, motorway, corridor),
-                 _light(draw.within("light."), textures, corridor, device))  # fmt: skip
+    rig = config.rig
+    tilt = torch.stack([d.normal("tilt", rig.pitch_error_deg), d.normal("bank", rig.roll_error_deg)], -1)
+    return World(kind, height, path, torch.deg2rad(tilt.double()), _lens(d, config), stage)
 
 
-def _clear(solids: Solids, path: Path) -> Solids:
-    """Without those that the camera would run into."""
-    place = solids.centre[:, :, None, ::2] - path.position[:, None, ::4, ::2]
-    reach = solids.half[..., ::2].norm(dim=-1)
-    slim = solids.half[..., ::2].amin(-1)
+def _platform(d: Draw, config: WorldConfig, indoors: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the platform and height of the camera."""
+    kinds = platforms(config.motion)[1]
+    within = d.choice("platform.inside", [k.share * k.inside for k in kinds])
+    outside = d.choice("platform", [k.share for k in kinds])
+    driving = d.choice("platform.fast", [k.share * k.road for k in kinds])
+    platform = torch.where(indoors, within, torch.where(fast, driving, outside))
+    low, high = (torch.tensor([k.height[i] for k in kinds], device=d.device)[platform] for i in (0, 1))
+    mixed = 0.5 * (d.unit("height") + d.unit("height'"))
+    height = low + (high - low) * mixed
+    return platform, torch.where(indoors, height.clamp_max(2.2), height)
+
+
+def _roads(d: Draw, route: Route, curvature: Tensor, lane: Tensor, turns: Tensor) -> tuple[Road, Road]:
+    """The road that is followed at first, and one that crosses it; a vehicle that turns ends in a lane of that."""
+    # The way past the bend, from far before frame 0 on, in steps of half a metre.
+    steps = torch.arange(-60, 160, device=lane.device).double() * 0.5
+    ways = route.heading(steps[None].expand(len(lane), -1))
+    x, z = (0.5 * f(ways) for f in (torch.sin, torch.cos))
+    x, z = (v.cumsum(1) - v.cumsum(1)[:, 60:61] for v in (x, z))
+    before = ((route.begin - 1.0).clamp(-29.0, 0.0) * 2 + 60).long()[:, None]
+    beyond = ((route.begin + route.radius * route.angle.abs() + 1.0).clamp(-29.0, 79.0) * 2 + 60).long()[:, None]
+
+    def pose(index: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.stack([x.gather(1, index), z.gather(1, index)], -1)[:, 0].float(), ways.gather(1, index)[
+            :, 0
+        ].float()
+
+    def beside(point: Tensor, heading: Tensor, shift: Tensor) -> Tensor:
+        return point + torch.stack([heading.cos(), -heading.sin()], -1) * shift[:, None]
+
+    point, heading = pose(before)
+    road = Road(beside(point, heading, -lane), heading, curvature)
+    point, heading = pose(beyond)
+    own = d.uniform("cross.lane", -0.2, 2.5)
+    ahead = d.uniform("cross.s", -5.0, 60.0)
+    across, turn = road.place(ahead, torch.zeros_like(ahead))
+    skew = turn + math.pi / 2 + d.normal("cross.skew", 0.15)
+    return road, Road(
+        torch.where(turns[:, None], beside(point, heading, -own), across),
+        torch.where(turns, heading, skew),
+        torch.zeros_like(curvature),
+    )
+
+
+def _solids(site: Site, side: Site, is_: dict[str, Tensor], lane: Tensor, pace: Tensor) -> tuple[Solids, Solids]:
+    d = site.draw
+    urban, rural = is_["street"], is_["country"] | is_["motorway"]
+    few = d.chance("few", 0.3)
+    high = d.uniform("ceiling", 1.2, 1.8) + torch.where(is_["tunnel"], 1.5, 0.0)
+    reach = torch.where(is_["room"], d.uniform("room", 2.5, 8.0), d.uniform("reach", 10.0, 40.0))
+    clutter, things = inside.clutter(
+        site, is_["field"] | is_["room"] | (is_["corridor"] & few) | (is_["street"] & few) | (is_["park"] & few), reach
+    )
+    spread = reach[:, None] * d.uniform("shell", 0.8, 1.3, (2,))
+    uprights, signs = street.poles(site, urban | is_["motorway"] | is_["country"] | is_["park"])
+    moving = [
+        street.traffic(site, urban | is_["motorway"] | is_["tunnel"] | is_["country"], lane, pace),
+        street.people(site, urban | is_["park"] | is_["corridor"] | is_["room"] | is_["field"]),
+    ]
+    boxes = [
+        street.houses(site, urban | (is_["country"] & few)),
+        street.parked(site, urban),
+        street.rows_of_cars(site, is_["park"]),
+        street.fences(site, urban | is_["country"]),
+        street.rails(site, is_["motorway"]),
+        inside.passage(site, is_["corridor"] | is_["tunnel"], torch.where(is_["tunnel"], high, high.clamp_max(1.6))),
+        inside.doors(site, is_["corridor"]),
+        inside.columns(site, is_["park"] & d.chance("covered", 0.6), high),
+        inside.shell(site, is_["room"], high, spread),
+        clutter,
+        signs,
+    ]
+    wooded = is_["country"] | is_["motorway"] | is_["field"] | (urban & few)
+    rounds = [
+        nature.trees(site, urban | rural | is_["field"] | is_["park"], 0.6, 7.0),
+        nature.bushes(site, urban | rural | is_["field"]),
+        nature.bushes(site, wooded, 10, 5.0, 2.5),
+        uprights,
+        things,
+    ]
+    across = [street.houses(side, urban, 6), street.parked(side, urban, 5), street.fences(side, urban, 8)]
+    green = [nature.trees(side, urban | is_["country"], 0.6, 7.0, 5), nature.bushes(side, urban | is_["country"], 8)]
+    return (
+        Solids.gather([*moving, _off(side, boxes), _off(site, across)]),
+        Solids.gather([_off(side, rounds), _off(site, green)]),
+    )
+
+
+def _off(other: Site, parts: list[Solids]) -> Solids:
+    """Without those that stand on another road."""
+    solids = Solids.gather(parts)
+    width = torch.where(other.there, other.width, -1e4)[:, None]
+    reach = 0.7 * solids.half[..., ::2].amax(-1)
+    away = other.road.across(solids.centre[..., 0], solids.centre[..., 2]).abs()
+    return solids.without(solids.there & (away < width + 0.5 + reach))
+
+
+def _keep(solids: Solids, path: Path, first: int, count: int) -> Solids:
+    """Those nearest to the camera at frame `first`, without those that it would run into from there on."""
+    way = path.position[:, STEPS * (first + 1) :: STEPS // 2].float()
+    away = solids.centre[:, :, None] - way[:, None]
     c, s = solids.yaw.cos()[..., None], solids.yaw.sin()[..., None]
-    x = (place[..., 0] * c - place[..., 1] * s).abs() - solids.half[..., 0, None]
-    z = (place[..., 0] * s + place[..., 1] * c).abs() - solids.half[..., 2, None]
-    low = solids.centre[..., 1] + solids.half[..., 1] > path.position[:, :1, 1] - 0.3
-    low &= solids.centre[..., 1] - solids.half[..., 1] < path.position[:, :1, 1] + 0.3
-    near = (torch.maximum(x, z) < 0.5).any(-1) & low & (reach + slim > 0)
-    return solids.select(~near)
+    x = (away[..., 0] * c - away[..., 2] * s).abs() - solids.half[..., 0, None]
+    z = (away[..., 0] * s + away[..., 2] * c).abs() - solids.half[..., 2, None]
+    y = away[..., 1].abs() - solids.half[..., 1, None]
+    touched = ((torch.maximum(x, z) < 0.5) & (y < 0.35)).any(-1) & solids.there
+    solids = solids.without(touched)
+    distance = away[:, :, 0].square().sum(-1).sqrt() - solids.half.amax(-1)
+    return solids.nearest(torch.where(solids.there, distance, 1e6), count)
 
 
-def _ground(draw: Draw, textures: Textures, road: Road, width: Tensor, street: Tensor, motorway: Tensor,
-            corridor: Tensor) -> Ground:  # fmt: skip
-    def family(name: str, *families: str) -> Tensor:
-        return draw.pick(name, [i for f in families for i in textures.families[f]]).float()
-
-    rich = draw.chance("rich", 0.3)
-    way = torch.where(
-        corridor, family("floor", "tiles", "planks", "noise", "asphalt", "stucco"), family("way", "asphalt")
-    )
-    way = torch.where(rich, family("rich", "noise", "tiles", "asphalt", "grass", "bricks"), way)
-    walk = torch.where(street, family("walk", "tiles", "bricks", "asphalt", "grass"), family("verge", "grass"))
-    land = torch.where(corridor, way, family("land", "grass", "foliage", "noise"))
-    contrast = torch.where(rich, draw.uniform("contrast", (), 0.3, 1.0), draw.uniform("plain", (), 0.02, 0.5))
-    mean = draw.log_uniform("mean", (3,), 0.08, 0.35)
-    swing = torch.stack([contrast, draw.uniform("swing1", (), 0.2, 1.0), draw.uniform("swing2", (), 0.3, 1.0)], -1)
-    tone = torch.stack([mean * (1 - swing), mean * (1 + swing)], -1)
-    line = torch.stack([
-        draw.uniform("line", (), 0.3, 0.9), draw.uniform("half", (), 0.05, 0.12),
-        torch.where(draw.chance("dashed", 0.7), draw.uniform("period", (), 3.0, 12.0), 0.0),
-        draw.uniform("share", (), 0.3, 0.6), (motorway | (street & draw.chance("lined", 0.4))).float(),
-    ], -1)  # fmt: skip
-    return Ground(
-        road, width, torch.where(street, draw.uniform("pavement", (), 1.0, 4.0), draw.uniform("shoulder", (), 0.3, 2.0)),
-        torch.stack([way, walk, land, family("stain", "clouds", "noise")], -1),
-        torch.stack([*draw.uniform("tile", (3,), 1.5, 5.0).unbind(-1), draw.uniform("large", (), 8.0, 40.0)], -1),
-        tone, draw.uniform("stains", (3,), 0.0, 1.2), line,
-        torch.where(street & draw.chance("kerbed", 0.8), draw.uniform("kerb", (), 0.1, 0.5), 0.0),
-    )  # fmt: skip
-
-
-def _light(draw: Draw, textures: Textures, inside: Tensor, device: torch.device) -> Light:
-    azimuth, elevation = draw.uniform("azimuth", (), 0, 6.283), draw.uniform("elevation", (), 0.25, 1.2)
-    sun = torch.stack([elevation.cos() * azimuth.sin(), -elevation.sin(), elevation.cos() * azimuth.cos()], -1)
-    sunny = draw.chance("sunny", 0.7) & ~inside
-    direct = torch.where(sunny, draw.uniform("direct", (), 0.8, 2.5), 0.0)
-    bright = draw.uniform("bright", (), 0.9, 3.0)
-    fog = torch.where(
-        draw.chance("foggy", 0.15), draw.log_uniform("fog", (), 0.003, 0.05), torch.full_like(bright, 2e-4)
-    )
-    families = textures.families
-    return Light(
-        sun, direct, draw.uniform("ambient", (), 0.3, 0.7),
-        torch.stack([bright, bright * draw.uniform("zenith", (), 0.4, 1.0)], -1),
-        torch.stack([draw.pick("cloud", families["clouds"]).float(), draw.uniform("cloudy", (), 0.0, 1.2)], -1),
-        torch.stack([draw.pick("skyline", families["noise"] + families["foliage"]).float(),
-                     draw.uniform("skyline.height", (), 0.0, 0.25), draw.uniform("skyline.tone", (), 0.05, 0.3)], -1),
-        torch.stack([fog, bright * 0.8], -1),
-    )  # fmt: skip
+def _lens(d: Draw, config: WorldConfig) -> Tensor:
+    """(B, 3, 3): what takes the rays of the assumed pinhole to those of the true one."""
+    rig = config.rig
+    focal = 1 + d.normal("focal", rig.focal_error).double()
+    aspect = 1 + d.normal("aspect", 0.2 * rig.focal_error).double()
+    lens = torch.eye(3, dtype=torch.float64, device=d.device).repeat(len(d.seeds), 1, 1)
+    lens[:, 0, 0], lens[:, 1, 1] = 1 / (focal * aspect), 1 / focal
+    lens[:, 0, 2], lens[:, 1, 2] = d.normal("cx", rig.centre_error).double(), d.normal("cy", rig.centre_error).double()
+    return lens

@@ -5,39 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ros2_vodistill.view import View
-from training.world import photometry, shade, trace
+from ros2_vodistill.camera import Camera
+from ros2_vodistill.view import Patch, View
 from training.world.build import World, build
+from training.world.cast import FAR, GROUND, SKY, Caster, Stage
 from training.world.config import WorldConfig
 from training.world.draw import Draw
+from training.world.grid import Grid, grid
 from training.world.motion import STEPS, rotation
-from training.world.textures import Textures, load
-
-
-AT_ONCE = 512
-"""Exposures that are traced together; more only take more memory."""
+from training.world.photometry import Development
+from training.world.records import per
+from training.world.textures import load
+from training.world.trace import Eyes
 
 
 @dataclass(frozen=True)
 class Clip:
     """B clips of T frames.
 
-    `poses` are those of the view that the robot believes in: it is fixed to the camera by the *assumed* mount, so the
-    view is tilted against the true horizon by what the mount is off, and so are its axes, in which motions are given.
-    Dividing translations by `height`, the true one, gives what can be seen in the images.
+    `poses` are those of the view that the robot believes in. It is fixed to the camera by the *assumed* mount; where
+    the mount is off by a degree, the view is tilted by that against the true horizon, and so are the axes in which its
+    motion is given: a car that drives level then seems to climb a little. That motion is exactly what the images show,
+    and the camera's own follows from it by the same assumed mount. `height` is the true one: translations divided by
+    it are what can be read from the ground; a robot that multiplies by a wrong height errs by that factor.
 
     Attributes:
         images: (B, T, H, W) uint8.
         poses: (B, T, 4, 4) float64, world from the level view's optical frame, metres.
-        height: (B,) float64, of the camera above the ground, metres.
-        stamps: (B, T) float64 seconds from the first frame.
-        depth: (B, T, H, W) metres along the view's z axis, `shade.FAR` for the sky; None unless asked for.
-        flow: (B, T-1, 2, H, W) pixels from frame t to t + 1, at pixels of frame t; None unless asked for.
-        objects, moving: (B, T, H, W) bool; None unless asked for.
+        height: (B,) float64, of the camera above the ground, metres; where it changes, at the first frame.
+        stamps: (B, T) float64, seconds from the first frame.
+        depth: (B, T, H, W) metres along the view's z axis, `FAR` for the sky; this and what follows only if asked for.
+        flow: (B, T-1, 2, H, W) pixels to where what frame t shows is in frame t + 1, seen there or not; x, then y.
+        objects: (B, T, H, W) bool, true on what is no ground, sky, house or wall.
+        moving: (B, T, H, W) bool, true on what moves by itself.
     """
 
     images: Tensor
@@ -56,173 +59,138 @@ def render(
     device: str | torch.device = "cpu",
     *,
     frames: int | None = None,
-    view: View | None = None,
+    first: int = 0,
+    view: View | Patch | Camera | None = None,
     labels: bool = False,
 ) -> Clip:
-    """One clip for each seed; a seed's clip depends on nothing but itself and the configuration.
+    """One clip for each seed; it depends on nothing but the seed and the configuration.
 
     Args:
         frames: length of the clips, instead of the configuration's.
-        view: instead of the configuration's.
+        first: number of the first frame, for a part of a long sequence.
+        view: instead of the configuration's; a camera is rendered through its lens, in its own frame.
         labels: depth, flow and masks too.
     """
     device = torch.device(device)
     seeds = torch.as_tensor(seeds, dtype=torch.int64, device=device)
     frames, view = frames or config.frames, view or config.view
     with torch.no_grad():
-        textures = load(str(device))
-        world = build(config, seeds, textures, frames)
-        moments = STEPS * (torch.arange(frames, device=device) + 1)
+        return Renderer(config, device, view).clip(seeds, first, frames, labels)
+
+
+class Renderer:
+    """Renders through one view on one device.
+
+    Attributes:
+        budget: of numbers in an intermediate tensor.
+    """
+
+    def __init__(self, config: WorldConfig, device: torch.device, view: View | Patch | Camera) -> None:
+        self.config, self.view = config, view
+        self.textures = load(str(device))
+        self.grid = grid(view, config.samples, device)
+        self.budget = 1 << 17 if device.type == "cpu" else 1 << 24
+
+    def clip(self, seeds: Tensor, first: int, frames: int, labels: bool) -> Clip:
+        world = build(self.config, seeds, self.textures, first, frames)
+        clips = torch.arange(len(seeds), device=seeds.device).repeat_interleave(frames)
+        middle = (STEPS * (first + torch.arange(frames, device=seeds.device) + 1)).expand(len(seeds), -1)
         draw = Draw(seeds, "rig.")
-        # A ray's moment in the exposure, in steps of the time grid.
-        shutter = draw.uniform("shutter", (), *config.photometry.blur) * STEPS
-        spread = (torch.arange(config.samples, device=device) + 0.5) / config.samples - 0.5
-        when = moments[None, :, None] + shutter[:, None, None] * spread
-        parts = when.split(max(1, AT_ONCE // (len(seeds) * config.samples)), 1)
-        offsets = _offsets(config.samples)
-        light = torch.cat([_cast(world, textures, view, part, offsets)[0].mean(2) for part in parts], 1)
-        border = _borders(draw, config, view, light)
-        images = photometry.develop(light, seeds, config.photometry) * border
-        position, turn = _poses(world, when[:, :, :1] * 0 + moments[None, :, None])
-        poses = torch.zeros(len(seeds), frames, 4, 4, dtype=torch.float64, device=device)
-        poses[..., :3, :3], poses[..., :3, 3], poses[..., 3, 3] = (
-            turn[:, :, 0].double(),
-            position[:, :, 0].double(),
-            1.0,
+        light = self._light(world, clips, *self._moments(draw, middle))
+        images = Development(seeds, self.config.photometry)(light, first)
+        images = images * self._window(draw) * self.grid.seen
+        poses = torch.eye(4, dtype=torch.float64, device=seeds.device).repeat(len(seeds), frames, 1, 1)
+        poses[..., :3, 3], poses[..., :3, :3] = self._poses(world, middle)
+        stamps = (middle - STEPS) * world.path.dt[:, None]
+        clip = Clip(images, poses, world.height.double(), stamps)
+        return self._labelled(clip, world, clips, middle) if labels else clip
+
+    def _moments(self, draw: Draw, middle: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, S, R) when the rays of each row of tiles are seen, in steps of the time grid; and (B,) whether rows
+        differ."""
+        photometry, (s, r, _, _) = self.config.photometry, self.grid.shape
+        shutter = draw.uniform("shutter", *photometry.shutter) * STEPS
+        within = (torch.arange(s, device=middle.device) + 0.5) / s - 0.5
+        rolls = draw.chance("rolling", photometry.rolling)
+        rolling = draw.uniform("readout", 0.1, 0.5) * STEPS * rolls
+        down = (torch.arange(r, device=middle.device) + 0.5) / r - 0.5
+        middle = middle[..., None, None]
+        return middle + per(shutter, middle) * within[:, None] + per(rolling, middle) * down, rolls
+
+    def _poses(self, world: World, when: Tensor) -> tuple[Tensor, Tensor]:
+        """Position and rotation of the assumed view at times (B, ...) in grid steps."""
+        position, heading, pitch, roll = world.path.at(when)
+        return position, rotation(heading, pitch + per(world.tilt[:, 0], pitch), roll + per(world.tilt[:, 1], roll))
+
+    def _eyes(self, world: World, when: Tensor) -> Eyes:
+        """For (B, T, S, V) moments; frames (B * T)."""
+        position, turn = self._poses(world, when)
+        turn = turn @ world.lens[:, None, None, None]
+        time = (when - STEPS) * world.path.dt[:, None, None, None]
+        return Eyes(*(v.flatten(0, 1).float() for v in (position, turn, time)))
+
+    def _light(self, world: World, clips: Tensor, when: Tensor, rolls: Tensor) -> Tensor:
+        """(B, T, H, W) brightness; a few frames at a time, those whose rows of tiles differ apart from the others."""
+        caster = Caster(self.grid, self.textures, self.budget)
+        light = torch.empty(len(clips), *self.grid.size, device=clips.device)
+        s, r, c, p = self.grid.shape
+        step = max(1, 8 * self.budget // (s * r * c * p))
+        for rolling in (False, True):
+            eyes = self._eyes(world, when if rolling else when[..., r // 2 : r // 2 + 1])
+            chosen = (rolls[clips] == rolling).nonzero()[:, 0]
+            for part in chosen.split(step) if len(chosen) else ():
+                light[part] = caster.brightness(world.stage.select(clips[part]), eyes.select(part))
+        return light.unflatten(0, when.shape[:2])
+
+    def _window(self, draw: Draw) -> Tensor:
+        """(B, 1, H, W) uint8: 0 where a narrower camera's image does not reach."""
+        h, w = self.grid.size
+        narrow = draw.chance("narrow", self.config.rig.narrow)
+        sides = draw.uniform("border", -0.1, 0.3, (4,)).clamp_min(0.0) * narrow[:, None]
+        x, y = torch.arange(w, device=sides.device) / w, torch.arange(h, device=sides.device)[:, None] / h
+        left, right, top, bottom = (v[:, None, None, None] for v in sides.unbind(1))
+        return ((x >= left) & (x < 1 - right) & (y >= top) & (y < 1 - 0.3 * bottom)).to(torch.uint8)
+
+    def _labelled(self, clip: Clip, world: World, clips: Tensor, middle: Tensor) -> Clip:
+        """With depth, flow and masks, at the middle of the exposures and of the pixels."""
+        through = grid(self.view, 1, middle.device)
+        caster = Caster(through, self.textures, self.budget)
+        eyes = self._eyes(world, middle[..., None, None])
+        stage = world.stage.select(clips)
+        hits = caster.hits(stage, eyes)
+        index = hits.index[:, 0]
+        _, r, c, _ = through.shape
+        column = index.clamp_min(0).long() + (
+            torch.arange(len(index), device=index.device) // (r * c) * stage.index("yaw").shape[1]
+        )[:, None]  # fmt: skip
+        velocity = stage.index("velocity").flatten(0, 1)[column] * (index >= 0)[..., None]
+        label = stage.index("label").flatten()[column] * (index >= 0)
+        shape = clip.images.shape
+        images = [through.image(v).view(shape) for v in (1.0 / hits.inverse[:, 0], label > 0, (velocity != 0).any(-1))]
+        flow = self._flow(through, eyes, hits.inverse[:, 0], velocity, shape)
+        return Clip(clip.images, clip.poses, clip.height, clip.stamps, images[0], flow, images[1], images[2])
+
+    def _flow(self, through: Grid, eyes: Eyes, inverse: Tensor, velocity: Tensor, shape: torch.Size) -> Tensor | None:
+        """(B, T-1, 2, H, W), for a view with a pinhole; None for others."""
+        if not isinstance(self.view, View):
+            return None
+        b, t = shape[:2]
+        _, r, c, p = through.shape
+        rays = through.tiles[:, 0].movedim(1, 0).reshape(3, -1).double()  # 3, R C P
+        inverse = inverse.reshape(b, t, -1).double()[:, :-1]
+        velocity = velocity.reshape(b, t, -1, 3).double()[:, :-1]
+        origin, turn, time = (v.double().view(b, t, *v.shape[3:]) for v in (eyes.origin, eyes.turn, eyes.time))
+        ray = (turn[:, :-1] @ rays).transpose(-1, -2)  # world, per unit of depth
+        step = (time[:, 1:] - time[:, :-1])[..., None, None]
+        shift = (origin[:, :-1] - origin[:, 1:])[:, :, None] + velocity * step
+        inverse = torch.where(inverse <= 1.0 / FAR, torch.zeros_like(inverse), inverse)[..., None]
+        seen = torch.linalg.solve(turn[:, 1:], (ray + shift * inverse).transpose(-1, -2))  # B T-1 3 M
+        place = seen[:, :, :2] / seen[:, :, 2:].clamp_min(1e-6) - rays[:2]
+        focal = torch.tensor([self.view.fx, self.view.fy], device=place.device, dtype=torch.float64)[:, None]
+        flow = (
+            (place * focal).float().reshape(b * (t - 1) * 2, r * c, p) if t > 1 else place.float().reshape(0, r * c, p)
         )
-        stamps = (torch.arange(frames, device=device) * STEPS).double() * world.path.dt[:, None].double()
-        return Clip(images, poses, world.height.double(), stamps)
+        return through.image(flow.flatten(0, 1)).view(b, t - 1, 2, *shape[2:])
 
 
-def _offsets(samples: int) -> list[tuple[float, float]]:
-    """Places of the rays in a pixel: a rotated grid, all rows and columns different."""
-    order = {1: [0], 2: [0, 1], 4: [1, 3, 0, 2]}.get(samples, list(range(samples)))
-    return [((i + 0.5) / samples - 0.5, (j + 0.5) / samples - 0.5) for i, j in enumerate(order)]
-
-
-def _poses(world: World, when: Tensor) -> tuple[Tensor, Tensor]:
-    """Position (B, ..., 3) and rotation (B, ..., 3, 3) of the assumed view at times (B, ...) in grid steps."""
-    path = world.path
-    flat = when.reshape(when.shape[0], -1)
-    low = flat.floor().long().clamp(0, path.heading.shape[1] - 2)
-    part = flat - low
-
-    def at(signal: Tensor) -> Tensor:
-        return torch.lerp(signal.gather(1, low), signal.gather(1, low + 1), part)
-
-    level = rotation(at(path.heading), at(path.pitch) + world.tilt[:, :1], at(path.roll) + world.tilt[:, 1:])
-    position = torch.stack([at(path.position[..., i]) for i in range(3)], -1)
-    return position.view(*when.shape, 3), level.view(*when.shape, 3, 3)
-
-
-def _cast(
-    world: World, textures: Textures, view: View, when: Tensor, offsets: list[tuple[float, float]]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Brightness, inverse depth and index of what is hit, each (B, T, S, H, W), at moments `when` (B, T, S)."""
-    device = when.device
-    b, t, s = when.shape
-    (th, tw), (h, w) = trace.TILE, (view.height, view.width)
-    rows, columns = -(-h // th), -(-w // tw)
-    y, x = np.mgrid[0 : rows * th, 0 : columns * tw]
-    rays = np.stack([view.rays_at(np.stack([x + i, y + j], -1)) for i, j in offsets])
-    rays = torch.from_numpy(rays).float().to(device)  # S H W 3
-    tiles = rays.view(s, rows, th, columns, tw, 3).permute(0, 1, 3, 5, 2, 4).reshape(s, rows, columns, 3, th * tw)
-    bounds = tuple(
-        torch.stack([slope.amin(axes), slope.amax(axes)], -1)
-        for slope, axes in (
-            (tiles[..., 1, :] / tiles[..., 2, :], (0, 2, 3)),
-            (tiles[..., 0, :] / tiles[..., 2, :], (0, 1, 3)),
-        )
-    )
-    bounds = tuple(torch.stack([e[:, 0] - 0.02, e[:, 1] + 0.02], -1) for e in bounds)
-    origin, turn = _poses(world, when)
-    time = (when - STEPS) * world.path.dt[:, None, None]
-    eyes = trace.Eyes(origin.flatten(1, 2)[:, :, None], turn.flatten(1, 2)[:, :, None], time.flatten(1, 2)[:, :, None])
-    hits = []
-    feats = {"box": tiles, "round": trace.features(tiles)}
-    for kind, solids in (("box", world.boxes), ("round", world.rounds)):
-        rows_of = trace.box_rows if kind == "box" else trace.round_rows
-        equations = rows_of(solids, eyes)  # B T*S 1 N F C
-        equations = equations.view(b, t, s, 1, *equations.shape[3:]).expand(-1, -1, -1, rows, -1, -1, -1)
-        world_corners = (
-            trace.corners(solids)[:, None, None]
-            + (solids.velocity[:, None, None] * time[..., None, None])[..., None, :]
-        )  # B T S N 8 3
-        seen = (world_corners - origin[..., None, None, :]) @ turn[..., None, :, :]
-        points = seen.permute(0, 1, 3, 2, 4, 5).flatten(3, 4)
-        there = (solids.half[..., 0] > 0)[:, None].expand(-1, t, -1)
-        found, count = trace.candidates(points, there, bounds)
-        hits.append(trace.first(kind, equations, found, count, feats[kind], 48, 1 << 22))
-    (w_box, i_box), (w_round, i_round) = hits
-    depth = torch.maximum(w_box, w_round)
-    index = torch.where(w_round > w_box, i_round + world.boxes.half.shape[1], i_box)
-    index = torch.where(depth > 0, index, torch.full_like(index, trace.NONE))
-    flat = tiles.permute(0, 1, 2, 4, 3).reshape(s, -1, 3)  # S M 3 in tile order
-    out = _shade(
-        world, textures, view, flat, depth.reshape(b, t, s, -1), index.reshape(b, t, s, -1), origin, turn, time
-    )
-
-    def image(values: Tensor) -> Tensor:
-        values = values.view(b, t, s, rows, columns, th, tw).permute(0, 1, 2, 3, 5, 4, 6)
-        return values.reshape(b, t, s, rows * th, columns * tw)[..., :h, :w]
-
-    return tuple(image(o) for o in out)  # type: ignore[return-value]
-
-
-def _shade(
-    world: World, textures: Textures, view: View, rays: Tensor, inverse: Tensor, index: Tensor, origin: Tensor,
-    turn: Tensor, time: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    b, t, s, m = inverse.shape
-    packed = shade.pack(_both(world))
-    boxes = world.boxes.half.shape[1]
-    light = torch.empty_like(inverse)
-    for i in range(t):
-        direction = rays @ turn[:, i].transpose(-1, -2)  # B S M 3
-        direction = direction.flatten(1, 2)
-        at = index[:, i].flatten(1).long()
-        w = inverse[:, i].flatten(1)
-        start = origin[:, i, :, None].expand(-1, -1, m, -1).flatten(1, 2)
-        # The ground: y = 0.
-        soil = -direction[..., 1] / start[..., 1].clamp_max(-0.02)
-        on_soil = soil > w
-        w = torch.maximum(soil, w)
-        inverse[:, i] = w.view(b, s, m)
-        index[:, i] = torch.where(on_soil, -2, at).view(b, s, m).int()
-        depth = 1.0 / w.clamp_min(1.0 / shade.FAR)
-        length = direction.norm(dim=-1)
-        ray = direction / length[..., None]
-        point = start + direction * depth[..., None]
-        grain = depth * length / view.fx
-        when = time[:, i, :, None].expand(-1, -1, m).flatten(1)
-        surface = shade.on_solids(packed, boxes, at, point, when, ray, world.light.sun)
-        long = grain / surface.slant.clamp_min(0.05)
-        value = textures.sample(surface.texture, surface.u, surface.v, torch.maximum(grain, long * 0.35) * surface.tile)
-        albedo = torch.lerp(surface.low, surface.high, value)
-        earth = shade.on_ground(
-            world.ground, textures, point.clamp(-2e3, 2e3), grain, grain / ray[..., 1].clamp_min(0.02)
-        )
-        albedo = torch.where(on_soil, earth, albedo)
-        lamp = world.light
-        lit = torch.where(on_soil, shade.per(-lamp.sun[:, 1], w), surface.lit).clamp_min(0.0)
-        above = torch.where(on_soil, 1.0, 0.4 + 0.6 * surface.open)
-        bright = albedo * (lit * shade.per(lamp.direct, w) + above * shade.per(lamp.ambient, w))
-        fog = (-depth * length * shade.per(lamp.fog[:, 0], w)).exp()
-        bright = torch.lerp(shade.per(lamp.fog[:, 1], w).expand_as(w), bright, fog)
-        heaven = shade.sky(lamp, textures, ray, torch.full_like(w, 1.0 / view.fx))
-        light[:, i] = torch.where((at < 0) & ~on_soil, heaven, bright).view(b, s, m)
-    return light, inverse, index
-
-
-def _both(world: World) -> trace.Solids:
-    return trace.Solids.cat([world.boxes, world.rounds])
-
-
-def _borders(draw: Draw, config: WorldConfig, view: View, light: Tensor) -> Tensor:
-    """(B, 1, H, W) uint8: 0 where the camera's image does not reach."""
-    h, w = light.shape[-2:]
-    narrow = draw.chance("narrow", config.rig.narrow)
-    sides = torch.where(narrow[:, None], draw.uniform("border", (4,), -0.1, 0.3).clamp_min(0), 0.0)
-    x, y = torch.arange(w, device=light.device) / w, torch.arange(h, device=light.device)[:, None] / h
-    left, right, up, down = (shade.per(sides[:, i], light[:, :1]) for i in range(4))
-    return ((x >= left) & (x < 1 - right) & (y >= up) & (y < 1 - down)).to(torch.uint8)
+__all__ = ["FAR", "GROUND", "SKY", "Clip", "Renderer", "Stage", "render"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ros2_vodistill.view import View
 
@@ -15,30 +16,39 @@ class Places:
     """How often each kind of place comes up (weights), and what varies in all of them.
 
     Attributes:
-        street: between houses, with pavements and parked cars.
+        street: between houses, with pavements, trees and parked cars.
         motorway: wide curved roads between vegetation, with guard rails.
-        field: scattered objects on open ground.
+        country: narrow roads and tracks through fields, hedges and woods.
+        park: car parks, open or under a roof.
+        tunnel: walls and a roof along a road.
+        field: scattered things on open ground.
         corridor: walls close on both sides, under a ceiling.
-        resized: share of worlds whose objects are all scaled by one factor, so that only the ground tells scale.
+        room: one room with furniture.
+        junction: share of streets and country roads with another road crossing them.
+        resized: share of worlds in which all objects are scaled by one factor, so that only the ground tells scale.
         resize: bounds of that factor, log-uniform.
+        plain: share of worlds in which the carriageway is nearly without texture.
     """
 
-    street: float = 0.55
-    motorway: float = 0.2
-    field: float = 0.15
-    corridor: float = 0.1
+    street: float = 0.42
+    motorway: float = 0.16
+    country: float = 0.1
+    park: float = 0.06
+    tunnel: float = 0.03
+    field: float = 0.08
+    corridor: float = 0.07
+    room: float = 0.08
+    junction: float = 0.5
     resized: float = 0.4
     resize: Range = (0.5, 2.0)
+    plain: float = 0.6
 
 
 @dataclass(frozen=True)
 class Rig:
-    """The camera and what is known about it only nearly.
+    """What is known only nearly about the camera, and what its image covers.
 
     Attributes:
-        car: share of cameras on cars, at `car_height` metres above the ground; the others are uniform in `height`.
-        car_height: mean and standard deviation, metres.
-        height: bounds, metres.
         pitch_error_deg: standard deviation of the mount's true pitch around the assumed one.
         roll_error_deg: the same for roll.
         focal_error: standard deviation of the true focal length around the calibrated one, as a share.
@@ -46,9 +56,6 @@ class Rig:
         narrow: share of cameras whose image does not cover the view: its borders are black.
     """
 
-    car: float = 0.6
-    car_height: Range = (1.6, 0.12)
-    height: Range = (0.2, 2.5)
     pitch_error_deg: float = 1.0
     roll_error_deg: float = 0.7
     focal_error: float = 0.01
@@ -57,24 +64,90 @@ class Rig:
 
 
 @dataclass(frozen=True)
-class Driving:
-    """How the camera moves.
+class Platform:
+    """What carries the camera. What shakes does so while it moves, or always if it hovers.
 
     Attributes:
-        fps: frame rates to choose from, frames per second.
-        speed: bounds of a car's speed, m/s; weighted towards the lower half.
-        reach: the longest step, in camera heights: low cameras are on slow robots.
-        still: share of clips that stand still.
-        reverse: share of clips that go backwards.
-        turn: share of street clips that turn at a junction.
+        share: how often it comes up (a weight).
+        road: it keeps to a road where there is one.
+        inside: it goes into corridors and rooms.
+        height: bounds of the camera's height above the ground, metres; most are near the middle.
+        speed: bounds, m/s.
+        slow: exponent of a uniform number; more than 1 favours low speeds.
+        grip: greatest sideways acceleration in bends, m/s2.
+        hover: 1 where it also moves when it does not travel.
+        yaw_rate_deg: typical rate of turning off the road, degrees a second.
+        yaw_deg, pitch_deg, roll_deg: typical shaking, degrees.
+        heave: typical shaking up and down, metres.
+        shake_hz: bounds of the frequencies of shaking.
+        slide: typical speed sideways, m/s.
+        climb: typical change of height, metres.
+        dive: pitch for each m/s2 of slowing down, radians.
+        gaze_deg: standard deviation of where the camera looks relative to where it goes.
+        sideways: share of cameras that look anywhere.
     """
 
-    fps: tuple[float, ...] = (10.0, 10.0, 10.0, 7.5, 15.0, 20.0, 30.0)
-    speed: Range = (0.0, 33.0)
+    share: float = 1.0
+    road: bool = False
+    inside: bool = True
+    height: Range = (0.2, 1.0)
+    speed: Range = (0.0, 2.0)
+    slow: float = 1.0
+    grip: float = 2.0
+    hover: float = 0.0
+    yaw_rate_deg: float = 15.0
+    yaw_deg: float = 0.2
+    pitch_deg: float = 0.3
+    roll_deg: float = 0.3
+    heave: float = 0.003
+    shake_hz: Range = (0.5, 4.0)
+    slide: float = 0.0
+    climb: float = 0.0
+    dive: float = 0.002
+    gaze_deg: float = 1.0
+    sideways: float = 0.05
+
+
+def _platforms() -> dict[str, Platform]:
+    return {
+        "car": Platform(0.58, True, False, (1.4, 1.85), (0.0, 33.0), 1.5, 4.5, 0.0, 10.0, 0.08, 0.25, 0.25, 0.01,
+                        (0.4, 3.0), 0.0, 0.0, 0.004, 0.6, 0.02),
+        "van": Platform(0.07, True, False, (1.2, 2.5), (0.0, 28.0), 1.5, 3.5, 0.0, 10.0, 0.1, 0.35, 0.35, 0.015,
+                        (0.4, 3.0), 0.0, 0.0, 0.004, 1.5, 0.1),
+        "robot": Platform(0.15, False, True, (0.2, 1.2), (0.0, 2.5), 1.0, 2.0, 0.0, 20.0, 0.2, 0.4, 0.4, 0.004,
+                          (1.0, 8.0), 0.0, 0.0, 0.003, 1.0, 0.08),
+        "legged": Platform(0.06, False, True, (0.3, 1.0), (0.0, 1.8), 1.0, 2.0, 0.1, 25.0, 0.8, 1.2, 1.2, 0.012,
+                           (1.2, 4.0), 0.08, 0.0, 0.0, 1.0, 0.05),
+        "drone": Platform(0.07, False, True, (0.6, 12.0), (0.0, 8.0), 1.3, 2.0, 1.0, 25.0, 1.0, 2.5, 2.5, 0.02,
+                          (0.2, 1.5), 0.6, 0.6, 0.0, 5.0, 0.25),
+        "hand": Platform(0.07, False, True, (1.0, 1.9), (0.0, 1.6), 1.0, 2.0, 1.0, 30.0, 3.0, 3.0, 2.0, 0.02,
+                         (0.3, 3.0), 0.15, 0.1, 0.0, 10.0, 0.2),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How cameras move.
+
+    Attributes:
+        platforms: what carries them, by name.
+        fps: frame rates to choose from, frames per second; a repeated one is likelier.
+        reach: longest step between frames, in camera heights: a longer one leaves too little ground in both frames.
+        still: share of clips that stand still.
+        reverse: share of clips that go backwards, at half the speed.
+        spot: share of clips off the road that turn on the spot.
+        turn: share of clips on roads with a junction that turn there.
+        turn_after: bounds of where such a turn begins, metres from the first frame.
+    """
+
+    platforms: dict[str, Platform] = field(default_factory=_platforms)
+    fps: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 5.0, 7.5, 15.0, 20.0, 30.0)
     reach: float = 2.2
     still: float = 0.04
     reverse: float = 0.05
-    turn: float = 0.45
+    spot: float = 0.1
+    turn: float = 0.5
+    turn_after: Range = (-12.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -82,18 +155,33 @@ class Photometry:
     """What lens, sensor and exposure do.
 
     Attributes:
+        exposure: bounds of the mean brightness that the exposure aims at, 0..1.
         noise: bounds of the pixel noise's standard deviation, grey levels, log-uniform.
         gamma: bounds of the response's exponent, log-uniform.
-        flicker: standard deviation of the exposure's change from frame to frame, in logarithm.
+        flicker: standard deviation of the exposure's change from frame to frame, as a share; it also drifts by up to
+            this in every frame.
         vignetting: greatest loss of light in the corners, as a share.
-        blur: bounds of the shutter's time as a share of the frame's time.
+        shutter: bounds of the exposure time as a share of the time between frames.
+        rolling: share of cameras with a rolling shutter; its rows take up to half of the time between frames.
+        defocus: share of cameras that are out of focus.
+        blur: bounds of their blur's standard deviation, pixels.
+        jpeg: share of clips with the blocks that compression leaves.
+        dust: share of clips with spots that stay where they are in the image.
+        rain: share of outdoor clips with rain streaks.
     """
 
+    exposure: Range = (0.22, 0.5)
     noise: Range = (0.3, 4.0)
     gamma: Range = (0.6, 1.1)
     flicker: float = 0.02
     vignetting: float = 0.35
-    blur: Range = (0.0, 0.3)
+    shutter: Range = (0.0, 0.35)
+    rolling: float = 0.15
+    defocus: float = 0.2
+    blur: Range = (0.3, 1.0)
+    jpeg: float = 0.2
+    dust: float = 0.1
+    rain: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -103,10 +191,10 @@ class WorldConfig:
     Attributes:
         frames: in a clip.
         view: the canonical view that `Clip.images` shows.
-        samples: rays per pixel; each also has its own moment within the exposure.
+        samples: rays per pixel (1, 2, 4 or 8); each has its own moment within the exposure.
         places: which worlds.
         rig: which cameras.
-        driving: which motions.
+        motion: which motions.
         photometry: what the images suffer.
     """
 
@@ -115,12 +203,12 @@ class WorldConfig:
     samples: int = 4
     places: Places = field(default_factory=Places)
     rig: Rig = field(default_factory=Rig)
-    driving: Driving = field(default_factory=Driving)
+    motion: Motion = field(default_factory=Motion)
     photometry: Photometry = field(default_factory=Photometry)
 
     @staticmethod
-    def from_dict(values: Mapping[str, object]) -> WorldConfig:
+    def from_dict(values: Mapping[str, Any]) -> WorldConfig:
         """From plain values, as in a YAML file."""
-        from training import config  # noqa: PLC0415
+        from training import config
 
         return config.build(WorldConfig, values, "data.world")

@@ -31,22 +31,23 @@ class Draw:
     Args:
         seeds: (B,) int64.
         scope: a prefix of all names.
+        places: (B, N) int64; where given, draws have shape (B, N, ...) and depend on these numbers.
     """
 
-    def __init__(self, seeds: Tensor, scope: str = "") -> None:
-        self.seeds, self.scope = seeds, scope
+    def __init__(self, seeds: Tensor, scope: str = "", places: Tensor | None = None) -> None:
+        self.seeds, self.scope, self.places = seeds, scope, places
 
     @property
     def device(self) -> torch.device:
         return self.seeds.device
 
-    @property
-    def batch(self) -> int:
-        return self.seeds.shape[0]
-
     def within(self, scope: str) -> Draw:
         """Draws whose names begin with `scope`."""
-        return Draw(self.seeds, f"{self.scope}{scope}.")
+        return Draw(self.seeds, f"{self.scope}{scope}.", self.places)
+
+    def at(self, places: Tensor) -> Draw:
+        """Draws (B, N, ...) that belong to places (B, N), such as the numbers of houses along a road."""
+        return Draw(self.seeds, self.scope, places)
 
     def bits(self, name: str, counters: Tensor) -> Tensor:
         """24 random bits for each of the (B, ...) or (1, ...) int64 counters, as int64."""
@@ -54,38 +55,41 @@ class Draw:
         base = _mix(self.seeds * _GOLDEN + key).reshape(-1, *[1] * (counters.dim() - 1))
         return (_mix(base + counters * _GOLDEN) >> 40) & 0xFFFFFF
 
-    def at(self, name: str, counters: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Uniform numbers keyed by counters, such as the index of a place; float32 of the counters' shape."""
-        return low + (high - low) * (self.bits(name, counters).float() + 0.5) / 2**24
-
-    def uniform(
-        self, name: str, shape: Sequence[int] = (), low: float | Tensor = 0.0, high: float | Tensor = 1.0
-    ) -> Tensor:
-        """(B, *shape) uniform in low..high; bounds may be tensors that broadcast."""
+    def unit(self, name: str, shape: Sequence[int] = ()) -> Tensor:
+        """(B, *shape), or (B, N, *shape) for places; uniform between 0 and 1, without either."""
         count = math.prod(shape)
         counters = torch.arange(count, device=self.device).reshape(1, *shape)
-        unit = (self.bits(name, counters).float() + 0.5) / 2**24
-        return low + (high - low) * unit
+        if self.places is not None:
+            counters = self.places.reshape(*self.places.shape, *[1] * len(shape)) * (1 << 20) + counters
+        return (self.bits(name, counters).float() + 0.5) / 2**24
 
-    def log_uniform(self, name: str, shape: Sequence[int], low: float, high: float) -> Tensor:
-        """(B, *shape), uniform in the logarithm."""
-        return self.uniform(name, shape, math.log(low), math.log(high)).exp()
+    def uniform(
+        self, name: str, low: float | Tensor = 0.0, high: float | Tensor = 1.0, shape: Sequence[int] = ()
+    ) -> Tensor:
+        """Between bounds, which may be tensors that broadcast."""
+        return low + (high - low) * self.unit(name, shape)
 
-    def normal(self, name: str, shape: Sequence[int] = (), sigma: float | Tensor = 1.0) -> Tensor:
-        """(B, *shape) from a normal distribution around zero."""
-        radius = (-2.0 * self.uniform(name, shape).log()).sqrt()
-        return sigma * radius * torch.cos(2 * math.pi * self.uniform(f"{name}'", shape))
+    def log_uniform(self, name: str, low: float, high: float, shape: Sequence[int] = ()) -> Tensor:
+        """Uniform in the logarithm."""
+        return self.uniform(name, math.log(low), math.log(high), shape).exp()
+
+    def normal(self, name: str, sigma: float | Tensor = 1.0, shape: Sequence[int] = ()) -> Tensor:
+        """From a normal distribution around zero, cut at 3.5 deviations."""
+        radius = (-2.0 * self.unit(name, shape).log()).sqrt().clamp_max(3.5)
+        return sigma * radius * torch.cos(2 * math.pi * self.unit(f"{name}'", shape))
 
     def chance(self, name: str, probability: float | Tensor, shape: Sequence[int] = ()) -> Tensor:
-        """(B, *shape) bool."""
-        return self.uniform(name, shape) < probability
+        """bool."""
+        return self.unit(name, shape) < probability
 
     def choice(self, name: str, weights: Sequence[float], shape: Sequence[int] = ()) -> Tensor:
-        """(B, *shape) int64 indices, as likely as their weights say."""
+        """int64 indices, as likely as their weights say."""
         total = torch.tensor(weights, dtype=torch.float64).cumsum(0)
         edges = (total / total[-1]).float()[:-1].to(self.device)
-        return torch.bucketize(self.uniform(name, shape), edges, right=True)
+        return torch.bucketize(self.unit(name, shape), edges, right=True)
 
-    def pick(self, name: str, options: Sequence[int], shape: Sequence[int] = ()) -> Tensor:
-        """(B, *shape) int64, one of the options, all equally likely."""
-        return torch.tensor(list(options), device=self.device)[self.choice(name, [1.0] * len(options), shape)]
+    def pick(self, name: str, options: Sequence[float], shape: Sequence[int] = ()) -> Tensor:
+        """One of the options, all equally likely, as float32."""
+        return torch.tensor(options, dtype=torch.float32, device=self.device)[
+            self.choice(name, [1.0] * len(options), shape)
+        ]

@@ -1,6 +1,6 @@
 """How cameras move: smooth random signals on a fine grid of time, integrated to poses in the world.
 
-World axes: x right, y down, z ahead; the ground is y = 0. A heading is a rotation about y, positive to the right.
+The signals are sums of sines with random phases: they can be asked for at any time, and a clip may start anywhere.
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.world.config import Driving
+from training.world.config import Motion, Platform
 from training.world.draw import Draw
+from training.world.records import Record, per
+
+Band = tuple[float | Tensor, float | Tensor]
 
 STEPS = 8
 """Steps of the time grid in a frame's time."""
 
 
 @dataclass(frozen=True)
-class Path:
-    """Poses of the level camera frame on the time grid; frame t is at grid index STEPS * (t + 1).
+class Path(Record):
+    """Poses of the level camera frame on a grid of time, (B, G) or (B, G, 3) float64; frame t is at STEPS * (t + 1).
 
     Attributes:
         dt: (B,) seconds between grid points.
-        position: (B, G, 3) metres.
-        heading, pitch, roll: (B, G) radians; pitch positive looks down, roll positive lowers the right side.
+        position: (B, G, 3) world, metres; y is minus the height above the ground at y = 0.
+        heading, pitch, roll: radians; pitch positive looks down, roll positive lowers the right side.
     """
 
     dt: Tensor
@@ -34,68 +37,141 @@ class Path:
     pitch: Tensor
     roll: Tensor
 
-    def rotation(self, index: Tensor | slice) -> Tensor:
-        """(B, ..., 3, 3) world from camera at grid indices."""
-        return rotation(self.heading[:, index], self.pitch[:, index], self.roll[:, index])
+    def at(self, when: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Position, heading, pitch and roll at times (B, ...) in grid steps, between grid points on straight lines."""
+        flat = when.reshape(len(when), -1).double()
+        low = flat.floor().long().clamp(0, self.heading.shape[1] - 2)
+        part = flat - low
+
+        def read(signal: Tensor) -> Tensor:
+            return torch.lerp(signal.gather(1, low), signal.gather(1, low + 1), part).view(when.shape)
+
+        position = torch.stack([read(axis) for axis in self.position.unbind(-1)], -1)
+        return position, read(self.heading), read(self.pitch), read(self.roll)
 
 
 def rotation(heading: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
-    """World from camera: Ry(heading) Rx(-pitch) Rz(roll)."""
+    """(..., 3, 3) world from camera: Ry(heading) Rx(-pitch) Rz(roll)."""
     ch, sh, cp, sp, cr, sr = heading.cos(), heading.sin(), pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
-    # Ry(h) @ Rx(-p) = [[ch, -sh sp, sh cp], [0, cp, sp], [-sh, -ch sp, ch cp]]
-    a = torch.stack([ch, -sh * sp, sh * cp], -1)
-    b = torch.stack([torch.zeros_like(ch), cp, sp], -1)
-    c = torch.stack([-sh, -ch * sp, ch * cp], -1)
-    m = torch.stack([a, b, c], -2)
-    x = cr[..., None] * m[..., 0] + sr[..., None] * m[..., 1]
-    y = -sr[..., None] * m[..., 0] + cr[..., None] * m[..., 1]
-    return torch.stack([x, y, m[..., 2]], -1)
+    right = torch.stack([ch, torch.zeros_like(ch), -sh], -1)
+    down = torch.stack([-sh * sp, cp, -ch * sp], -1)
+    ahead = torch.stack([sh * cp, sp, ch * cp], -1)
+    return torch.stack(
+        [cr[..., None] * right + sr[..., None] * down, cr[..., None] * down - sr[..., None] * right, ahead], -1
+    )
 
 
-def wave(draw: Draw, name: str, time: Tensor, frequency: tuple[float, float], terms: int = 3) -> Tensor:
-    """(B, G) smooth random signals of about unit deviation: sums of sines, frequencies in Hz."""
-    hertz = draw.log_uniform(f"{name}.frequency", (terms, 1), *frequency)
-    phase = draw.uniform(f"{name}.phase", (terms, 1), 0.0, 2 * math.pi)
-    return (2 * math.pi * hertz * time[:, None] + phase).sin().sum(1) * (2.0 / terms) ** 0.5
+class Waves:
+    """Random signals at times (B, G) seconds, float64."""
+
+    def __init__(self, draw: Draw, time: Tensor) -> None:
+        self.draw, self.time = draw, time
+
+    def __call__(self, name: str, hertz: Band, terms: int = 3) -> Tensor:
+        """(B, G) of about unit deviation."""
+        rate, phase = self._terms(name, hertz, terms)
+        return (rate * self.time[:, None] + phase).sin().sum(1) * (2.0 / terms) ** 0.5
+
+    def _terms(self, name: str, hertz: Band, terms: int) -> tuple[Tensor, Tensor]:
+        low, high = (torch.as_tensor(h, device=self.time.device).double().reshape(-1, 1, 1).log() for h in hertz)
+        rate = 2 * math.pi * self.draw.uniform(f"{name}.hertz", low, high, (terms, 1)).exp()
+        return rate, self.draw.uniform(f"{name}.phase", 0.0, 2 * math.pi, (terms, 1)).double()
 
 
-def drive(draw: Draw, settings: Driving, frames: int, height: Tensor, curvature: Tensor, turn: Tensor) -> Path:
-    """Car-like motion from the origin along a road that leaves it straight ahead.
+@dataclass(frozen=True)
+class Route(Record):
+    """What a vehicle on a road follows; (B,) each.
+
+    Attributes:
+        follow: 1 where it does.
+        curvature: of the road, 1/m, positive to the right.
+        begin, radius, angle: a bend on top of that: where (m), how tight (m), how far (radians, 0 for none).
+    """
+
+    follow: Tensor
+    curvature: Tensor
+    begin: Tensor
+    radius: Tensor
+    angle: Tensor
+
+    def heading(self, travelled: Tensor) -> Tensor:
+        """(B, ...) after so many metres."""
+        length = self.radius * self.angle.abs()
+        share = ((travelled - per(self.begin, travelled)) / per(length, travelled).clamp_min(1e-3)).clamp(0.0, 1.0)
+        bend = per(self.angle, travelled) * share * share * (3 - 2 * share)
+        return per(self.follow, travelled) * (travelled * per(self.curvature, travelled) + bend)
+
+
+def platforms(settings: Motion) -> tuple[tuple[str, ...], tuple[Platform, ...]]:
+    """Names and descriptions."""
+    return tuple(settings.platforms), tuple(settings.platforms.values())
+
+
+def travel(draw: Draw, settings: Motion, platform: Tensor, frames: int, height: Tensor, route: Route) -> Path:
+    """The path of B cameras from x = z = 0.
 
     Args:
-        height: (B,) of the camera, metres.
-        curvature: (B,) of the road, 1/m, positive to the right.
-        turn: (B, 3) a bend on top of it: where it starts (m, below zero: the clip starts within it), its radius (m) and
-            its signed angle (0 for none).
+        platform: (B,) index into the platforms.
+        height: (B,) metres.
     """
-    grid = (frames + 1) * STEPS + 1
-    fps = torch.tensor(settings.fps, device=draw.device)[draw.choice("fps", [1.0] * len(settings.fps))]
+    kinds = platforms(settings)[1]
+
+    def value(name: str, index: int | None = None) -> Tensor:
+        numbers = [getattr(k, name) if index is None else getattr(k, name)[index] for k in kinds]
+        return torch.tensor(numbers, dtype=torch.float64, device=draw.device)[platform]
+
+    fps = draw.pick("fps", settings.fps).double()
     dt = 1.0 / (fps * STEPS)
-    time = torch.arange(grid, device=draw.device) * dt[:, None]
-    low, high = settings.speed
-    cruise = low + (high - low) * draw.uniform("speed") ** 1.6
-    limit = (4.5 / torch.maximum(curvature.abs(), 1e-4 + (turn[:, 2] != 0) / turn[:, 1])).sqrt()
-    cruise = torch.minimum(cruise, limit * draw.uniform("daring", (), 0.6, 1.1))
+    time = torch.arange((frames + 2) * STEPS + 1, device=draw.device) * dt[:, None]
+    waves = Waves(draw, time)
+    wild = draw.uniform("wild").double() ** 1.5 * 2.0
+    still = draw.chance("still", settings.still)
+
+    top = value("speed", 1) * draw.uniform("speed").double() ** value("slow")
+    grip = (
+        value("grip") / torch.maximum(route.curvature.abs(), (route.angle != 0) / route.radius).clamp_min(1e-4)
+    ).sqrt()
+    grip = grip * draw.uniform("daring", 0.5, 1.0)
+    cruise = torch.minimum(top, torch.where(route.follow > 0, grip, top))
     cruise = torch.minimum(cruise, settings.reach * height * fps)
-    cruise = torch.where(draw.chance("still", settings.still), torch.zeros_like(cruise), cruise)
-    acceleration = draw.normal("acceleration", (1,), 0.8)
-    speed = cruise[:, None] + (acceleration * (time - time[:, -1:] / 2)) * (cruise > 0)[:, None]
-    speed = speed.clamp_min(0.0) * torch.where(draw.chance("reverse", settings.reverse), -0.4, 1.0)[:, None]
-    travelled = torch.cumsum(speed * dt[:, None], 1) - (speed * dt[:, None])[:, :1]
-    begin, radius, angle = (turn[:, i, None] for i in range(3))
-    bend = ((travelled - begin) / (radius * angle.abs()).clamp_min(1e-3)).clamp(0.0, 1.0)
-    sway = wave(draw, "sway", time, (0.1, 0.6)) * draw.uniform("sway", (1,), 0.0, 0.02) * (cruise > 0)[:, None]
-    course = travelled * curvature[:, None] + angle * bend * bend * (3 - 2 * bend)
-    heading = course - course[:, :1] + sway - sway[:, :1]
-    step = speed * dt[:, None]
-    middle = 0.5 * (heading[:, 1:] + heading[:, :-1])
-    zero = torch.zeros_like(step[:, :1])
-    x = torch.cat([zero, (step[:, 1:] * middle.sin()).cumsum(1)], 1)
-    z = torch.cat([zero, (step[:, 1:] * middle.cos()).cumsum(1)], 1)
-    moving = (speed.abs() / 5.0).clamp(0.0, 1.0)
-    rough = draw.log_uniform("rough", (1,), 0.1, 2.0)
-    pitch = (wave(draw, "pitch", time, (0.4, 3.0)) * moving * 0.004 * rough) - 0.004 * acceleration
-    roll = wave(draw, "roll", time, (0.4, 2.0)) * moving * 0.004 * rough
-    heave = wave(draw, "heave", time, (0.7, 3.0)) * moving * 0.008 * rough
-    position = torch.stack([x, heave - height[:, None], z], -1)
-    return Path(dt, position, heading, pitch, roll)
+    surge = torch.minimum(draw.uniform("surge", 0.0, 0.4) * cruise + 0.3 * (cruise > 0), value("speed", 1) / 4)
+    speed = (cruise[:, None] + surge[:, None] * waves("surge", (0.03, 0.2))).clamp_min(0.0)
+    reverse = torch.where(draw.chance("reverse", settings.reverse), -0.5, 1.0)
+    spot = draw.chance("spot", settings.spot) & (route.follow == 0)
+    speed = speed * (reverse * ~(still | spot))[:, None]
+    acceleration = torch.diff(speed, dim=1, append=speed[:, -1:]) / dt[:, None]
+
+    going = 1.0 - (-speed.abs() / 0.5).exp()
+    always = torch.maximum(value("hover")[:, None] * ~still[:, None], going)
+    strength = wild[:, None] * always
+
+    def shake(name: str, unit: float = 1.0) -> Tensor:
+        size = value(name) * unit
+        return size[:, None] * strength * waves(name, (value("shake_hz", 0), value("shake_hz", 1)), 4)
+
+    travelled = _integral(speed, dt)
+    turning = waves("yaw", (0.05, 0.6)) * (torch.deg2rad(value("yaw_rate_deg")) * wild)[:, None]
+    spin = (draw.normal("spin") * 0.6).clamp(-1.2, 1.2).double() * (spot & ~still)
+    rate = torch.where((route.follow > 0)[:, None], 0.0, turning * always) + spin[:, None]
+    heading = route.heading(travelled) + _integral(rate, dt) + shake("yaw_deg", math.pi / 180)
+    slide = value("slide")[:, None] * wild[:, None] * always * waves("slide", (0.05, 0.5))
+    climb = value("climb")[:, None] * wild[:, None] * always
+    x = _integral(speed * heading.sin() + slide * heading.cos(), dt)
+    z = _integral(speed * heading.cos() - slide * heading.sin(), dt)
+    rise = waves("climb", (0.05, 0.3), 2)
+    lift = climb * (rise - rise[:, STEPS : STEPS + 1]) + shake("heave")
+    lift = torch.maximum(lift, (0.15 - height.double())[:, None] * 0.9)
+    pitch = shake("pitch_deg", math.pi / 180) - value("dive")[:, None] * acceleration.clamp(-6, 6)
+    roll = shake("roll_deg", math.pi / 180)
+    gaze = draw.normal("gaze").double() * torch.deg2rad(value("gaze_deg"))
+    around = draw.uniform("around", -math.pi, math.pi).double()
+    gaze = torch.where(draw.unit("sideways") < value("sideways"), around, gaze)
+    position = torch.stack([x, -(height[:, None] + lift), z], -1)
+    return Path(dt, position, heading + gaze[:, None], pitch, roll)
+
+
+def _integral(rate: Tensor, dt: Tensor) -> Tensor:
+    """(B, G) by the trapezoidal rule, 0 at frame 0 (grid index STEPS)."""
+    total = torch.cumsum(0.5 * (rate[:, 1:] + rate[:, :-1]) * dt[:, None], 1)
+    total = torch.cat([torch.zeros_like(total[:, :1]), total], 1)
+    return total - total[:, STEPS : STEPS + 1]

@@ -2,31 +2,126 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from training.world.config import Photometry
 from training.world.draw import Draw
-from training.world.shade import per
+from training.world.records import per
 
 
-def develop(light: Tensor, seeds: Tensor, settings: Photometry, first: int = 0) -> Tensor:
-    """(B, T, H, W) brightness to uint8 images; `first` is the number of the first frame in its sequence."""
-    draw = Draw(seeds, "photo.")
-    b, t, h, w = light.shape
-    target = draw.uniform("target", (), 0.25, 0.5)
-    mean = light[:, 0].clamp_max(2.0).mean((1, 2))
-    gain = target / mean.clamp_min(1e-3) * draw.uniform("gain", (), 0.8, 1.3)
-    frame = (first + torch.arange(t, device=light.device))[None]
-    flicker = (draw.at("flicker", frame) + draw.at("flicker2", frame) - 1.0) * 2.4 * settings.flicker
-    light = light * (per(gain, light) * flicker.exp()[..., None, None])
-    y = torch.linspace(-1, 1, h, device=light.device)[:, None] * h / w
-    x = torch.linspace(-1, 1, w, device=light.device)
-    loss = draw.uniform("vignetting", (), 0.0, settings.vignetting)
-    light = light * (1 - per(loss, light) * (x * x + y * y))
-    light = light.clamp(0.0, 1.0) ** per(draw.log_uniform("gamma", (), *settings.gamma), light)
-    sigma = draw.log_uniform("noise", (), *settings.noise)
-    counter = torch.arange(h * w, device=light.device).view(1, 1, h, w) + frame[..., None, None] * (h * w)
-    bits = draw.bits("pixel", counter)
-    grain = ((bits & 0xFFF).float() + (bits >> 12).float()) * (1.0 / 4096) - 1.0  # triangular, deviation 0.41
-    return (255 * light + grain * per(sigma * 2.45, light)).round_().clamp_(0, 255).to(torch.uint8)
+class Development:
+    """The photometric settings of B clips.
+
+    Args:
+        seeds: (B,) of the clips.
+    """
+
+    def __init__(self, seeds: Tensor, settings: Photometry) -> None:
+        self.settings = settings
+        self.draw = Draw(seeds, "photo.")
+
+    def __call__(self, light: Tensor, first: int) -> Tensor:
+        """(B, T, H, W) brightness to uint8 images; `first` is the number of the first frame in its sequence."""
+        frame = (first + torch.arange(light.shape[1], device=light.device)).expand(light.shape[0], -1)
+        light = self._focus(light)
+        light = self._expose(light, frame)
+        light = self._spots(light, frame)
+        light = light.clamp(0.0, 1.0) ** per(self.draw.log_uniform("gamma", *self.settings.gamma), light)
+        grey = self._compress(255.0 * light)
+        return (grey + self._noise(grey, frame)).round_().clamp_(0, 255).to(torch.uint8)
+
+    def _focus(self, light: Tensor) -> Tensor:
+        d, settings = self.draw, self.settings
+        sigma = d.uniform("blur", *settings.blur) * d.chance("defocus", settings.defocus)
+        taps = torch.arange(-2, 3, device=light.device)
+        kernel = (-0.5 * (taps / sigma.clamp_min(1e-3)[:, None]) ** 2).exp()
+        kernel = kernel / kernel.sum(1, keepdim=True)
+        for axis in (-1, -2):
+            light = _convolve(light, kernel, axis)
+        return light
+
+    def _expose(self, light: Tensor, frame: Tensor) -> Tensor:
+        d, settings = self.draw, self.settings
+        h, w = light.shape[-2:]
+        seen = light[:, :1].clamp_max(1.5)
+        mean = 0.5 * seen.mean((1, 2, 3)) + 0.5 * seen.square().mean((1, 2, 3)).sqrt()
+        gain = d.uniform("exposure", *settings.exposure) / mean.clamp_min(1e-3)
+        flicker = d.at(frame).normal("flicker", settings.flicker).exp()
+        drift = 1 + settings.flicker * d.uniform("drift", -1.0, 1.0)[:, None] * frame.clamp_max(16)
+        y = torch.linspace(-1, 1, h, device=light.device)[:, None] * h / w
+        x = torch.linspace(-1, 1, w, device=light.device)
+        loss = per(d.uniform("vignetting", 0.0, settings.vignetting), light) * (x * x + y * y)
+        return light * (per(gain[:, None] * flicker * drift, light) * (1 - loss))
+
+    def _spots(self, light: Tensor, frame: Tensor) -> Tensor:
+        """Dust, which stays, and rain, which is elsewhere in every frame."""
+        d, settings = self.draw, self.settings
+        h, w = light.shape[-2:]
+        y = torch.arange(h, device=light.device)[:, None]
+        x = torch.arange(w, device=light.device)
+        dusty = d.chance("dust", settings.dust)
+        for i in range(4):
+            at, size = d.unit(f"dust{i}", (2,)), d.uniform(f"dust{i}.size", 0.01, 0.05) * w
+            radius = ((x - per(at[:, :1] * w, light)) ** 2 + (y - per(at[:, 1:] * h, light)) ** 2) / per(size**2, light)
+            light = light * (1 - per(dusty * d.uniform(f"dust{i}.depth", 0.1, 0.6), light) * (-radius).exp())
+        rainy = d.chance("rain", settings.rain)
+        if not bool(rainy.any()):
+            return light
+        long, slope = d.uniform("rain.long", 0.05, 0.3) * h, d.normal("rain.slope", 0.15)
+        for i in range(8):
+            at = d.at(frame).unit(f"rain{i}", (2,))
+            down = (y - per(at[..., 1] * h, light)) / per(long, light)
+            across = x - per(at[..., 0] * w, light) - per(slope * long, light) * down
+            light = light + per(rainy * 0.15, light) * (-down * down - across * across).exp()
+        return light
+
+    def _compress(self, grey: Tensor) -> Tensor:
+        """Rounds the frequencies of 8 x 8 blocks, as JPEG does; incomplete blocks stay as they are."""
+        d = self.draw
+        step = d.log_uniform("jpeg.step", 2.0, 8.0) * d.chance("jpeg", self.settings.jpeg)
+        b, t, h, w = grey.shape
+        rows, columns = h // 8, w // 8
+        blocks = grey[..., : rows * 8, : columns * 8].reshape(b, t, rows, 8, columns, 8).transpose(3, 4)
+        basis = _cosines(grey.device)
+        waves = basis @ blocks @ basis.T
+        order = torch.arange(8, device=grey.device)
+        quant = per(step, waves) * (1 + 0.3 * (order[:, None] + order))
+        rounded = torch.where(quant > 0, (waves / quant.clamp_min(1e-3)).round() * quant, waves)
+        blocks = (basis.T @ rounded @ basis).transpose(3, 4).reshape(b, t, rows * 8, columns * 8)
+        out = grey.clone()
+        out[..., : rows * 8, : columns * 8] = blocks
+        return out
+
+    def _noise(self, grey: Tensor, frame: Tensor) -> Tensor:
+        """Its variance grows with the brightness, in part."""
+        d = self.draw
+        h, w = grey.shape[-2:]
+        sigma = d.log_uniform("noise", *self.settings.noise)
+        shot = d.unit("noise.shot")
+        counter = torch.arange(h * w, device=grey.device).view(1, 1, h, w) + frame[..., None, None] * (h * w)
+        bits = d.bits("pixel", counter)
+        grain = ((bits & 0xFFF) + (bits >> 12)).float() * (2.45 / 4096) - 2.45  # triangular, unit deviation
+        level = (1 + per(shot, grey) * (grey / 100.0 - 1.0)).clamp_min(0.1).sqrt()
+        return grain * level * per(sigma, grey)
+
+
+def _convolve(light: Tensor, kernel: Tensor, axis: int) -> Tensor:
+    """With (B, 2 n + 1) kernels along an axis; what lies outside repeats the edge."""
+    reach, length = kernel.shape[1] // 2, light.shape[axis]
+    index = torch.arange(length, device=light.device)
+    out = torch.zeros_like(light)
+    for i in range(kernel.shape[1]):
+        shifted = light.index_select(axis, (index + i - reach).clamp(0, length - 1))
+        out = torch.addcmul(out, shifted, per(kernel[:, i], light))
+    return out
+
+
+def _cosines(device: torch.device) -> Tensor:
+    """(8, 8) the orthonormal discrete cosine transform."""
+    k, n = torch.arange(8.0, device=device)[:, None], torch.arange(8.0, device=device)
+    basis = (math.pi / 8 * (n + 0.5) * k).cos() * 0.5
+    basis[0] *= math.sqrt(0.5)
+    return basis

@@ -1,35 +1,41 @@
-"""What stands in a world: solids, and the ground's plan, drawn for a batch at once.
+"""The parts that worlds are made of: solids, and roads that give places names.
 
-A road is a circular arc (almost straight for small curvature) that starts at the origin; places on it are (s, d):
-metres along and to the right.
+World axes: x right, y down, z ahead; the ground is y = 0. A heading is a rotation about y, positive to the right.
+A place on a road is (s, d): metres along it, and to the right of its middle.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-OBJECT, STRUCTURE = 1, 0
+from training.world.records import Record, per
+
+STRUCTURE, OBJECT, PERSON = 0, 1, 2
+"""Labels of solids."""
 
 
 @dataclass(frozen=True)
-class Solids:
-    """Boxes whose sides may lean, or ellipsoids and upright cylinders; (B, N) or (B, N, k) each.
+class Solids(Record):
+    """Boxes whose sides may lean, or rounds (ellipsoids and upright cylinders); (B, N) or (B, N, k) each.
 
     Attributes:
-        centre: (B, N, 3) of the solid in the world, at time 0, metres.
-        yaw: (B, N) heading of its long axis (local z).
+        centre: (B, N, 3) in the world at time 0, metres.
+        yaw: heading of the long axis (local z).
         half: (B, N, 3) half sizes in local axes; 0 means that there is none.
-        taper: (B, N, 2) how much narrower its top is than its middle in x and z, as a share (boxes).
-        straight: (B, N) 1 for upright cylinders, 0 for ellipsoids (rounds).
+        taper: (B, N, 2) boxes: by how much their top is narrower than their middle in x and z, as a share.
+        straight: rounds: 1 for upright cylinders, 0 for ellipsoids.
+        leaves: rounds: share of their surface that is open, as foliage is.
         velocity: (B, N, 3) metres a second, world axes.
-        texture: (B, N, 3) of the faces across local x, y and z.
-        tile: (B, N, 3) tiles per local unit along x, y, z (a face spans 2 units).
-        offset: (B, N) of the texture, tiles.
-        tone: (B, N, 2) albedo where the texture is 0 and 1.
-        label: (B, N) int64, 0 for structures, 1 for objects.
+        texture: (B, N, 3) of the faces across local x, y and z; float, for packing.
+        tile: (B, N, 3) tiles per half size along x, y, z.
+        offset: of the texture, tiles.
+        tone: (B, N, 2) albedo where the texture is 0 and where it is 1.
+        label: one of the labels above, int64.
+        group: number of the thing that it is a part of, int64.
     """
 
     centre: Tensor
@@ -37,56 +43,105 @@ class Solids:
     half: Tensor
     taper: Tensor
     straight: Tensor
+    leaves: Tensor
     velocity: Tensor
     texture: Tensor
     tile: Tensor
     offset: Tensor
     tone: Tensor
     label: Tensor
+    group: Tensor
+
+    @property
+    def there(self) -> Tensor:
+        """(B, N) bool."""
+        return self.half[..., 0] > 0
+
+    @property
+    def count(self) -> int:
+        return self.yaw.shape[1]
 
     @staticmethod
-    def cat(parts: list[Solids]) -> Solids:
-        return Solids(*(torch.cat([getattr(p, f.name) for p in parts], 1) for f in fields(Solids)))
+    def gather(parts: list[Solids]) -> Solids:
+        """All parts, each with groups of its own."""
+        starts = itertools.accumulate((part.count for part in parts), initial=0)
+        numbered = [replace(part, group=part.group + start) for part, start in zip(parts, starts, strict=False)]
+        return Solids.join(numbered, 1)
 
-    def select(self, keep: Tensor) -> Solids:
-        """The same with those that are not kept (B, N) reduced to nothing."""
-        return replace(self, half=self.half * keep[..., None])
+    def without(self, unwanted: Tensor) -> Solids:
+        """The same without the things of which any part is unwanted (B, N)."""
+        spread = torch.zeros_like(self.group).scatter_reduce(1, self.group, unwanted.long(), "amax")
+        return replace(self, half=self.half * (spread.gather(1, self.group) == 0)[..., None])
+
+    def nearest(self, distance: Tensor, count: int) -> Solids:
+        """The `count` of least distance (B, N)."""
+        _, index = distance.topk(min(count, self.count), largest=False)
+
+        def pick(value: Tensor) -> Tensor:
+            where = index.reshape(*index.shape, *[1] * (value.dim() - 2))
+            return value.gather(1, where.expand(*index.shape, *value.shape[2:]))
+
+        return Solids(*(pick(getattr(self, f.name)) for f in fields(Solids)))
+
+    def axes(self) -> Tensor:
+        """(B, N, 3, 3): rows are the local axes in the world."""
+        c, s = self.yaw.cos(), self.yaw.sin()
+        zero, one = torch.zeros_like(c), torch.ones_like(c)
+        rows = [torch.stack(row, -1) for row in ((c, zero, -s), (zero, one, zero), (s, zero, c))]
+        return torch.stack(rows, -2)
+
+    def corners(self) -> Tensor:
+        """(B, N, 8, 3) world at time 0; those of the box around a round."""
+        signs = [[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]
+        sign = torch.tensor(signs, device=self.half.device)
+        lean = 1.0 + self.taper[:, :, None] * sign[:, 1, None]
+        size = self.half[:, :, None] * sign
+        size = torch.stack([size[..., 0] * lean[..., 0], size[..., 1], size[..., 2] * lean[..., 1]], -1)
+        return self.centre[:, :, None] + size @ self.axes()
 
 
 @dataclass(frozen=True)
-class Road:
-    """An arc: (B,) each.
+class Road(Record):
+    """A circular arc, almost straight for a small curvature; (B,) or (B, 2) each.
 
     Attributes:
         origin: (B, 2) x, z of its start.
-        heading: (B,) there.
-        curvature: (B,) 1/m, positive to the right.
+        heading: there.
+        curvature: 1/m, positive to the right.
     """
 
     origin: Tensor
     heading: Tensor
     curvature: Tensor
 
+    def _bend(self) -> Tensor:
+        small = self.curvature.abs() < 1e-6
+        return torch.where(small, torch.full_like(self.curvature, 1e-6), self.curvature)
+
     def place(self, s: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        """World (x, z) as (..., 2) and heading of places (B, ...) on the road."""
-        view = (-1, *[1] * (s.dim() - 1))
-        k = self.curvature.view(view)
-        k = torch.where(k.abs() < 1e-6, torch.full_like(k, 1e-6), k)
+        """World (x, z), (B, ..., 2), and heading, (B, ...), of places on the road."""
+        k, turn0 = per(self._bend(), s), per(self.heading, s)
         turn = s * k
-        # Along an arc: x = (1 - cos ks) / k, z = sin(ks) / k; d to the right of it.
         x = 2 * (turn / 2).sin() ** 2 / k + d * turn.cos()
         z = turn.sin() / k - d * turn.sin()
-        c, sn = self.heading.cos().view(view), self.heading.sin().view(view)
-        world = torch.stack([x * c + z * sn, z * c - x * sn], -1) + self.origin.view(-1, *[1] * (s.dim() - 1), 2)
-        return world, turn + self.heading.view(view)
+        c, sn = turn0.cos(), turn0.sin()
+        at = torch.stack([x * c + z * sn, z * c - x * sn], -1)
+        return at + self.origin.reshape(-1, *[1] * (s.dim() - 1), 2), turn + turn0
 
     def locate(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """(s, d) of world places (B, ...)."""
-        view = (-1, *[1] * (x.dim() - 1))
-        k = self.curvature.view(view)
-        k = torch.where(k.abs() < 1e-6, torch.full_like(k, 1e-6), k)
-        x, z = x - self.origin[:, 0].view(view), z - self.origin[:, 1].view(view)
-        c, sn = self.heading.cos().view(view), self.heading.sin().view(view)
-        x, z = x * c - z * sn, x * sn + z * c
-        near = ((k * z) ** 2 + (1 - k * x) ** 2).sqrt()
-        return torch.atan2(k * z, 1 - k * x) / k, (2 * x - k * (x * x + z * z)) / (1 + near)
+        along, across, d = self._local(x, z)
+        return torch.atan2(along, across) / per(self._bend(), x), d
+
+    def across(self, x: Tensor, z: Tensor) -> Tensor:
+        """d alone of world places (B, ...)."""
+        return self._local(x, z)[2]
+
+    def _local(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From the arc's centre, in radii: along and across the road's start; and d."""
+        k, turn = per(self._bend(), x), per(self.heading, x)
+        x, z = x - per(self.origin[:, 0], x), z - per(self.origin[:, 1], z)
+        c, s = turn.cos(), turn.sin()
+        x, z = x * c - z * s, x * s + z * c
+        along, across = k * z, 1 - k * x
+        return along, across, (2 * x - k * (x * x + z * z)) / (1 + (along * along + across * across).sqrt())

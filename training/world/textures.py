@@ -7,7 +7,6 @@ level, the texel and its three neighbours in one 32-bit word, so that a trilinea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +17,26 @@ from torch import Tensor
 SIZE = 256
 LEVELS = 9
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating]
+
+
+class Leaves:
+    """Where foliage is open, as a repeating pattern of clumps.
+
+    Args:
+        pattern: (N, N) ranks 0..255, N a power of two; every rank as often as any other.
+    """
+
+    def __init__(self, pattern: Image, device: torch.device) -> None:
+        self.bits = int(math.log2(len(pattern)))
+        self.ranks = torch.from_numpy(np.ascontiguousarray(pattern)).to(device, torch.float32).flatten()
+
+    def open(self, u: Tensor, v: Tensor, share: Tensor) -> Tensor:
+        """Whether there is no leaf at a place in tiles, where this share of the places has none."""
+        n = 1 << self.bits
+        column, row = (u * n).int() & (n - 1), (v * n).int() & (n - 1)
+        place = torch.bitwise_left_shift(row, self.bits) + column
+        return torch.index_select(self.ranks, 0, place.flatten()).view(place.shape) < share * 256.0
 
 
 class Textures:
@@ -27,11 +45,13 @@ class Textures:
     Attributes:
         families: name of a family -> indices of its textures.
         words: (textures * words per texture) int32.
+        leaves: where foliage is open.
     """
 
-    def __init__(self, images: dict[str, list[Image]], device: torch.device) -> None:
+    def __init__(self, images: dict[str, list[Image]], leaves: Image, device: torch.device) -> None:
+        self.leaves = Leaves(leaves, device)
         self.families: dict[str, list[int]] = {}
-        stack = []
+        stack: list[NDArray[np.int32]] = []
         for name, variants in images.items():
             self.families[name] = list(range(len(stack), len(stack) + len(variants)))
             stack += [_words(image) for image in variants]
@@ -40,31 +60,24 @@ class Textures:
         starts = np.cumsum([0] + [(SIZE >> level) ** 2 for level in range(LEVELS - 1)])
         self.starts = torch.tensor(starts, dtype=torch.int32, device=device)
 
-    def sample(self, index: Tensor, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
+    def sample(self, index: Tensor, u: Tensor, v: Tensor, footprint: Tensor, dither: Tensor | float = 0.5) -> Tensor:
         """Grey values 0..1. All arguments have one shape.
 
         Args:
-            index: int32 textures.
+            index: of the textures.
             u, v: place in tiles; they repeat.
             footprint: width of what a sample averages, in tiles.
+            dither: 0..1, the level is rounded down after adding it: rays of a pixel that differ in it blend two levels.
         """
-        level = (footprint.clamp(1e-6, 1.0).log2() + math.log2(SIZE)).clamp(0.0, LEVELS - 1.001)
-        fine = level.int()
-        blend = level - fine
-        u, v = u - u.floor(), v - v.floor()
-        base = index.int() * self.stride
-        near = self._bilinear(base, u, v, fine)
-        far = self._bilinear(base, u, v, fine + 1)
-        return torch.lerp(near, far, blend)
-
-    def _bilinear(self, base: Tensor, u: Tensor, v: Tensor, level: Tensor) -> Tensor:
-        shift = 8 - level
+        level = (footprint.clamp(1e-6, 1.0).log2() + (math.log2(SIZE) + dither)).clamp(0.0, LEVELS - 1).int()
+        shift = (LEVELS - 1) - level
         size = torch.bitwise_left_shift(torch.ones_like(level), shift)
         mask, scale = size - 1, size.float()
-        x, y = u * scale + (scale - 0.5), v * scale + (scale - 0.5)
+        x, y = torch.addcmul(scale - 0.5, u - u.floor(), scale), torch.addcmul(scale - 0.5, v - v.floor(), scale)
         column, row = x.int(), y.int()
         x, y = x - column, y - row
-        place = base + self.starts[level] + torch.bitwise_left_shift(row & mask, shift) + (column & mask)
+        start = torch.index_select(self.starts, 0, level.flatten()).view(level.shape)
+        place = index.int() * self.stride + start + torch.bitwise_left_shift(row & mask, shift) + (column & mask)
         word = torch.index_select(self.words, 0, place.flatten()).reshape(place.shape)
         upper = torch.lerp((word & 255).float(), ((word >> 8) & 255).float(), x)
         lower = torch.lerp(((word >> 16) & 255).float(), ((word >> 24) & 255).float(), x)
@@ -86,10 +99,9 @@ def _words(image: Image) -> NDArray[np.int32]:
 @lru_cache(maxsize=4)
 def load(device: str) -> Textures:
     """The stack that all worlds share; always the same."""
-    from training.world import paint  # noqa: PLC0415
+    from training.world import paint
 
-    painters: dict[str, tuple[Callable[[np.random.Generator], Image], int]] = paint.FAMILIES
     images = {}
-    for name, (painter, count) in painters.items():
+    for name, (painter, count) in paint.FAMILIES.items():
         images[name] = [painter(np.random.default_rng([7, *name.encode(), i])) for i in range(count)]
-    return Textures(images, torch.device(device))
+    return Textures(images, paint.leaves(np.random.default_rng(11)), torch.device(device))
