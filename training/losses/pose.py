@@ -189,21 +189,22 @@ class ChenDetection(PoseLoss):
 class GaussianLikelihood(PoseLoss):
     """Negative log-likelihood of the truth under the student's normal distributions, a sum over the six axes.
 
-    Independent of `rotation_weight`: each axis is measured in its own standard deviations.
+    By itself it gives the most weight to the axes that vary least, which are the last to be learnt: a network that starts
+    with it learns slowly.
 
     Attributes:
-        beta: each axis is weighted by its variance (detached) to this power; 0 is the likelihood itself, 1 gives the
-            motion the gradient of a plain squared error (beta-NLL).
+        beta: each axis is weighted by the variance (detached) of the scaled vector to this power; 0 is the likelihood
+            itself, 1 gives the motion the gradient of the scaled squared error (beta-NLL).
         motion: let the motion learn from it; otherwise only the log-variance does.
     """
 
-    beta: float = 0.0
+    beta: float = 0.5
     motion: bool = True
 
     def __call__(self, poses: Poses) -> Tensor:
         log_variance = self.needed(poses.log_variance, "the student's log-variance")
         error = (poses.student if self.motion else poses.student.detach()) - poses.truth
-        weight = (self.beta * log_variance.detach()).exp()
+        weight = scaled(scaled(log_variance.detach().exp(), self.rotation_weight), self.rotation_weight) ** self.beta
         return (weight * self.surprise(error, log_variance)).sum(-1).mean()
 
     def surprise(self, error: Tensor, log_variance: Tensor) -> Tensor:

@@ -7,6 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def distinctive(features: Tensor) -> Tensor:
+    """Features (N, C, H, W) less what all cells of the frame share, each cell's vector brought to mean square 1.
+
+    Scalar products of such vectors are cosines: from the first step of training on they are largest where the images
+    agree.
+    """
+    features = features - features.mean((2, 3), keepdim=True)
+    return features * torch.rsqrt(features.square().mean(1, keepdim=True) + 1e-4)
+
+
 def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Tensor:
     """Likeness of each cell of `this` to the cells of `last` around it.
 
@@ -47,7 +57,7 @@ class Correlation(nn.Module):
         vertical, horizontal = (torch.arange(-r, r + 1.0) for r in radius)
         offsets = torch.stack([horizontal.repeat(len(vertical)), vertical.repeat_interleave(len(horizontal))], 1)
         self.register_buffer("offsets", offsets, persistent=False)
-        self.temperature = nn.Parameter(torch.zeros(()))
+        self.temperature = nn.Parameter(torch.tensor(1.4))
         self.channels = len(offsets) + 2
 
     def forward(self, this: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training.networks.base import Network, NetworkConfig, Observation
-from training.networks.correlation import Correlation
+from training.networks.correlation import Correlation, distinctive
 from training.networks.layers import GRUCell, ScaledConv2d, stage
 
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
@@ -108,7 +108,8 @@ class Encoder(nn.Module):
         x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + 1.0)
         quarter = self.quarter(x)
         eighth = self.eighth(quarter)
-        return eighth, (self.match4(quarter), self.match8(eighth)), {"level0": quarter, "level1": eighth}
+        matched = (distinctive(self.match4(quarter)), distinctive(self.match8(eighth)))
+        return eighth, matched, {"level0": quarter, "level1": eighth}
 
 
 class Decoder(nn.Module):
