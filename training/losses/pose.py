@@ -189,8 +189,8 @@ class ChenDetection(PoseLoss):
 class GaussianLikelihood(PoseLoss):
     """Negative log-likelihood of the truth under the student's normal distributions, a sum over the six axes.
 
-    By itself it gives the most weight to the axes that vary least, which are the last to be learnt: a network that starts
-    with it learns slowly.
+    By itself it gives the most weight to the axes that vary least, which are the last to be learnt: a network that
+    starts with it learns slowly.
 
     Attributes:
         beta: each axis is weighted by the variance (detached) of the scaled vector to this power; 0 is the likelihood

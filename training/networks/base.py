@@ -261,7 +261,8 @@ class StepModule(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         count = len(self.network.views)
-        views = dict(zip(self.network.views, tensors[:count], strict=True))
+        # First of all, because TensorRT can do nothing else with uint8.
+        views = {name: view.float() for name, view in zip(self.network.views, tensors[:count], strict=True)}
         motion, log_variance, states = self.network.step(views, tensors[count:])
         return motion, log_variance, *states
 
