@@ -24,6 +24,7 @@ CLEAN = Photometry(
     vignetting=0.0,
     shutter=(0.0, 0.0),
     rolling=0.0,
+    blur=(0.0, 0.0),
     defocus=0.0,
     jpeg=0.0,
     dust=0.0,

@@ -129,6 +129,7 @@ class Caster:
                         ground = stage.ground.select(frame)
                         albedo, cosine, dapple, up = self._ground(ground, part, hits.kerb[tiles].flatten(1), *where)
                         sun, open_sky = sun * dapple, open_sky * up
+                        cosine = cosine + self._mirrored(ground, part, where[1]) / albedo.clamp_min(0.02)
                     else:
                         time = time[..., None].expand(-1, -1, p).flatten(1)
                         albedo, cosine, up = self._solid(stage, packed, part, frame, flat[tiles], time, *where)
@@ -154,6 +155,12 @@ class Caster:
         albedo, dapple = ground.albedo(self.textures, point[:, 0], point[:, 2], kerb, grain, dither)
         cosine = per(-light.sun[:, 1], grain).expand_as(grain)
         return albedo, torch.where(kerb, 0.4 * cosine, cosine), dapple, torch.where(kerb, 0.5, 1.0)
+
+    def _mirrored(self, ground: Ground, light: Light, ray: Tensor) -> Tensor:
+        """Share of the sun that the ground sends straight on, (G, M)."""
+        x, y, z = ray.unbind(1)
+        toward = x * per(light.sun[:, 0], x) - y * per(light.sun[:, 1], x) + z * per(light.sun[:, 2], x)
+        return per(ground.sheen, x) * toward.clamp_min(0.0) ** 12 * (1 - y).clamp(0.0, 1.0) ** 4
 
     def _solid(
         self, stage: Stage, packed: Tensor, light: Light, frame: Tensor, index: Tensor, time: Tensor, point: Tensor,

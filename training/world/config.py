@@ -163,22 +163,22 @@ class Photometry:
         vignetting: greatest loss of light in the corners, as a share.
         shutter: bounds of the exposure time as a share of the time between frames.
         rolling: share of cameras with a rolling shutter; its rows take up to half of the time between frames.
-        defocus: share of cameras that are out of focus.
-        blur: bounds of their blur's standard deviation, pixels.
+        blur: bounds of the blur by lens and warp, standard deviation in pixels.
+        defocus: share of cameras that are out of focus: up to one pixel more.
         jpeg: share of clips with the blocks that compression leaves.
         dust: share of clips with spots that stay where they are in the image.
         rain: share of outdoor clips with rain streaks.
     """
 
-    exposure: Range = (0.22, 0.5)
-    noise: Range = (0.3, 4.0)
-    gamma: Range = (0.6, 1.1)
+    exposure: Range = (0.3, 0.6)
+    noise: Range = (0.2, 3.0)
+    gamma: Range = (0.65, 1.2)
     flicker: float = 0.02
     vignetting: float = 0.35
     shutter: Range = (0.0, 0.35)
     rolling: float = 0.15
-    defocus: float = 0.2
-    blur: Range = (0.3, 1.0)
+    blur: Range = (0.2, 0.6)
+    defocus: float = 0.15
     jpeg: float = 0.2
     dust: float = 0.1
     rain: float = 0.05

@@ -65,6 +65,7 @@ class Ground(Record):
         stain: texture and size in metres of the large stains.
         detail: texture, size in metres and strength of what lies on the carriageway: cracks, seams, patches, covers.
         dapple: texture, size in metres, threshold and depth of soft shadows that lie on the ground.
+        sheen: how much of the sun the carriageway mirrors at a grazing angle.
     """
 
     road: Road
@@ -78,6 +79,7 @@ class Ground(Record):
     stain: Tensor
     detail: Tensor
     dapple: Tensor
+    sheen: Tensor
 
     def beyond(self, x: Tensor, z: Tensor) -> Tensor:
         """Metres from the nearest carriageway's edge, negative on it, at world places (B, ...)."""
@@ -127,8 +129,9 @@ class Ground(Record):
         result = result * (1 + stain * (spots - 0.5))
         s, d = self.road.locate(x, z)
         on_road = zone == 0
-        marks = self._layer(textures, self.detail, d, s, grain, dither)
-        result = result * (1 + on_road * per(self.detail[:, 2], x) * (marks - 0.75))
+        marks = 2 * self._layer(textures, self.detail, d, s, grain, dither) - 1
+        marks = torch.where(marks > 0, 3 * marks, marks)
+        result = result * (1 + on_road * per(self.detail[:, 2], x) * marks)
         own = on_road & ((self.cross.across(x, z).abs() - per(self.cross_width, x)) > 0)
         result = self._paint(result, s, d, grain, own, spots)
         shadow = self._layer(textures, self.dapple, x, z, grain + 0.05 * per(self.dapple[:, 1], x) / 8, dither)

@@ -42,9 +42,9 @@ def ground(
     )
     land = torch.where(inside, floor, family("land", "grass", "grass", "foliage", "noise"))
     swing = torch.where(plain & ~inside, d.log_uniform("swing.plain", 0.03, 0.5), d.log_uniform("swing.rich", 0.3, 2.0))
-    mean = torch.where(inside, d.log_uniform("floor.mean", 0.1, 0.6), d.log_uniform("mean", 0.07, 0.3))
+    mean = torch.where(inside, d.log_uniform("floor.mean", 0.1, 0.6), d.log_uniform("mean", 0.1, 0.35))
     carriage = torch.stack([mean * (1 - swing), mean * (1 + swing)], -1).clamp(0.005, 0.95)
-    beside = tones(d, "walk", 0.1, 0.35, 0.8)
+    beside = tones(d, "walk", 0.12, 0.45, 0.8)
     kerbstone = tones(d, "kerbstone", 0.1, 0.5, 0.3)
     zones = Zones(
         torch.stack([road, walk, family("stone", "stucco", "asphalt"), land], -1),
@@ -65,6 +65,7 @@ def ground(
         torch.stack([family("wear", "wear"), d.log_uniform("wear.size", 6.0, 24.0), wear], -1),
         torch.stack([family("dapple", "blotches"), d.log_uniform("dapple.size", 8.0, 30.0),
                      d.uniform("shade", 0.42, 0.62), shady * d.uniform("depth", 0.7, 1.0)], -1),
+        d.chance("shiny", 0.5) * ~inside * d.unit("sheen") ** 2 * 0.6,
     )  # fmt: skip
 
 
@@ -98,18 +99,18 @@ def light(site: Site, inside: Tensor) -> Light:
     d = site.draw.within("light")
     azimuth, elevation = d.uniform("azimuth", 0.0, 2 * math.pi), d.uniform("elevation", 0.2, 1.2)
     sun = torch.stack([elevation.cos() * azimuth.sin(), -elevation.sin(), elevation.cos() * azimuth.cos()], -1)
-    night = d.chance("night", 0.06) & ~inside
+    night = d.chance("night", 0.05) & ~inside
     sunny = d.chance("sunny", 0.68) & ~inside & ~night
     direct = torch.where(sunny, d.uniform("direct", 0.8, 3.0), 0.0)
-    ambient = torch.where(sunny, d.uniform("ambient", 0.2, 0.5), d.uniform("overcast", 0.6, 1.2))
+    ambient = torch.where(sunny, 0.2 + direct * d.uniform("ambient", 0.03, 0.15), d.uniform("overcast", 0.6, 1.2))
     bright = torch.where(sunny, d.uniform("sky", 0.8, 2.5), d.uniform("cloud", 0.8, 1.5))
     bright = torch.where(night, 0.03, bright)
     dim = torch.where(
         inside, d.uniform("inside", 0.5, 1.0), torch.where(night, d.uniform("night", 0.03, 0.15), ambient)
     )
-    foggy = d.chance("foggy", 0.12) & ~inside
+    foggy = d.chance("foggy", 0.08) & ~inside
     fog = torch.where(foggy, d.log_uniform("fog", 0.004, 0.05), d.log_uniform("air", 1e-4, 1.5e-3))
-    lamp = torch.where(night | (inside & d.chance("lamp", 0.3)), d.uniform("lamp.power", 0.3, 1.5), 0.0)
+    lamp = torch.where(night | (inside & d.chance("lamp", 0.3)), d.uniform("lamp.power", 0.2, 0.8), 0.0)
     trees = site.family(d, "skyline", "noise", "foliage", "foliage", "poster", "clouds")
     return Light(
         sun, direct, dim,

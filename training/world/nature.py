@@ -21,7 +21,7 @@ def trees(site: Site, there: Tensor, near: float, far: float, count: int = 8, pi
     often = site.draw.uniform("tree.often", -0.1, 1.0, (2,)).repeat_interleave(count, 1)
     here = there[:, None] & (d.unit("there") < often)
     conifer = d.chance("conifer", 0.25) & site.draw.chance("conifers", 0.5)[:, None]
-    tall, thick = d.uniform("tall", 1.0, 2.0) * k, d.uniform("thick", 0.1, 0.28) * k
+    tall, thick = d.uniform("tall", 1.0, 2.8) * k, d.uniform("thick", 0.1, 0.3) * k
     trunk = size(thick, tall, thick, tall)
     bark = site.family(d, "bark", "noise", "planks", "foliage")
     parts = [stand(site, place, heading, trunk, bark, trunk * 0.7, tones(d, "bark", 0.03, 0.12, 0.7), OBJECT,
@@ -29,7 +29,7 @@ def trees(site: Site, there: Tensor, near: float, far: float, count: int = 8, pi
     leaf = site.family(d, "leaf", "foliage")
     green = tones(site.draw, "tree.leaf", 0.05, 0.2, 1.0)[:, None] * d.uniform("shade", 0.7, 1.3)[..., None]
     open_leaves = site.draw.uniform("tree.open", 0.15, 0.55)[:, None]
-    crown = d.uniform("crown", 1.0, 2.4) * k
+    crown = d.uniform("crown", 1.0, 3.4) * k
     for i in range(4):
         turn = 2.4 * i + d.uniform("turn", 0.0, 6.3)
         spread = torch.where(conifer, 0.0, (0.6 if i else 0.0) * crown)
@@ -49,7 +49,7 @@ def bushes(site: Site, there: Tensor, count: int = 12, pitch: float = 5.0, big: 
     """Mounds of leaves along the edge of the land: shrubs, hedgerows, the border of a wood (`big`)."""
     r = row(site, f"bush{big}", count, pitch * big)
     d, k = r.draw, r.scale
-    rank = site.draw.uniform(f"bush{big}.rank", 0.3, 1.2, (2,)).repeat_interleave(count, 1)
+    rank = site.draw.uniform(f"bush{big}.rank", 0.3, 1.2 if big < 2 else 2.5, (2,)).repeat_interleave(count, 1)
     wide = d.uniform("wide", 0.5, 1.0) * k * big * 0.9
     tall = wide * d.uniform("tall", 0.7, 1.4) * rank
     away = site.width[:, None] + site.verge[:, None] * (1.0 if big > 1.5 else 0.7) + 0.7 * wide

@@ -144,25 +144,38 @@ def flat(rng: Generator) -> Image:
 
 
 def wear(rng: Generator) -> Image:
-    """What lies on a carriageway, on a neutral 0.75: cracks, tar seams along it, patches, covers."""
-    image = np.full((SIZE, SIZE), 0.75, np.float32)
+    """What lies on a carriageway: 0.5 leaves it as it is, 0 is black and 1 paint. Cracks, tar seams along it, patches,
+    covers, and on some letters, bars and hatching."""
+    image = np.full((SIZE, SIZE), 0.5, np.float32)
     for _ in range(int(rng.integers(0, 5))):
         wide, high = SIZE * rng.uniform(0.05, 0.3), SIZE * rng.uniform(0.05, 0.5)
-        value = 0.75 + rng.choice([-1, 1]) * rng.uniform(0.05, 0.2)
+        value = rng.choice([rng.uniform(0.35, 0.48), rng.uniform(0.51, 0.56)])
         _rectangle(image, rng.uniform(0, SIZE), rng.uniform(0, SIZE), wide, high, value)
     for _ in range(int(rng.integers(1, 6))):
-        _scribble(image, rng, along=rng.random() < 0.65, value=rng.uniform(0.0, 0.45), width=int(rng.integers(1, 4)))
+        _scribble(image, rng, along=rng.random() < 0.65, value=rng.uniform(0.0, 0.35), width=int(rng.integers(1, 4)))
     for _ in range(int(rng.integers(0, 3))):
         centre, radius = rng.integers(20, SIZE - 20, 2), int(rng.integers(5, 10))
-        cv2.circle(image, centre.tolist(), radius + 2, 0.9, -1)
-        cv2.circle(image, centre.tolist(), radius, float(rng.uniform(0.1, 0.5)), -1)
+        cv2.circle(image, centre.tolist(), radius + 2, 0.56, -1)
+        cv2.circle(image, centre.tolist(), radius, float(rng.uniform(0.1, 0.35)), -1)
+    if rng.random() < 0.4:
+        paint = rng.uniform(0.75, 1.0)
+        left, top = rng.integers(30, SIZE - 90), rng.integers(30, SIZE - 60)
+        if rng.random() < 0.4:
+            text = "".join(rng.choice(list("0123456789SBUOTP"), int(rng.integers(1, 3))))
+            cv2.putText(image, text, (int(left), int(top) + 40), cv2.FONT_HERSHEY_SIMPLEX, 1.4, paint, 6)
+        else:
+            slope, count = int(rng.choice([0, 24, 48])), int(rng.integers(3, 8))
+            for i in range(count):
+                start = (int(left), int(top) + 14 * i)
+                cv2.line(image, start, (start[0] + 60, start[1] + slope), paint, int(rng.integers(4, 9)))
     return image
 
 
 def car_side(rng: Generator) -> Image:
     """The lower half of a car from the side: wheels with rims, arches, sill, doors. 0 is black, 0.8 the paint."""
     image = np.full((SIZE, SIZE), 0.8, np.float32)
-    image[: int(0.12 * SIZE)] = rng.uniform(0.8, 1.0)
+    image *= np.linspace(1.15, 0.75, SIZE, dtype=np.float32)[:, None]
+    image[: int(0.1 * SIZE)] = 1.0
     image[int(0.12 * SIZE) : int(0.17 * SIZE)] = rng.uniform(0.3, 0.8)
     sill = int(SIZE * rng.uniform(0.7, 0.8))
     image[sill:] = rng.uniform(0.1, 0.6)
@@ -195,7 +208,8 @@ def car_end(rng: Generator) -> Image:
 def car_glass(rng: Generator) -> Image:
     """The upper half: dark panes with what they mirror, between bright pillars."""
     image = rng.uniform(0.05, 0.25) + 0.05 * noise(rng, 1.5, 1, 16)
-    image[: int(0.1 * SIZE)] = 0.8
+    image += np.linspace(0.35 * rng.random(), 0.0, SIZE)[:, None]
+    image[: int(0.1 * SIZE)] = 0.9
     for at in (0.0, rng.uniform(0.3, 0.45), rng.uniform(0.6, 0.75), 0.97):
         image[:, int(at * SIZE) : int((at + 0.03) * SIZE)] = rng.choice([0.1, 0.8])
     if rng.random() < 0.5:

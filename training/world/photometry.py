@@ -35,7 +35,7 @@ class Development:
 
     def _focus(self, light: Tensor) -> Tensor:
         d, settings = self.draw, self.settings
-        sigma = d.uniform("blur", *settings.blur) * d.chance("defocus", settings.defocus)
+        sigma = d.uniform("blur", *settings.blur) + d.unit("focus") * d.chance("defocus", settings.defocus)
         taps = torch.arange(-2, 3, device=light.device)
         kernel = (-0.5 * (taps / sigma.clamp_min(1e-3)[:, None]) ** 2).exp()
         kernel = kernel / kernel.sum(1, keepdim=True)
@@ -46,8 +46,11 @@ class Development:
     def _expose(self, light: Tensor, frame: Tensor) -> Tensor:
         d, settings = self.draw, self.settings
         h, w = light.shape[-2:]
-        seen = light[:, :1].clamp_max(1.5)
-        mean = 0.5 * seen.mean((1, 2, 3)) + 0.5 * seen.square().mean((1, 2, 3)).sqrt()
+        low = (d.chance("metered low", 0.6) * (h // 2)).long()  # many cameras meter by the road
+        metered = torch.arange(h, device=light.device)[:, None] >= low[:, None, None]
+        seen = light[:, 0].clamp_max(1.5) * metered
+        count = metered.sum((1, 2)) * w
+        mean = 0.5 * seen.sum((1, 2)) / count + 0.5 * (seen.square().sum((1, 2)) / count).sqrt()
         gain = d.uniform("exposure", *settings.exposure) / mean.clamp_min(1e-3)
         flicker = d.at(frame).normal("flicker", settings.flicker).exp()
         drift = 1 + settings.flicker * d.uniform("drift", -1.0, 1.0)[:, None] * frame.clamp_max(16)

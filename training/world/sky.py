@@ -11,6 +11,10 @@ from training.world.records import Record, per
 from training.world.textures import Textures
 
 
+HORIZON = 300.0
+"""Distance of what stands at the horizon, metres: haze grows no thicker after it."""
+
+
 @dataclass(frozen=True)
 class Light(Record):
     """(B,) or (B, k) each.
@@ -50,14 +54,14 @@ class Light(Record):
             0.0
         )
         base = base + per(self.glare, up) * toward**16
-        around = torch.atan2(x, z) * (4.0 / torch.pi)
+        around = torch.atan2(x, z) * (2.0 / torch.pi)
         index = per(self.skyline[:, 0], up).expand_as(up)
         outline = textures.sample(index, around, torch.full_like(up, 0.3), angle, dither)
-        outline = outline + 0.3 * textures.sample(index, around * 3, torch.full_like(up, 0.7), angle * 3, dither) - 0.15
-        inside = textures.sample(index, around * 2, up * 3, angle * 2, dither)
+        outline = outline + 0.3 * textures.sample(index, around * 4, torch.full_like(up, 0.7), angle * 3, dither) - 0.15
+        inside = textures.sample(index, around * 3, up * 4, angle * 3, dither)
         albedo = per(self.skyline[:, 2], up) * (1 + per(self.skyline[:, 3], up) * (inside - 0.5))
         hill = albedo * per(self.ambient + 0.4 * self.direct, up)
-        haze = (-300.0 * per(self.fog[:, 0], up)).exp()
+        haze = (-HORIZON * per(self.fog[:, 0], up)).exp()
         hill = torch.lerp(per(self.fog[:, 1], up), hill, haze)
         hidden = ((outline * per(self.skyline[:, 1], up) - up) / angle + 0.5).clamp(0.0, 1.0)
         return torch.lerp(base, hill, hidden)
@@ -70,5 +74,5 @@ class Light(Record):
 
     def through_air(self, bright: Tensor, distance: Tensor) -> Tensor:
         """What is left of a brightness (B, M) after so many metres of haze."""
-        left = (-distance * per(self.fog[:, 0], bright)).exp()
+        left = (-distance.clamp_max(HORIZON) * per(self.fog[:, 0], bright)).exp()
         return torch.lerp(per(self.fog[:, 1], bright), bright, left)
