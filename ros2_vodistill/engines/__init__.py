@@ -7,12 +7,14 @@ from collections.abc import Callable
 from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
 from ros2_vodistill.engines.onnx import OnnxEngine
 from ros2_vodistill.engines.openvino import OpenVinoEngine
+from ros2_vodistill.engines.tensorrt import TensorRtEngine, open_tensorrt
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
 __all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
 
 ENGINES: dict[str, Callable[[Model, int], Engine]] = {
+    TensorRtEngine.name: open_tensorrt,
     OnnxEngine.name: OnnxEngine,
     OpenVinoEngine.name: OpenVinoEngine,
 }

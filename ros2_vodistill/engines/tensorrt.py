@@ -1,0 +1,250 @@
+"""TensorRT on an NVIDIA GPU: what every version from 10.3 to 11 has.
+
+TensorRT is passed in as a module. `tensorrt_rtx` has the same interface and builds plans without a GPU, so tests run
+this very code on any machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill.engines.base import Engine, LayerTime, Shapes, UnavailableError, check
+from ros2_vodistill.engines.gpu import Gpu, open_gpu, require_driver
+from ros2_vodistill.engines.plan import Key, PlanCache
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import Model
+
+OLDEST = (10, 3)
+_WORKSPACE = 1 << 30  # bytes
+_LEVEL = 3  # of optimisation while building; more takes longer and gained nothing in the documentation's figures
+_FLAGS = f"strongly typed, no TF32, level {_LEVEL}, workspace {_WORKSPACE}"
+
+Progress = Callable[[str, int, int], object]
+"""Told the phase of a build, its step and the number of steps."""
+
+
+class TensorRtEngine(Engine):
+    """A plan on a GPU: one launch of a CUDA graph a step, for each of the two directions between the sets of states.
+
+    Args:
+        model: of which the plan was built.
+        trt: TensorRT.
+        gpu: for which it was built.
+        plan: what `build` made.
+    """
+
+    name: ClassVar[str] = "tensorrt"
+
+    def __init__(self, model: Model, trt: Any, gpu: Gpu, plan: bytes) -> None:
+        self.model, self.device = model, f"{gpu.name}, TensorRT {trt.__version__}"
+        self._trt, self._gpu = trt, gpu
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise VodistillError(
+                f"TensorRT {trt.__version__} cannot load the plan of {model.path}",
+                "Its messages are above. Build it again: vodistill engine build.",
+            )
+        card = model.card
+        self._sets = [{name: self._new(4 * int(np.prod(s))) for name, s in card.states.items()} for _ in range(2)]
+        self._views = {name: gpu.pinned((1, 1, v.height, v.width), np.uint8) for name, v in card.views.items()}
+        self._results = {name: gpu.pinned((1, 6), np.float32) for name in ("motion", "log_variance")}
+        self._on_gpu = {name: self._new(a.nbytes) for name, a in {**self._views, **self._results}.items()}
+        self.inputs = {name: buffer[0, 0] for name, buffer in self._views.items()}
+        self._reference = 0
+        self._contexts = [self._context(reference) for reference in range(2)]
+        self._graphs = [gpu.capture(lambda context=context: self._enqueue(context)) for context in self._contexts]  # type: ignore[misc]
+
+    def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self._gpu.launch(self._graphs[self._reference])
+        self._gpu.wait()
+        return self._results["motion"][0], self._results["log_variance"][0]
+
+    def advance(self) -> None:
+        self._reference = 1 - self._reference
+
+    def reset(self) -> None:
+        for name, shape in self.model.card.states.items():
+            self._gpu.clear(self._sets[self._reference][name], 4 * int(np.prod(shape)))
+        self._gpu.wait()
+
+    def states(self) -> dict[str, NDArray[np.float32]]:
+        found = {name: np.empty(shape, np.float32) for name, shape in self.model.card.states.items()}
+        for name, array in found.items():
+            self._gpu.download(self._sets[1 - self._reference][name], array)
+        self._gpu.wait()
+        return found
+
+    def profile(self, steps: int = 20) -> list[LayerTime]:
+        total: dict[str, float] = {}
+
+        class Profiler(self._trt.IProfiler):  # type: ignore[name-defined,misc]
+            def __init__(self) -> None:
+                super().__init__()
+
+            def report_layer_time(self, layer_name: str, ms: float) -> None:
+                total[layer_name] = total.get(layer_name, 0.0) + ms / steps
+
+        context = self._context(self._reference)
+        context.profiler = profiler = Profiler()
+        for _ in range(steps):
+            self._enqueue(context)
+            self._gpu.wait()
+        del profiler
+        times = [LayerTime(name, _kind(name), milliseconds) for name, milliseconds in total.items()]
+        return sorted(times, key=lambda layer: -layer.milliseconds)
+
+    def _new(self, size: int) -> int:
+        return self._gpu.allocate(size)
+
+    def _context(self, reference: int) -> Any:
+        """A context whose states are read from that set and written to the other, run once: a graph needs that."""
+        context = self._engine.create_execution_context()
+        if context is None:
+            raise VodistillError(f"the GPU has no room for {self.model.path}", "Stop what else uses it.")
+        following = {f"next_{name}": address for name, address in self._sets[1 - reference].items()}
+        for name, address in {**self._on_gpu, **self._sets[reference], **following}.items():
+            context.set_tensor_address(name, address)
+        self._enqueue(context)
+        self._gpu.wait()
+        return context
+
+    def _enqueue(self, context: Any) -> None:
+        for name, view in self._views.items():
+            self._gpu.upload(view, self._on_gpu[name])
+        if not context.execute_async_v3(self._gpu.stream):
+            raise VodistillError(f"TensorRT cannot run {self.model.path}", "Its messages are above.")
+        for name, result in self._results.items():
+            self._gpu.download(self._on_gpu[name], result)
+
+
+def open_tensorrt(model: Model, threads: int) -> TensorRtEngine:
+    """The model on this machine's GPU; its plan comes from the user's cache, or is built, which takes minutes."""
+    log = logging.getLogger(__name__)
+    require_driver()
+    trt = import_tensorrt()
+    gpu = open_gpu()
+
+    def made() -> bytes:
+        log.warning("building the plan of %s for %s: this takes minutes, once", model.card.name, gpu.name)
+        return build(trt, model)
+
+    plan = PlanCache(say=log.warning).get(key(trt, gpu, model), made)
+    return TensorRtEngine(model, trt, gpu, plan)
+
+
+def import_tensorrt() -> ModuleType:
+    """The system's TensorRT."""
+    try:
+        import tensorrt
+    except ImportError as error:
+        raise UnavailableError(
+            f"TensorRT cannot be imported: {error}", "Install the system's, with its Python package: docs/jetson.md."
+        ) from error
+    version = tuple(int(number) for number in re.findall(r"\d+", tensorrt.__version__)[:2])
+    if version < OLDEST:
+        raise UnavailableError(f"TensorRT is {tensorrt.__version__}", "Install 10.3 or newer (JetPack 6.1 or newer).")
+    return tensorrt
+
+
+def key(trt: Any, gpu: Gpu, model: Model) -> Key:
+    """What a plan of this model for this GPU belongs to."""
+    software = f"{trt.__name__} {trt.__version__}"
+    return Key(model.card.sha256, software, f"{gpu.name} ({gpu.capability})", model.card.precision, _FLAGS)
+
+
+def build(trt: Any, model: Model, progress: Progress | None = None) -> bytes:
+    """The plan of a model; a node that TensorRT cannot run is named."""
+    messages = _messages(trt)
+    builder = trt.Builder(messages)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, messages)
+    if not parser.parse_from_file(str(model.path)):
+        raise VodistillError(
+            f"TensorRT {trt.__version__} cannot run {model.path}: {'; '.join(_errors(parser)) or messages.text()}",
+            "Use --engine onnxruntime, or another model.",
+        )
+    check(model, *_shapes(trt, network))
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
+    config.builder_optimization_level = _LEVEL
+    config.clear_flag(trt.BuilderFlag.TF32)
+    if progress is not None:
+        config.progress_monitor = _monitor(trt, progress)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise VodistillError(
+            f"TensorRT {trt.__version__} cannot build {model.path}: {messages.text()}",
+            "See `vodistill doctor`; use --engine onnxruntime meanwhile.",
+        )
+    return bytes(plan)
+
+
+def _messages(trt: Any) -> Any:
+    """A logger that keeps errors, to be told."""
+
+    class Messages(trt.ILogger):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(msg.strip())
+
+        def text(self) -> str:
+            return "; ".join(self.errors) or "it gave no reason"
+
+    return Messages()
+
+
+def _monitor(trt: Any, progress: Progress) -> Any:
+    """Tells `progress` of the outermost phases of a build."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self.steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self.steps:
+                progress(phase_name, step + 1, self.steps[phase_name])
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
+
+
+def _errors(parser: Any) -> list[str]:
+    """What the parser refused, with the node."""
+    errors = (parser.get_error(index) for index in range(parser.num_errors))
+    return [f"node {e.node_name() or e.node()} ({e.node_operator()}): {e.desc()}" for e in errors]
+
+
+def _shapes(trt: Any, network: Any) -> tuple[Shapes, Shapes]:
+    types = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
+
+    def of(tensor: Any) -> tuple[tuple[int, ...], str]:
+        return tuple(tensor.shape), types.get(tensor.dtype, str(tensor.dtype))
+
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    outputs = [network.get_output(index) for index in range(network.num_outputs)]
+    return {tensor.name: of(tensor) for tensor in inputs}, {tensor.name: of(tensor) for tensor in outputs}
+
+
+def _kind(layer: str) -> str:
+    """The first word of a layer's name, which is all that TensorRT tells of its kind."""
+    return re.split(r"[^A-Za-z]", layer.lstrip("_{[( "), maxsplit=1)[0] or "layer"
