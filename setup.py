@@ -59,7 +59,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        *share("models", "launch", "config", "rviz"),
+        *share("models", "launch", "config", "rviz", "demo"),
     ],
     install_requires=[
         "setuptools",
@@ -79,6 +79,8 @@ setup(
     entry_points={
         "console_scripts": [
             "vodistill = ros2_vodistill.cli:main",
+            "vo = ros2_vodistill.ros.node:main",
+            "replay = ros2_vodistill.ros.replay:main",
         ]
     },
 )

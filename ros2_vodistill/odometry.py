@@ -126,10 +126,10 @@ class VisualOdometry:
         self.camera = camera
         self._restart("a new calibration" if self._stamp is not None else "")
 
-    def reset(self, pose: NDArray[np.float64] | None = None) -> None:
-        """Start again, at the origin or at `pose` (4x4), as if no frame had come."""
+    def reset(self, pose: NDArray[np.float64] | None = None, covariance: NDArray[np.float64] | None = None) -> None:
+        """Start again, at the origin or at `pose` (4x4, known to `covariance`, 6x6), as if no frame had come."""
         self._pose = np.eye(4) if pose is None else np.array(pose, float)
-        self._covariance = np.zeros((6, 6))
+        self._covariance = np.zeros((6, 6)) if covariance is None else np.array(covariance, float)
         self._reference_pose, self._reference_covariance = self._pose, self._covariance
         self._stamp: float | None = None
         self._speed_known = False
@@ -171,6 +171,11 @@ class VisualOdometry:
     def pose(self) -> NDArray[np.float64]:
         """4x4 of the last frame."""
         return self._pose
+
+    @property
+    def pose_covariance(self) -> NDArray[np.float64]:
+        """6x6 of the last frame's pose."""
+        return self._covariance
 
     def view(self) -> NDArray[np.uint8] | None:
         """A copy of what the network saw of the last frame, (H,W); None for 'classical'."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.geometry import Array
 from ros2_vodistill.image import ImageError, decode_compressed, to_grey
 from ros2_vodistill.sources import truth
 from ros2_vodistill.sources.base import Frame, Image, Notes, Options, Source
@@ -65,6 +66,10 @@ class BagSource(Source):
     def truth(self) -> Trajectory | None:
         """See `Source.truth`; read when it is asked for first."""
         return self._truth or self._true_poses
+
+    def place(self, base: str) -> Array | None:
+        """The pose (4x4) of the images' frame in the frame `base`, if /tf_static connects them."""
+        return self._transforms.lookup(base, self._frame)
 
     def _frames(self) -> Iterator[Frame]:
         for message in self._recording.messages([self.topic]):

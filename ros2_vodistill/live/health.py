@@ -1,0 +1,62 @@
+"""How the odometry is, in a word and with the reason: what a diagnostics viewer shows."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+
+class Level(IntEnum):
+    """As in diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+@dataclass(frozen=True)
+class Health:
+    """A level, the reason for it, and figures by name."""
+
+    level: Level
+    message: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class Ages:
+    """Milliseconds of the last few frames, for percentiles."""
+
+    def __init__(self, size: int = 300) -> None:
+        self._values: deque[float] = deque(maxlen=size)
+
+    def add(self, milliseconds: float) -> None:
+        """Another one; the oldest goes."""
+        self._values.append(milliseconds)
+
+    def __str__(self) -> str:
+        values = list(self._values)
+        if not values:
+            return "-"
+        p50, p99 = np.percentile(values, [50, 99])
+        return f"{p50:.1f} / {p99:.1f}"
+
+
+class Rate:
+    """Events per second over the last few seconds, on a given clock."""
+
+    def __init__(self, window: float = 5.0, size: int = 1000) -> None:
+        self._window = window
+        self._times: deque[float] = deque(maxlen=size)
+
+    def tick(self, now: float) -> None:
+        """One more event."""
+        self._times.append(now)
+
+    def at(self, now: float) -> float:
+        """Hz."""
+        recent = [time for time in list(self._times) if now - time <= self._window]
+        return len(recent) / self._window

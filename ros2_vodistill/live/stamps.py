@@ -1,0 +1,77 @@
+"""What a frame's stamp says: go on, leave this frame out, or start again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+SECOND = 10**9
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with a frame.
+
+    Attributes:
+        stamp: nanoseconds, to be used for it.
+        use: False leaves it out.
+        restart: why the odometry must start again before it; '' if it need not.
+    """
+
+    stamp: int
+    use: bool = True
+    restart: str = ""
+
+
+class Stamps:
+    """The clock rules. Nanoseconds throughout.
+
+    - A stamp of zero means that the driver sets none: the time of arrival is used.
+    - The same stamp twice is the same frame twice: left out.
+    - A little backwards is a frame that was overtaken on its way: left out.
+    - Far backwards is a recording that loops or a clock that was set: start again.
+    - Far forwards is a clock that was set: start again. A lesser gap is the odometry's own affair.
+
+    Args:
+        disorder: seconds backwards that are an overtaken frame.
+        jump: seconds forwards that no pause of a camera explains.
+        gap: seconds between frames that are counted as a gap.
+
+    Attributes:
+        counts: frames by what was wrong with them.
+    """
+
+    def __init__(self, disorder: float = 0.2, jump: float = 3600.0, gap: float = 1.0) -> None:
+        self._disorder, self._jump, self._gap = (round(x * SECOND) for x in (disorder, jump, gap))
+        self._last: int | None = None
+        self.counts: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """The next frame is the first."""
+        self._last = None
+
+    def judge(self, stamp: int, arrived: int) -> Verdict:
+        """Apply the rules to a frame's stamp and its time of arrival."""
+        if stamp == 0:
+            self.counts["without stamp"] += 1
+            stamp = arrived
+        last = self._last
+        if last is None:
+            self._last = stamp
+            return Verdict(stamp)
+        step = stamp - last
+        if step == 0:
+            self.counts["duplicate"] += 1
+            return Verdict(stamp, use=False)
+        if -self._disorder <= step < 0:
+            self.counts["overtaken"] += 1
+            return Verdict(stamp, use=False)
+        self._last = stamp
+        if step < 0:
+            self.counts["backwards"] += 1
+            return Verdict(stamp, restart=f"stamps went back by {-step / SECOND:.2f} s")
+        if step > self._jump:
+            self.counts["jump"] += 1
+            return Verdict(stamp, restart=f"stamps jumped ahead by {step / SECOND:.0f} s")
+        self.counts["gap"] += step > self._gap
+        return Verdict(stamp)
