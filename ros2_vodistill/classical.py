@@ -30,7 +30,7 @@ class ClassicalFrontend:
 
     def __init__(self, camera: Camera, mount: Mount, tracker: Tracker | None = None) -> None:
         self._two_view = TwoView(
-            camera, mount, tracker=tracker or Tracker(), halve=False, ransac=True, schedule=((1, 3), (0, 4))
+            camera, mount, tracker=tracker or Tracker(), widest=1300, ransac=True, schedule=((1, 3), (0, 4))
         )
 
     def reset(self) -> None:

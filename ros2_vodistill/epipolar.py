@@ -7,6 +7,7 @@ vector that turns R from the left, then two numbers along `basis(direction)`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -22,6 +23,7 @@ _CAUCHY = 2.5  # robust standard deviations at which a residual loses half its w
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
 _ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
 _FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
+_ENOUGH = 1e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round
@@ -54,10 +56,10 @@ class Epipolar:
 
 def basis(direction: Array) -> Array:
     """(2,3) unit vectors across a direction."""
-    axis = np.eye(3)[np.argmin(np.abs(direction))]
-    across = geometry.hat(direction) @ axis
-    across /= np.linalg.norm(across)
-    return np.stack([across, geometry.hat(direction) @ across])
+    x, y, z = direction.tolist()
+    across = [(0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0)][int(np.argmin(np.abs(direction)))]
+    u, v, w = (value / math.hypot(*across) for value in across)
+    return np.array([[u, v, w], [y * w - z * v, z * u - x * w, x * v - y * u]])
 
 
 def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
@@ -94,7 +96,7 @@ def polish(
         rotation = geometry.so3_exp(step[:3]) @ rotation
         direction = direction + step[3:] @ basis(direction)
         direction = direction / np.linalg.norm(direction)
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < _ENOUGH:
             break
     values, jacobian = residuals(rotation, direction, first, second)
     weights = 1 / (1 + (values / (_CAUCHY * sigma)) ** 2)
@@ -126,7 +128,7 @@ def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Arra
     return found
 
 
-def turn(first: Array, second: Array, noise: float, iterations: int = 10) -> tuple[Array, float]:
+def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tuple[Array, float]:
     """The rotation alone that fits best, robustly, and the median angle in radians that it leaves."""
     rotation = np.eye(3)
     left = np.ones(len(first))

@@ -215,7 +215,8 @@ class Ground:
                 gradient = np.stack([level.sums(along_x * error), level.sums(along_y * error)], axis=-1)
                 energy = level.sums(error**2) / level.block**2
                 spread = max(float(np.median(energy[visible])) if visible.any() else 1.0, _WEAKEST_FIT)
-                jacobian = flow(level.rays, rotation, translation, road) * level.view.fy
+                if iteration < 2:  # it hardly changes any more
+                    jacobian = flow(level.rays, rotation, translation, road) * level.view.fy
                 noise = np.linalg.inv(tensor + 1e-3 * spread * np.eye(2))
                 offset = (noise @ gradient[..., None])[..., 0] + jacobian[:, :, 8] * road[2]
                 rough = jacobian[:, :, :3] @ translation * _ROUGH

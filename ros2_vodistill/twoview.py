@@ -27,9 +27,11 @@ Image = NDArray[np.uint8]
 Rays = tuple[Array, Array]
 
 _NOISE = 0.1  # pixels that a followed corner is off at best
+_SUSPECT = 1.5  # times the noise: residuals after which other motions are tried
 _STILL = 0.15  # pixels that half of the corners move at most while the camera stands
 _TURN_ONLY = 0.3  # pixels of parallax below which the direction of a translation cannot be seen
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
+_POOR = 25.0  # factor of the variance where the corners are few or disagree
 _HEAVE = 0.03  # relative: the camera's height above the road changes as it drives, by this at least
 _RESTLESS = 0.1  # the same, where the ground is no good measure of length
 _DRIFT = 0.01  # relative: of the scale, each frame without ground
@@ -45,10 +47,17 @@ _FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and 
 
 @dataclass(frozen=True)
 class Guess:
-    """A motion that is expected (4x4, camera heights); with its 6x6 covariance if it is a measurement."""
+    """A motion that is expected.
+
+    Attributes:
+        motion: 4x4, camera heights.
+        covariance: 6x6 if it is a measurement; None if it is a mere start.
+        sized: its length is a measurement too, not only its direction.
+    """
 
     motion: Array
     covariance: Array | None = None
+    sized: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,9 +88,9 @@ class TwoView:
     Args:
         camera, mount: calibration and mounting; the mount's height is not used.
         tracker: how corners are found and followed.
-        halve: follow corners at half resolution.
-        ransac: look for motions far from the expected one too.
-        schedule: of the ground's levels, (level, iterations) from coarse to fine.
+        widest: images wider than about this many pixels are halved, or more, before anything else.
+        ransac: always look for motions far from the expected one too, not only where that one fits badly.
+        schedule: of the ground's levels, (level, iterations) from coarse to fine; empty: leave the ground alone.
     """
 
     def __init__(
@@ -90,16 +99,19 @@ class TwoView:
         mount: Mount,
         *,
         tracker: Tracker,
-        halve: bool,
+        widest: int,
         ransac: bool,
         schedule: tuple[tuple[int, int], ...],
     ) -> None:
-        self._camera = camera.scaled(camera.width // 2, camera.height // 2) if halve else camera
+        shrink = max(1, round(camera.width / widest))
+        width, height = camera.width // shrink, camera.height // shrink
+        self._region = width * shrink, height * shrink
+        self._camera = camera.cropped(0, 0, *self._region).scaled(width, height)
         self._pixel = 1 / float(np.sqrt(self._camera.fx * self._camera.fy))  # radians
         self._level_from_camera = mount.level_from_camera
         self._turn = np.kron(np.eye(2), self._level_from_camera)
         self._tracker, self._ransac = tracker, ransac
-        self._ground = Ground(camera, mount)
+        self._ground = Ground(self._camera, mount)
         coarsest = len(self._ground.levels) - 1
         self._schedule = tuple((min(level, coarsest), count) for level, count in schedule)
         self.reset()
@@ -125,9 +137,10 @@ class TwoView:
     def compare(self, image: Image, guess: Guess | None = None) -> Relative | None:
         """The motion from the reference frame to `image`; None if there is no reference."""
         reference = self._reference
-        size = self._camera.width, self._camera.height
-        small = image if image.shape == size[::-1] else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        views = self._ground.views(image)
+        small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
+        if size != self._region:
+            small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+        views = self._ground.views(small) if self._schedule else []
         if reference is None:
             self._newest = Frame(small, views, np.empty((0, 2)), Depths.unknown(0), Road.unknown())
             return None
@@ -150,10 +163,12 @@ class TwoView:
         if fit.inliers.mean() < 0.4:
             reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
         if expected.covariance is not None:
+            poor = _POOR if reasons else 1.0
+            fit = replace(fit, covariance=poor * fit.covariance)
             fit = epipolar.with_measurement(fit, expected.motion, expected.covariance)
         length = self._foretold(reference, fit, rays, expected)
         ground = self._on_ground(reference, fit, length)
-        if ground is None and expected.covariance is None:
+        if ground is None and (expected.covariance is None or not expected.sized):
             reasons.append("no ground can be made out: the length of the step is carried on from before")
         return self._conclude(reference, fit, length, ground, rays, reasons)
 
@@ -163,7 +178,7 @@ class TwoView:
     def _levelled(self, guess: Guess) -> Guess:
         turn, motion = self._turn, geometry.to_motion(guess.motion)
         covariance = None if guess.covariance is None else turn @ guess.covariance @ turn.T
-        return Guess(geometry.from_motion(turn @ motion), covariance)
+        return replace(guess, motion=geometry.from_motion(turn @ motion), covariance=covariance)
 
     def _expect(self, reference: Frame, motion: Array) -> Array:
         """Where the reference's corners should be now: by their depth, or as if on the ground, or far away."""
@@ -182,10 +197,9 @@ class TwoView:
         turn, left = epipolar.turn(*rays, noise)
         if left < _TURN_ONLY * self._pixel:
             return epipolar.turning(turn, ahead, *rays, max(noise, left))
-        starts = [(expected[:3, :3], ahead)]
-        if self._ransac:
-            starts += epipolar.five_point(*rays, 5 * noise)
-        fits = [epipolar.polish(*start, *rays, noise) for start in starts]
+        fits = [epipolar.polish(expected[:3, :3], ahead, *rays, noise)]
+        if self._ransac or fits[0].sigma > _SUSPECT * noise:
+            fits += [epipolar.polish(*start, *rays, noise) for start in epipolar.five_point(*rays, 5 * noise)]
         best = min(fits, key=lambda fit: epipolar.cost(fit, *rays, 5 * noise))
         return epipolar.facing(best, *rays)
 
@@ -206,7 +220,7 @@ class TwoView:
             length = fused(carried)
             if length is not None:
                 length = Length(length.value, length.variance + length.value**2 * (reference.scale_variance + _DRIFT**2))
-        if expected.covariance is None:
+        if expected.covariance is None or not expected.sized:
             return length
         value = float(np.linalg.norm(expected.motion[:3, 3]))
         ahead = expected.motion[:3, 3] / max(value, 1e-9)
@@ -216,7 +230,7 @@ class TwoView:
         """What the ground says, if it can be believed."""
         assert self._newest is not None
         ground, last, this = self._ground, reference.views, self._newest.views
-        if not ground.levels:
+        if not this:
             return None
         known = length or Length(0.0, np.inf)
         slopes, covariance = reference.road.moved(fit.rotation, known.value).seen
@@ -287,7 +301,8 @@ class TwoView:
         """Nothing can be measured: what was expected, with a wide covariance."""
         length, angle = float(np.linalg.norm(expected.motion[:3, 3])), float(geometry.angle(expected.motion))
         wide = np.diag([(0.1 + 0.5 * length) ** 2] * 3 + [(0.02 + 0.5 * angle) ** 2] * 3)
-        return self._report(expected.motion, wide, [reason])
+        covariance = wide if expected.covariance is None else expected.covariance
+        return self._report(expected.motion, covariance, [reason])
 
     def _report(self, motion: Array, covariance: Array, reasons: list[str]) -> Relative:
         """In the camera's axes; the covariance's turn from the left becomes one of the rotation vector."""

@@ -1,0 +1,68 @@
+"""A frontend's motion, polished by geometry: its rotation and direction by tracked corners, its length by the ground."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.frontend import Frontend, Relative
+from ros2_vodistill.tracks import Tracker
+from ros2_vodistill.twoview import Guess, TwoView
+
+
+class RefinedFrontend:
+    """Starts from another frontend's motion and fuses it with what a few hundred corners and the ground say.
+
+    Where those say nothing, the inner motion stands. Images are halved first where they are large.
+
+    Args:
+        inner: what is refined; its covariance says how much it counts.
+        camera: its calibration.
+        mount: its pitch and roll, to a few degrees. Its height lets the ground speak to a frontend that measures metres.
+
+    Attributes:
+        unit: the inner one's; `camera_height` if the inner one knows directions only.
+    """
+
+    def __init__(self, inner: Frontend, camera: Camera, mount: Mount) -> None:
+        self.name = f"{inner.name}+geometry"
+        self.unit = "camera_height" if inner.unit == "none" else inner.unit
+        self.min_translation, self.min_rotation = inner.min_translation, inner.min_rotation
+        self.max_interval = inner.max_interval
+        self._inner, self._sized = inner, inner.unit != "none"
+        metric = inner.unit == "metre"
+        self._height = mount.height if metric and mount.height is not None else 1.0
+        self._two_view = TwoView(
+            camera,
+            mount,
+            tracker=Tracker(count=300, window=11),
+            widest=650,
+            ransac=False,
+            schedule=() if metric and mount.height is None else ((1, 1), (0, 2)),
+        )
+
+    def reset(self) -> None:
+        self._inner.reset()
+        self._two_view.reset()
+
+    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+        start = self._inner.compare(image)
+        guess = None if start is None else Guess(*self._scaled(start, 1 / self._height), self._sized)
+        result = self._two_view.compare(image, guess)
+        if start is None or result is None:
+            return start
+        if result.still:
+            return result
+        return Relative(*self._scaled(result, self._height), (*start.reasons, *result.reasons))
+
+    def advance(self) -> None:
+        self._inner.advance()
+        self._two_view.advance()
+
+    @staticmethod
+    def _scaled(relative: Relative, factor: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        scaling = np.diag([factor] * 3 + [1.0] * 3)
+        motion = relative.motion.copy()
+        motion[:3, 3] *= factor
+        return motion, scaling @ relative.covariance @ scaling
