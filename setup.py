@@ -29,7 +29,8 @@ EXTRAS = {
         "tensorboard>=2.14,<3",
     ],
     "openvino": ["openvino>=2024.4"],
-    "tensorrt": ["tensorrt>=10.3"],
+    "tensorrt": ["cuda-bindings>=12.6"],  # TensorRT itself is the system's: docs/jetson.md
+    "dev-tensorrt": ["tensorrt-rtx>=1.1"],  # builds plans without a GPU; under NVIDIA's own licence
     "rerun": ["rerun-sdk>=0.22,<1"],
     "dev": [
         "evo>=1.30,<2",

@@ -186,6 +186,42 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     _OUT.print(table)
 
 
+engine_app = typer.Typer(help="Prepare engines for this machine.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
+
+
+@engine_app.callback()
+def engine_commands() -> None:
+    """Prepare engines for this machine."""
+
+
+@engine_app.command()
+def build(
+    model: Annotated[str, typer.Argument(help="Name or folder of a model.")] = DEFAULT,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="fp32, fp16 or int8: takes that variant of the model.")
+    ] = None,
+) -> None:
+    """Build TensorRT's plan of a model for this GPU, into the user's cache, so that no start has to wait for it.
+
+    Example: `vodistill engine build swift-s --precision fp16`
+    """
+    from ros2_vodistill.engines import tensorrt
+    from ros2_vodistill.model import Model
+
+    chosen = Model.load(model).variant(precision)
+    with _progress() as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(phase: str, step: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = progress.add_task(phase, total=total)
+            progress.update(tasks[phase], completed=step)
+
+        path = tensorrt.prepare(chosen, _note, show)
+    _OUT.print(f"{chosen.card.name}: {path}", soft_wrap=True)
+
+
 @app.command()
 def bench(
     model: Annotated[
@@ -235,6 +271,10 @@ def main() -> None:
     except KeyboardInterrupt:
         _ERROR.print("stopped")
         sys.exit(130)
+
+
+def _note(text: str) -> None:
+    _ERROR.print(text, style="yellow", markup=False, highlight=False)
 
 
 def _mount(known: Any, height: float | None, pitch: float | None, roll: float | None) -> Any:

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ros2_vodistill.engines import ENGINES, UnavailableError, make
+from ros2_vodistill.engines import ENGINES, UnavailableError, make, tensorrt
+from ros2_vodistill.engines.onnx_gpu import OnnxTensorRtEngine
+from ros2_vodistill.engines.tensorrt import TensorRtEngine
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT, Model, shipped
 
@@ -37,6 +39,7 @@ _PACKAGES = {
     "numpy": "",
     "opencv-python-headless": "",
     "onnxruntime": "",
+    "openvino": "pip install 'ros2_vodistill[openvino]', for --engine openvino",
     "rosbags": "",
     "rerun-sdk": "pip install 'ros2_vodistill[rerun]', for `vodistill run --rerun`",
     "torch": "pip install 'ros2_vodistill[train]', only to train networks",
@@ -89,13 +92,20 @@ def _engines() -> Iterator[Finding]:
     except VodistillError:
         return
     for name in ENGINES:
+        what = f"engine {name}"
         try:
-            engine, _ = make(model, name)
-            yield Finding(f"engine {name}", True, f"runs {DEFAULT} on {engine.device}")
+            if name == TensorRtEngine.name:
+                ready, found = tensorrt.examine(model)
+                yield Finding(what, True, found, "" if ready else f"vodistill engine build {DEFAULT}")
+            elif name == OnnxTensorRtEngine.name:  # making it would build for minutes
+                OnnxTensorRtEngine.require()
+                yield Finding(what, True, "this onnxruntime has it; the first start builds for minutes")
+            else:
+                yield Finding(what, True, f"runs {DEFAULT} on {make(model, name)[0].device}")
         except UnavailableError as error:
-            yield Finding(f"engine {name}", False, error.problem, error.remedy)
+            yield Finding(what, False, error.problem, error.remedy)
         except VodistillError as error:
-            yield Finding(f"engine {name}", False, f"does not run {DEFAULT}: {error.problem}", error.remedy)
+            yield Finding(what, False, f"does not run {DEFAULT}: {error.problem}", error.remedy)
 
 
 def _ros() -> Iterator[Finding]:

@@ -132,6 +132,20 @@ class Model:
             )
         return Model(card, path)
 
+    def variant(self, precision: str | None) -> Model:
+        """This model at that precision: itself, or NAME-PRECISION beside it or among those that ship."""
+        if precision in (None, self.card.precision):
+            return self
+        base = self.card.name.removesuffix(f"-{self.card.precision}")
+        beside = self.path.parent.with_name(base if precision == "fp32" else f"{base}-{precision}")
+        try:
+            return Model.load(beside if beside.is_dir() else beside.name)
+        except VodistillError as error:
+            raise VodistillError(
+                f"there is no {precision} variant of '{self.card.name}': {error.problem}",
+                f"Precision lives in the model: python -m training quantize --precision {precision}. {error.remedy}",
+            ) from error
+
 
 def read_card(path: Path) -> Card:
     """Read one card.json."""

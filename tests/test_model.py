@@ -125,3 +125,14 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_engine_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(VodistillError, match=r"no engine 'abacus'(.|\n)*onnxruntime"):
         make(Model.load(brightness_model(tmp_path / "bright")), "abacus")
+
+
+def test_a_variant_is_the_model_beside_it_at_that_precision(tmp_path: Path) -> None:
+    full = Model.load(brightness_model(tmp_path / "bright"))
+    brightness_model(tmp_path / "bright-fp16", precision="fp16")
+    half = full.variant("fp16")
+    assert (half.card.name, half.card.precision) == ("bright-fp16", "fp16")
+    assert half.variant("fp32").card.name == "bright"
+    assert full.variant(None) is full.variant("fp32") is full
+    with pytest.raises(VodistillError, match=r"no int8 variant of 'bright'(.|\n)*training quantize"):
+        full.variant("int8")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
 from ros2_vodistill.engines.onnx import OnnxEngine
+from ros2_vodistill.engines.onnx_gpu import OnnxCudaEngine, OnnxTensorRtEngine
 from ros2_vodistill.engines.openvino import OpenVinoEngine
 from ros2_vodistill.engines.tensorrt import TensorRtEngine, open_tensorrt
 from ros2_vodistill.errors import VodistillError
@@ -15,6 +16,8 @@ __all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
 
 ENGINES: dict[str, Callable[[Model, int], Engine]] = {
     TensorRtEngine.name: open_tensorrt,
+    OnnxTensorRtEngine.name: OnnxTensorRtEngine,
+    OnnxCudaEngine.name: OnnxCudaEngine,
     OnnxEngine.name: OnnxEngine,
     OpenVinoEngine.name: OpenVinoEngine,
 }

@@ -47,11 +47,12 @@ class Gpu:
         self._done = self._call("cudaEventCreateWithFlags", cuda.cudaEventBlockingSync | cuda.cudaEventDisableTiming)
         self._kept: list[Any] = []
 
-    def pinned(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    def pinned(self, shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
         """Zeroed host memory that the GPU copies from and to by itself; lives as long as the process."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         address = int(self._call("cudaHostAlloc", size, self._cuda.cudaHostAllocDefault))
-        array = np.frombuffer((ctypes.c_uint8 * size).from_address(address), dtype).reshape(shape)
+        memory = memoryview((ctypes.c_uint8 * size).from_address(address))
+        array = np.frombuffer(memory, dtype).reshape(shape)
         array[...] = 0
         return array
 

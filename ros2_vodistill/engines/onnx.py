@@ -38,14 +38,7 @@ class OnnxEngine(HostEngine):
             binding = self._bind(session, self._reference)
             for _ in range(steps):
                 session.run_with_iobinding(binding)
-            events = json.loads(Path(session.end_profiling()).read_text())
-        total: dict[tuple[str, str], float] = {}
-        for event in events:
-            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-                key = event["name"].removesuffix("_kernel_time"), event["args"]["op_name"]
-                total[key] = total.get(key, 0.0) + event["dur"] / 1e3 / steps
-        times = [LayerTime(name, kind, milliseconds) for (name, kind), milliseconds in total.items()]
-        return sorted(times, key=lambda layer: -layer.milliseconds)
+            return layer_times(json.loads(Path(session.end_profiling()).read_text()), steps)
 
     def _open(self, profile: Path | None) -> ort.InferenceSession:
         options = ort.SessionOptions()
@@ -63,7 +56,7 @@ class OnnxEngine(HostEngine):
             raise VodistillError(
                 f"onnxruntime {ort.__version__} cannot load {self.model.path}: {error}", "Export the model again."
             ) from error
-        check(self.model, _shapes(session.get_inputs()), _shapes(session.get_outputs()))
+        check(self.model, shapes(session.get_inputs()), shapes(session.get_outputs()))
         return session
 
     def _bind(self, session: ort.InferenceSession, reference: int) -> Any:
@@ -75,6 +68,18 @@ class OnnxEngine(HostEngine):
         return binding
 
 
-def _shapes(nodes: list[Any]) -> Shapes:
+def layer_times(events: list[dict[str, Any]], steps: int) -> list[LayerTime]:
+    """Mean times of the layers in a profile of so many steps, slowest first."""
+    total: dict[tuple[str, str], float] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            key = event["name"].removesuffix("_kernel_time"), event["args"]["op_name"]
+            total[key] = total.get(key, 0.0) + event["dur"] / 1e3 / steps
+    times = [LayerTime(name, kind, milliseconds) for (name, kind), milliseconds in total.items()]
+    return sorted(times, key=lambda layer: -layer.milliseconds)
+
+
+def shapes(nodes: list[Any]) -> Shapes:
+    """Of a session's inputs or outputs."""
     types = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
     return {node.name: (tuple(node.shape), types.get(node.type, node.type)) for node in nodes}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -60,7 +62,7 @@ class TensorRtEngine(Engine):
         self.inputs = {name: buffer[0, 0] for name, buffer in self._views.items()}
         self._reference = 0
         self._contexts = [self._context(reference) for reference in range(2)]
-        self._graphs = [gpu.capture(lambda context=context: self._enqueue(context)) for context in self._contexts]  # type: ignore[misc]
+        self._graphs = [gpu.capture(partial(self._enqueue, context)) for context in self._contexts]
 
     def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self._gpu.launch(self._graphs[self._reference])
@@ -84,8 +86,9 @@ class TensorRtEngine(Engine):
 
     def profile(self, steps: int = 20) -> list[LayerTime]:
         total: dict[str, float] = {}
+        trt: Any = self._trt
 
-        class Profiler(self._trt.IProfiler):  # type: ignore[name-defined,misc]
+        class Profiler(trt.IProfiler):
             def __init__(self) -> None:
                 super().__init__()
 
@@ -128,9 +131,7 @@ class TensorRtEngine(Engine):
 def open_tensorrt(model: Model, threads: int) -> TensorRtEngine:
     """The model on this machine's GPU; its plan comes from the user's cache, or is built, which takes minutes."""
     log = logging.getLogger(__name__)
-    require_driver()
-    trt = import_tensorrt()
-    gpu = open_gpu()
+    trt, gpu = machine()
 
     def made() -> bytes:
         log.warning("building the plan of %s for %s: this takes minutes, once", model.card.name, gpu.name)
@@ -138,6 +139,30 @@ def open_tensorrt(model: Model, threads: int) -> TensorRtEngine:
 
     plan = PlanCache(say=log.warning).get(key(trt, gpu, model), made)
     return TensorRtEngine(model, trt, gpu, plan)
+
+
+def prepare(model: Model, say: Callable[[str], object], progress: Progress) -> Path:
+    """Build the plan for this machine's GPU unless it is there, and keep it; its file."""
+    trt, gpu = machine()
+    cache, wanted = PlanCache(say=say), key(trt, gpu, model)
+    cache.get(wanted, lambda: build(trt, model, progress), must_keep=True)
+    return cache.folder / wanted.file
+
+
+def examine(model: Model) -> tuple[bool, str]:
+    """Whether the plan of the model is there, and in words what is there or why it does not fit."""
+    trt, gpu = machine()
+    said: list[str] = []
+    wanted = key(trt, gpu, model)
+    found = PlanCache(say=said.append).load(wanted)
+    on = f"{wanted.software} on {wanted.gpu}"
+    return found is not None, f"{on}, the plan is built" if found else "; ".join([f"{on}, no plan yet", *said])
+
+
+def machine() -> tuple[ModuleType, Gpu]:
+    """This machine's TensorRT and GPU."""
+    require_driver()
+    return import_tensorrt(), open_gpu()
 
 
 def import_tensorrt() -> ModuleType:
@@ -190,7 +215,7 @@ def build(trt: Any, model: Model, progress: Progress | None = None) -> bytes:
 def _messages(trt: Any) -> Any:
     """A logger that keeps errors, to be told."""
 
-    class Messages(trt.ILogger):  # type: ignore[name-defined,misc]
+    class Messages(trt.ILogger):
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
@@ -208,7 +233,7 @@ def _messages(trt: Any) -> Any:
 def _monitor(trt: Any, progress: Progress) -> Any:
     """Tells `progress` of the outermost phases of a build."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[name-defined,misc]
+    class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
             super().__init__()
             self.steps: dict[str, int] = {}

@@ -179,3 +179,27 @@ def test_where_nothing_can_be_kept_it_runs_and_says_so(
     assert engine.name == "tensorrt"
     assert "built anew at every start" in caplog.text
     np.testing.assert_allclose(engine.step()[0], 0.0)
+
+
+def test_engine_build_keeps_the_plan_and_doctor_says_whether_it_fits(machine: dict[str, Any], tmp_path: Path) -> None:
+    model = Model.load(brightness_model(tmp_path / "bright"))
+    assert tensorrt.examine(model) == (False, "tensorrt 10.3.0 on Fake (8.7), no plan yet")
+    path = tensorrt.prepare(model, lambda text: None, lambda *step: None)
+    assert path.is_file()
+    tensorrt.prepare(model, lambda text: None, lambda *step: None)
+    assert machine["builds"] == 1
+    assert tensorrt.examine(model) == (True, "tensorrt 10.3.0 on Fake (8.7), the plan is built")
+    machine["gpu"].name = "Another"
+    ready, found = tensorrt.examine(model)
+    assert not ready
+    assert "gpu: Fake (8.7), here Another (8.7)" in found
+
+
+def test_engine_build_is_an_error_where_nothing_can_be_kept(
+    machine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(VodistillError, match="cannot be written"):
+        tensorrt.prepare(Model.load(brightness_model(tmp_path / "bright")), lambda text: None, lambda *step: None)
+    assert machine["builds"] == 0
