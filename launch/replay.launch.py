@@ -27,7 +27,7 @@ ARGUMENTS = {
     "rate": ("1.0", "Rate of playing; 1 is as recorded."),
     "model": ("swift-s", "Name or folder of a model, or classical."),
     "engine": ("auto", "What runs the model."),
-    "camera_height": (".nan", "Metres above the ground; .nan takes it from the bag."),
+    "camera_height": ("nan", "Metres above the ground; nan takes it from the bag."),
     "every_frame": ("true", "Work on every frame, however late; false drops frames as on the robot."),
     "rviz": ("false", "Show the path in RViz."),
 }
@@ -56,7 +56,8 @@ def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         "camera_info": f"{image.rpartition('/')[0]}/camera_info",
         "image_transport": "raw" if topic == image else "compressed",
         "reliability": "reliable" if every else "best_effort",
-        "queue_size": "100000" if every else "1",
+        "depth": "1000" if every else "5",
+        "queue_size": "1000" if every else "1",
         **{name: given[name] for name in ("model", "engine", "camera_height")},
     }
     node = IncludeLaunchDescription(

@@ -127,15 +127,17 @@ class Feed:
     # On the worker's thread
 
     def work(self, timeout: float = 0.0) -> bool:
-        """Do what was commanded, then one frame; False if there was none."""
-        frame = self.slot.take(timeout)
-        while self._commands:
-            action, done = self._commands.popleft()
-            try:
-                action()
-                done.set_result(None)
-            except Exception as error:  # goes to whoever waits for it
-                done.set_exception(error)
+        """Do what was commanded, then one frame, if ready for it; False if there was none.
+
+        Until the camera and its place are known, frames stay in the slot, where newer ones replace them.
+        """
+        self._obey()
+        frame = None
+        if self._body is not None:
+            frame = self.slot.take(timeout)
+        elif timeout > 0:
+            self.slot.rest(timeout)
+        self._obey()
         if frame is None:
             return False
         self._busy = self._clock()
@@ -145,9 +147,18 @@ class Feed:
             self._busy = np.inf
         return True
 
+    def _obey(self) -> None:
+        while self._commands:
+            action, done = self._commands.popleft()
+            try:
+                action()
+                done.set_result(None)
+            except Exception as error:  # goes to whoever waits for it
+                done.set_exception(error)
+
     def _frame(self, frame: Frame) -> None:
-        if self._body is None:
-            self.counts["before ready"] += 1
+        if self._body is None:  # a new calibration, that came with this frame, does not fit
+            self.counts["without calibration"] += 1
             return
         verdict = self.stamps.judge(frame.stamp, frame.arrived)
         if verdict.restart:
@@ -239,21 +250,19 @@ class Feed:
         return Health(level, message, self._values())
 
     def _judge(self, publishers: int | None, topic: str) -> tuple[Level, str]:
-        now = self._clock()
-        silent = now - max(self._last_frame, self._began)
-        working = now - self._busy
         if self._trouble:
             return Level.ERROR, self._trouble
-        missing = [
-            name
-            for name, known in (
-                ("a calibration (camera_info)", self._camera),
-                ("the camera's place (tf_static)", self._place),
-            )
-            if known is None
-        ]
+        needed = {"a calibration (camera_info)": self._camera, "the camera's place (tf_static)": self._place}
+        missing = [name for name, known in needed.items() if known is None]
         if missing:
             return Level.WARN, f"waiting for {' and '.join(missing)}"
+        now = self._clock()
+        return self._judge_flow(now, publishers, topic) or self._judge_running(now)
+
+    def _judge_flow(self, now: float, publishers: int | None, topic: str) -> tuple[Level, str] | None:
+        """None if frames come and go."""
+        silent = now - max(self._last_frame, self._began)
+        working = now - self._busy
         if working > self.stall:
             return Level.ERROR, f"stalled: at work on one frame for {working:.1f} s"
         if self._last_frame == -np.inf:
@@ -264,7 +273,7 @@ class Feed:
         if silent > self.stall:
             who = "nobody publishes it" if publishers == 0 else f"though it has {_publishers(publishers)}"
             return Level.ERROR, f"stalled: no frame on {topic} for {silent:.1f} s, {who}"
-        return self._judge_running(now)
+        return None
 
     def _judge_running(self, now: float) -> tuple[Level, str]:
         if now - self._fault_at < _RECENT:

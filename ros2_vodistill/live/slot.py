@@ -62,8 +62,14 @@ class Slot:
             self._woken = False
             return self._frames.popleft() if self._frames else None
 
+    def rest(self, timeout: float) -> None:
+        """Wait for `wake` alone: frames stay where they are."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken, timeout)
+            self._woken = False
+
     def wake(self) -> None:
-        """End the wait of `take`: there is other work."""
+        """End the wait of `take` and `rest`: there is other work."""
         with self._changed:
             self._woken = True
             self._changed.notify()

@@ -47,9 +47,7 @@ def check(changes: list[Any], values: dict[str, Any], configured: bool) -> tuple
         if parameter is None:  # ROS's own, such as use_sim_time
             continue
         if parameter.when == CONFIGURE and configured:
-            reason = (
-                f"{change.name} takes effect on configure: clean the node up first (ros2 lifecycle set ... cleanup)"
-            )
+            reason = f"{change.name} takes effect on configure: clean the node up first (ros2 lifecycle set)"
             return SetParametersResult(successful=False, reason=reason), values
         if fault := parameter.fault(change.value):
             return SetParametersResult(successful=False, reason=fault), values

@@ -70,9 +70,8 @@ class VoNode(LifecycleNode):
             self._configure()
         except VodistillError as error:
             self._problem = f"not configured: {error.problem} {error.remedy}".strip()
-            self.get_logger().error(
-                f"{self._problem} Then: ros2 lifecycle set {self.get_fully_qualified_name()} configure"
-            )
+            again = f"ros2 lifecycle set {self.get_fully_qualified_name()} configure"
+            self.get_logger().error(f"{self._problem} To try again: {again}")
             self._release()
             return TransitionCallbackReturn.FAILURE
         self._problem = "inactive"
@@ -286,7 +285,7 @@ class VoNode(LifecycleNode):
         given = values["camera_pose"]
         if any(given):
             pose = geometry.make(geometry.from_quaternion(given[3:]), given[:3])
-            known: Mount | None = _mount(pose)
+            mount = _mount(pose)
         else:
             found = self._transforms.lookup(base, self._frame) if self._frame else None
             if found is None:
@@ -295,9 +294,9 @@ class VoNode(LifecycleNode):
                     "Publish it on /tf_static, or set the parameter camera_pose",
                 )
             pose = found
-            known = mount_of(self._transforms, self._frame)[0] or _mount(pose)
+            mount = mount_of(self._transforms, self._frame)[0] or _mount(pose)
         angles = {"pitch": values["camera_pitch"], "roll": values["camera_roll"]}
-        mount = replace(known, **{name: math.radians(a) for name, a in angles.items() if not math.isnan(a)})
+        mount = replace(mount, **{name: math.radians(a) for name, a in angles.items() if not math.isnan(a)})
         if not math.isnan(values["camera_height"]):
             mount = replace(mount, height=values["camera_height"])
         return mount, pose
@@ -381,11 +380,10 @@ class VoNode(LifecycleNode):
             return Health(Level.ERROR if self._problem.startswith("not") else Level.WARN, self._problem)
         publishers = self.get_publishers_info_by_topic(self._topic)
         health = self._feed.health(len(publishers), self._topic)
-        profile = self._images.qos_profile if hasattr(self._images, "qos_profile") else _SENSOR
-        if publishers and not self._feed.counts["received"]:
-            if why := diagnostics.incompatible(self._topic, profile, publishers):
-                self.get_logger().warning(why, throttle_duration_sec=10.0)
-                return replace(health, level=Level.ERROR, message=why)
+        silent = publishers and not self._feed.counts["received"]
+        if silent and (why := diagnostics.incompatible(self._topic, self._images.qos_profile, publishers)):
+            self.get_logger().warning(why, throttle_duration_sec=10.0)
+            return replace(health, level=Level.ERROR, message=why)
         problem = self._info_problem or self._place_problem
         if health.message.startswith("waiting") and problem:
             return replace(health, message=f"{health.message}: {problem}")

@@ -71,14 +71,12 @@ PARAMETERS = (
     Parameter(
         "queue_size", 1, "Frames kept while one is worked on; 1 keeps the newest alone. More is for replays.", 1, 100000
     ),
-    Parameter(
-        "rectified", False, "The images are rectified: camera_info's P holds. Known by itself of image_rect topics."
-    ),
+    Parameter("rectified", False, "The images are rectified, camera_info's P holds; image_rect topics always are."),
     Parameter(
         "camera_info_file",
         "",
-        "Calibration file to use instead of the topic (ROS, Kalibr, EuRoC or KITTI).",
-        unset="topic",
+        "Calibration file instead of the topic: ROS, Kalibr or EuRoC.",
+        unset="the topic",
     ),
     Parameter("camera_frame", "", "Optical frame of the camera.", unset="the images' frame_id"),
     Parameter("odom_frame", "odom", "Frame of the odometry."),
@@ -146,11 +144,8 @@ def page() -> str:
 
 
 def _type(default: Value) -> str:
-    return (
-        "double array"
-        if isinstance(default, list)
-        else {bool: "bool", int: "integer", float: "double"}.get(type(default), "string")
-    )
+    names = {list: "double array", bool: "bool", int: "integer", float: "double", str: "string"}
+    return names[type(default)]
 
 
 def _pose_fault(value: list[float]) -> str:

@@ -72,7 +72,7 @@ def replay(bag: Path, out: Path, rate: float, stopped: Callable[[], bool]) -> di
     try:
         _wait(recorder, lambda: stopped() or recorder.count_subscribers(source.topic) > 0, _PATIENCE)
         player = subprocess.Popen(
-            ["ros2", "bag", "play", str(bag), "--rate", str(rate), "--disable-keyboard-controls"],
+            ["ros2", "bag", "play", str(bag), "--rate", str(rate), "--delay", "2", "--disable-keyboard-controls"],
             stdin=subprocess.DEVNULL,
         )
         try:
