@@ -1,0 +1,148 @@
+"""Experiments from YAML: values, errors that name the place, and the help that comes from docstrings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ros2_vodistill.errors import VodistillError
+from training import config
+from training.cells import cells
+from training.config import Experiment, Training
+from training.recipes import RECIPES, recipe
+
+CONFIGS = sorted((Path(config.__file__).parent / "configs").glob("*.yaml"))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_experiments_load_and_name_what_exists(path: Path) -> None:
+    from training import networks
+    from training.world import WorldConfig
+
+    experiment = config.load(path)
+    WorldConfig.from_dict(experiment.data.world)
+    for run in (experiment.teacher, *experiment.students.values()):
+        if run.network:
+            networks.configure(run.network)
+        assert run.stages or not run.method or recipe(run.method)
+    for network in (*experiment.table.networks.values(), *experiment.table.rates.values()):
+        networks.configure(network)
+    cells(experiment.table)
+
+
+def test_an_unknown_key_is_named_with_its_file_and_its_like(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.yaml", "name: a\ntraining: {bach_size: 3}\n")
+    with pytest.raises(VodistillError) as caught:
+        config.load(file)
+    assert str(file) in caught.value.problem
+    assert "training.bach_size" in caught.value.problem
+    assert "batch_size" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "remedy"),
+    [
+        ("name: a\ntraining: {steps: many}", "training.steps is 'many'", "whole number"),
+        ("name: a\ntraining: {steps: 1.5}", "training.steps is 1.5", "whole number"),
+        ("name: a\ntraining: {steps: true}", "training.steps is True", "whole number"),
+        ("name: a\ntraining: {rate: fast}", "training.rate is 'fast'", "a number"),
+        ("name: a\ntraining: {schedule: square}", "training.schedule is 'square'", "cosine"),
+        ("name: a\ndata: {train: 5}", "data.train is 5", "a list"),
+        ("name: a\ndata: [1]", "data", "Data"),
+        ("name: a\nteacher: {stages: [{pose: [{weight: 2}]}]}", "teacher.stages[0].pose[0].loss is missing", "Pose"),
+        ("name: a\nstudents: {s: {stages: [{freeze: [1]}]}}", "students.s.stages[0].freeze[0] is 1", "text"),
+        ("training: {}", "name is missing", "Experiment"),
+        ("name: [", "not YAML", "line"),
+        ("- 1", "mapping", "configs"),
+    ],
+)
+def test_wrong_values_are_named(tmp_path: Path, text: str, key: str, remedy: str) -> None:
+    file = write(tmp_path / "a.yaml", text)
+    with pytest.raises(VodistillError) as caught:
+        config.load(file)
+    assert str(file) in caught.value.problem
+    assert key in caught.value.problem
+    assert remedy in caught.value.remedy
+
+
+def test_a_missing_file_says_which_are_shipped(tmp_path: Path) -> None:
+    with pytest.raises(VodistillError) as caught:
+        config.load(tmp_path / "none.yaml")
+    assert "tiny.yaml" in caught.value.remedy
+
+
+def test_a_base_is_merged_key_by_key(tmp_path: Path) -> None:
+    write(tmp_path / "base.yaml", "name: base\ntraining: {rate: 1e-3, steps: 7}\nseed: 3\n")
+    file = write(tmp_path / "top.yaml", "base: base.yaml\nname: top\ntraining: {steps: 9}\n")
+    experiment = config.load(file)
+    assert (experiment.name, experiment.seed) == ("top", 3)
+    assert (experiment.training.rate, experiment.training.steps) == (1e-3, 9)
+
+
+def test_bases_in_a_circle_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", "base: b.yaml\nname: a\n")
+    file = write(tmp_path / "b.yaml", "base: a.yaml\nname: b\n")
+    with pytest.raises(VodistillError, match="back to itself"):
+        config.load(file)
+
+
+def test_overrides_win_and_are_checked(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.yaml", "name: a\ntraining: {rate: 1e-3}\n")
+    experiment = config.load(file, ["training.rate=2e-3", "data.frames=5", "table.seeds=[1, 2]"])
+    assert (experiment.training.rate, experiment.data.frames, experiment.table.seeds) == (2e-3, 5, (1, 2))
+    with pytest.raises(VodistillError, match=r"data\.frame"):
+        config.load(file, ["data.frame=5"])
+    with pytest.raises(VodistillError, match="key=value"):
+        config.load(file, ["data.frames"])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "steps": st.integers(0, 10**6),
+            "rate": st.floats(1e-9, 1.0),
+            "schedule": st.sampled_from(["cosine", "stable", "one_cycle", "constant"]),
+            "channels_last": st.booleans(),
+        },
+    )
+)
+def test_plain_values_are_read_back(values: dict[str, object]) -> None:
+    experiment = config.build(Experiment, {"name": "a", "training": values, "measure": [{"path": "x"}]}, "test")
+    assert config.build(Experiment, config.plain(experiment), "test") == experiment
+
+
+def test_override_replaces_only_what_is_given() -> None:
+    changed = config.override(Training(), {"rate": 1}, "test")
+    assert changed == dataclasses.replace(Training(), rate=1.0)
+
+
+def test_every_setting_is_explained() -> None:
+    rows = list(config.explain(Experiment))
+    assert all(meaning for _, _, meaning in rows)
+    known = {key: (default, meaning) for key, default, meaning in rows}
+    assert known["training.rate"] == ("0.0001", "the highest learning rate.")
+    assert "teacher.stages[].pose[].loss" in known
+    assert "students.NAME.network" in known
+
+
+def test_every_recipe_names_losses_that_exist() -> None:
+    from training.losses import FEATURES, POSE
+
+    for name, stages in RECIPES.items():
+        assert stages[-1].pose, name
+        for stage in stages:
+            assert {p.loss for p in stage.pose} <= set(POSE)
+            assert {f.loss for f in stage.features} <= set(FEATURES)
+    with pytest.raises(VodistillError, match="aht_ail"):
+        recipe("aht")

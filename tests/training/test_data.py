@@ -1,0 +1,348 @@
+"""Recorded data in small folders of the real form, windows, augmentation, and the generated world as a stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.camera import Mount
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import View
+from tests.training.toy import ShiftStream
+from training.config import Augmentation, Confidence, Data
+from training.data import kitti, malaga, streams
+from training.data.augment import augment
+from training.data.batch import batches, share
+from training.data.kept import ClipSet, Kept
+from training.data.windows import WindowStream
+
+WIDTH, HEIGHT, FOCAL = 96, 64, 60.0
+VIEW = View(48, 32, 30.0, 30.0, 23.5, 15.5)
+OBSERVER = SimpleNamespace(views={"image": VIEW}, unit="camera_height")
+CPU = torch.device("cpu")
+
+
+def poses(count: int) -> NDArray[np.float64]:
+    """A drive that speeds up and turns."""
+    steps = np.zeros((count - 1, 6))
+    steps[:, 2] = 0.5 + 0.1 * np.arange(count - 1)
+    steps[:, 4] = 0.02
+    return geometry.accumulate(geometry.from_motion(steps))
+
+
+def write_kitti(root: Path, name: str = "00", count: int = 6, camera: int = 0, offset: float = 0.0) -> Path:
+    folder = root / "sequences" / name
+    (folder / f"image_{camera}").mkdir(parents=True)
+    random = np.random.default_rng(int(name))
+    for i in range(count):
+        image = random.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+        image = np.repeat(image[..., None], 3, 2) if camera == 2 else image
+        cv2.imwrite(str(folder / f"image_{camera}" / f"{i:06d}.png"), image)
+    matrix = np.array([[FOCAL, 0, 47.5, FOCAL * offset], [0, FOCAL, 31.5, 0], [0, 0, 1, 0]])
+    (folder / "calib.txt").write_text(f"P{camera}: {' '.join(map(str, matrix.ravel()))}\n")
+    np.savetxt(folder / "times.txt", 0.1 * np.arange(count))
+    (root / "poses").mkdir(exist_ok=True)
+    np.savetxt(root / "poses" / f"{name}.txt", poses(count)[:, :3].reshape(count, 12))
+    return folder
+
+
+def test_kitti_gives_motions_in_camera_heights(tmp_path: Path) -> None:
+    write_kitti(tmp_path)
+    recording = kitti.read_sequence(tmp_path, "00", height=1.65)
+    assert len(recording) == 6
+    expected = geometry.to_motion(geometry.relative(poses(6)))
+    assert recording.motions("metre") == pytest.approx(expected, abs=1e-7)
+    expected[:, :3] /= 1.65
+    assert recording.motions("camera_height") == pytest.approx(expected, abs=1e-7)
+    twice = recording.motions("metre", skip=2)
+    assert twice == pytest.approx(geometry.to_motion(geometry.invert(poses(6)[:-2]) @ poses(6)[2:]), abs=1e-7)
+
+
+def test_the_mount_is_taken_out_of_views_and_motions(tmp_path: Path) -> None:
+    """A camera that looks down by 0.2 rad: a step along its own axis goes ahead and down in the level frame."""
+    write_kitti(tmp_path)
+    recording = kitti.read_sequence(tmp_path, "00")
+    tilted = kitti.read_folder(
+        tmp_path / "sequences" / "00", tmp_path / "poses" / "00.txt", mount=Mount(1.65, pitch=0.2)
+    )
+    step = recording.motions("metre")[0, :3]
+    assert tilted.motions("metre")[0, :3] == pytest.approx(Mount(1.65, pitch=0.2).level_from_camera @ step, abs=1e-7)
+    assert step @ [0, 0, 1] == pytest.approx(0.5, abs=1e-6)
+    assert tilted.motions("metre")[0, 1] == pytest.approx(0.5 * np.sin(0.2), abs=1e-6)
+
+
+def test_the_colour_camera_sits_beside_the_grey_one(tmp_path: Path) -> None:
+    """KITTI's P2 has a fourth column: its camera is elsewhere, and moves otherwise in bends."""
+    write_kitti(tmp_path, camera=2, offset=-0.06)
+    recording = kitti.read_sequence(tmp_path, "00", colour=True)
+    assert recording.poses is not None
+    offset = np.eye(4)
+    offset[0, 3] = 0.06
+    assert recording.poses == pytest.approx(poses(6) @ offset, abs=1e-7)
+    assert recording.views(0, {"image": VIEW})["image"].shape == (32, 48)
+
+
+def test_views_of_a_recording_are_the_warped_frames(tmp_path: Path) -> None:
+    """The view has half the resolution: each of its pixels is near the mean of the four that it covers."""
+    folder = write_kitti(tmp_path)
+    columns = np.tile(np.linspace(0, 255, WIDTH), (HEIGHT, 1)).astype(np.uint8)
+    cv2.imwrite(str(folder / "image_0" / "000000.png"), columns)
+    seen = kitti.read_sequence(tmp_path, "00").views(0, {"image": VIEW})["image"].astype(float)
+    blocks = columns.reshape(32, 2, 48, 2).mean((1, 3))
+    assert np.abs(seen[2:-2, 2:-2] - blocks[2:-2, 2:-2]).max() <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda f: (f / "calib.txt").write_text("P1: 1 2 3\n"), "calib.txt"),
+        (lambda f: (f / "calib.txt").write_text("P0: 1 2 3\n"), "calib.txt"),
+        (lambda f: (f / "calib.txt").unlink(), "calib.txt"),
+        (lambda f: (f / "times.txt").write_text("0\n1\n"), "times.txt"),
+        (lambda f: (f / "times.txt").write_text("a\nb\n"), "times.txt"),
+        (lambda f: (f.parents[1] / "poses" / "00.txt").unlink(), "00.txt"),
+        (lambda f: (f.parents[1] / "poses" / "00.txt").write_text("1 2 3\n"), "00.txt"),
+        (lambda f: (f / "image_0" / "000000.png").write_text("no"), "000000.png"),
+        (lambda f: [p.unlink() for p in (f / "image_0").iterdir()], "image_0"),
+    ],
+)
+def test_errors_name_the_file(tmp_path: Path, damage: object, named: str) -> None:
+    folder = write_kitti(tmp_path)
+    damage(folder)  # type: ignore[operator]
+    with pytest.raises(VodistillError) as caught:
+        kitti.read_sequence(tmp_path, "00")
+    assert named in caught.value.problem
+
+
+def test_a_frame_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = write_kitti(tmp_path)
+    recording = kitti.read_sequence(tmp_path, "00")
+    (folder / "image_0" / "000003.png").write_bytes(b"no image")
+    with pytest.raises(VodistillError, match=r"000003\.png"):
+        recording.views(3, {"image": VIEW})
+    cv2.imwrite(str(folder / "image_0" / "000004.png"), np.zeros((5, 5), np.uint8))
+    with pytest.raises(VodistillError, match="5x5"):
+        recording.views(4, {"image": VIEW})
+
+
+def test_windows_are_seen_once_in_an_epoch(tmp_path: Path) -> None:
+    write_kitti(tmp_path, "00", 6)
+    write_kitti(tmp_path, "01", 5)
+    recordings = [kitti.read_sequence(tmp_path, name) for name in ("00", "01")]
+    stream = WindowStream(recordings, OBSERVER, frames=3, batch_size=7, seed=1)
+    assert len(stream.windows) == 4 + 3
+    one, again, next_epoch = stream.batch(0), stream.batch(0), stream.batch(1)
+    assert torch.equal(one.views["image"], again.views["image"])
+    assert one.views["image"].shape == (7, 3, 32, 48)
+    totals = [x.views["image"].long().sum((1, 2, 3)).sort().values for x in (one, next_epoch)]
+    assert torch.equal(*totals)
+    assert not torch.equal(one.views["image"], next_epoch.views["image"])
+
+
+def test_windows_may_skip_frames(tmp_path: Path) -> None:
+    write_kitti(tmp_path, count=6)
+    recording = kitti.read_sequence(tmp_path, "00")
+    stream = WindowStream([recording], OBSERVER, frames=3, batch_size=2, skips=(2,), shuffle=False)
+    batch = stream.batch(0)
+    expected = torch.from_numpy(recording.motions("camera_height", 2)).float()
+    assert torch.equal(batch.motions[0], expected[[0, 2]])
+    assert torch.equal(batch.motions[1], expected[[1, 3]])
+    with pytest.raises(VodistillError, match="less than a batch"):
+        WindowStream([recording], OBSERVER, frames=6, batch_size=2)
+
+
+def test_the_papers_splits_are_the_defaults(tmp_path: Path) -> None:
+    assert Data().train == tuple(f"{i:02d}" for i in range(9))
+    assert Data().test == ("09", "10")
+    write_kitti(tmp_path, "09")
+    write_kitti(tmp_path, "10")
+    data = Data(kind="kitti", root=str(tmp_path), frames=2, held_out=4)
+    assert len(streams.held_out(data, OBSERVER, CPU).batch(0)) == 4
+    with pytest.raises(VodistillError, match=r"sequences/00"):
+        streams.training(data, OBSERVER, 2, 0, CPU)
+
+
+def test_eta_is_over_the_whole_recorded_training_set(tmp_path: Path) -> None:
+    write_kitti(tmp_path, "00", 6)
+    data = Data(kind="kitti", root=str(tmp_path), train=("00",), augmentation=Augmentation(gain=0.5))
+    stream, count = streams.confidence(data, OBSERVER, 4, Confidence(samples=3), CPU)
+    assert count == 5
+    recording = kitti.read_sequence(tmp_path, "00")
+    seen = torch.stack([stream.batch(i).views["image"][0, 0] for i in range(count)])
+    frames = [torch.from_numpy(recording.views(i, {"image": VIEW})["image"]) for i in range(count)]
+    assert torch.equal(seen, torch.stack(frames))
+
+
+@pytest.mark.parametrize(
+    ("settings", "low", "high"),
+    [
+        (Augmentation(gain=1.0), 0.5, 2.0),
+        (Augmentation(flicker=1.0), 0.5, 2.0),
+        (Augmentation(gamma=0.5), 0.64, 1.36),
+    ],
+)
+def test_augmentation_stays_within_its_bounds(settings: Augmentation, low: float, high: float) -> None:
+    views = {"image": np.full((3, 4, 5), 100, np.uint8), "view_ground": np.full((3, 2, 2), 100, np.uint8)}
+    for seed in range(20):
+        changed = augment(views, settings, np.random.default_rng(seed))
+        ratios = changed["image"][:, 0, 0] / 100
+        assert (ratios >= low - 0.01).all()
+        assert (ratios <= high + 0.01).all()
+        assert (changed["view_ground"][:, 0, 0] == changed["image"][:, 0, 0]).all()
+        assert len(set(ratios)) == (1 if settings.flicker == 0 else 3)
+
+
+def test_no_augmentation_changes_nothing() -> None:
+    views = {"image": np.arange(60, dtype=np.uint8).reshape(3, 4, 5)}
+    assert augment(views, Augmentation(), np.random.default_rng(0))["image"] is views["image"]
+
+
+def test_noise_has_its_deviation() -> None:
+    views = {"image": np.full((2, 200, 200), 128, np.uint8)}
+    changed = augment(views, Augmentation(noise=4.0), np.random.default_rng(0))["image"].astype(float)
+    assert changed.std() == pytest.approx(4.0, rel=0.03)
+    assert np.corrcoef(changed[0].ravel(), changed[1].ravel())[0, 1] == pytest.approx(0.0, abs=0.02)
+
+
+def write_malaga(folder: Path, count: int = 4) -> None:
+    images = folder / f"{folder.name}_rectified_800x600_Images"
+    images.mkdir(parents=True)
+    for i in range(count):
+        for side in ("left", "right"):
+            cv2.imwrite(str(images / f"img_CAMERA1_12612300{i:02d}.080210_{side}.jpg"), np.full((60, 80), 40, np.uint8))
+    (folder / "camera_params_rectified_a=0_800x600.txt").write_text(
+        "# rectified\n[CAMERA_LEFT]\nresolution=[80 60]\ncx=40.4\ncy=30.9\nfx=62.1\nfy=62.2\n[CAMERA_RIGHT]\ncx=1\n"
+    )
+    rows = [[1261230000.0 + i, 0.64, -0.07, 5, 2, 7, 1, 2, 10.0 * i, 20.0, 1.5, 3, 1, 1, 1] for i in range(count + 1)]
+    text = "\n".join(" ".join(map(str, row)) for row in rows)
+    (folder / f"{folder.name}_all-sensors_GPS.txt").write_text("% Time Lat Lon Alt fix #sats speed dir X Y Z\n" + text)
+
+
+def test_malaga_is_read_with_its_gps(tmp_path: Path) -> None:
+    folder = tmp_path / "malaga-urban-dataset-extract-07"
+    write_malaga(folder)
+    assert malaga.is_extract(folder)
+    recording = malaga.read_extract(folder)
+    assert len(recording) == 4
+    assert recording.stamps - recording.stamps[0] == pytest.approx([0, 1, 2, 3])
+    assert (recording.camera.fx, recording.camera.cy, recording.camera.width) == (62.1, 30.9, 80)
+    assert recording.gps is not None
+    assert recording.gps[2] == pytest.approx([1261230002.0, 20.0, 20.0, 1.5])
+    with pytest.raises(VodistillError, match="no true poses"):
+        recording.motions("metre")
+    (folder / "camera_params_rectified_a=0_800x600.txt").unlink()
+    with pytest.raises(VodistillError, match="camera_params"):
+        malaga.read_extract(folder)
+
+
+def test_processes_share_a_batch_equally() -> None:
+    stream = ShiftStream(batch_size=4)
+    whole = stream.batch(3)
+    parts = [stream.batch(3, rank, 2) for rank in range(2)]
+    assert torch.equal(torch.cat([p.motions for p in parts]), whole.motions[[0, 2, 1, 3]])
+    with pytest.raises(VodistillError, match="multiple"):
+        share(range(5), 0, 2)
+
+
+def test_batches_come_in_order_from_any_number_on() -> None:
+    stream = ShiftStream()
+    for workers in (0, 2):
+        loaded = batches(stream, 5, workers, 0, 1)
+        for number in (5, 6, 7):
+            index, batch = next(loaded)
+            assert index == number
+            assert torch.equal(batch.motions, stream.batch(number).motions)
+
+
+class Counting(ShiftStream):
+    """Counts what it is asked for."""
+
+    asked = 0
+
+    def batch(self, index: int, rank: int = 0, ranks: int = 1):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        self.asked += 1
+        return super().batch(index, rank, ranks)
+
+
+def test_kept_batches_are_made_once() -> None:
+    source = Counting()
+    kept = Kept(source)
+    assert torch.equal(kept.batch(1).motions, kept.batch(1).motions)
+    assert source.asked == 1
+
+
+def test_a_finite_set_is_rendered_once_and_seen_whole(tmp_path: Path) -> None:
+    source = Counting(batch_size=4)
+    clips = ClipSet(source, 12, 6, tmp_path)
+    seen = torch.cat([clips.batch(i).motions for i in range(2)])
+    all_of_them = torch.cat([ShiftStream(4).batch(i).motions for i in range(3)])
+    assert sorted(map(str, seen.tolist())) == sorted(map(str, all_of_them.tolist()))
+    assert not torch.equal(clips.batch(0).motions, clips.batch(2).motions)
+    asked = source.asked
+    again = ClipSet(source, 12, 6, tmp_path)
+    assert source.asked == asked + 1  # to see whether there are masks
+    assert torch.equal(again.batch(3).views["image"], clips.batch(3).views["image"])
+    with pytest.raises(VodistillError, match=r"data\.clips"):
+        ClipSet(source, 10, 6, tmp_path)
+
+
+def world(**settings: object) -> Data:
+    return Data(frames=2, held_out=2, world={"samples": 1}, **settings)  # type: ignore[arg-type]
+
+
+def test_the_generated_world_is_a_pure_function_of_seed_and_number() -> None:
+    one = streams.training(world(), OBSERVER, 2, 5, CPU).batch(3)
+    again = streams.training(world(), OBSERVER, 2, 5, CPU).batch(3)
+    other = streams.training(world(), OBSERVER, 2, 6, CPU).batch(3)
+    assert torch.equal(one.views["image"], again.views["image"])
+    assert torch.equal(one.motions, again.motions)
+    assert not torch.equal(one.views["image"], other.views["image"])
+    assert one.views["image"].shape == (2, 2, 32, 48)
+    halves = [streams.training(world(), OBSERVER, 2, 5, CPU).batch(3, rank, 2) for rank in range(2)]
+    assert torch.equal(torch.cat([h.views["image"] for h in halves]), one.views["image"])
+
+
+def test_training_held_out_and_fixed_clips_are_disjoint() -> None:
+    parts = [
+        streams.training(world(), OBSERVER, 2, 0, CPU),
+        streams.held_out(world(), OBSERVER, CPU),
+        streams.confidence(world(), OBSERVER, 2, Confidence(), CPU)[0],
+    ]
+    motions = [part.batch(0).motions for part in parts]
+    assert not torch.equal(motions[0], motions[1])
+    assert not torch.equal(motions[0], motions[2])
+    assert len({str(part.key()) for part in parts}) == 3
+
+
+def test_the_unit_of_the_labels_is_the_observers() -> None:
+    heights = streams.training(world(), OBSERVER, 2, 0, CPU).batch(0).motions
+    metre = SimpleNamespace(views={"image": VIEW}, unit="metre")
+    metres = streams.training(world(), metre, 2, 0, CPU).batch(0).motions
+    assert torch.equal(metres[..., 3:], heights[..., 3:])
+    ratio = metres[..., :3].norm(dim=-1) / heights[..., :3].norm(dim=-1)
+    assert torch.isfinite(ratio).any()
+    assert ((ratio > 0.1) & (ratio < 13))[torch.isfinite(ratio)].all()
+
+
+def test_masks_are_there_when_asked_for() -> None:
+    batch = streams.training(world(), OBSERVER, 2, 0, CPU, masks=True).batch(0)
+    assert batch.masks is not None
+    assert batch.masks.shape == (2, 2, 32, 48)
+    assert streams.training(world(), OBSERVER, 2, 0, CPU).batch(0).masks is None
+
+
+def test_kitti00_is_read(shared_data: Path) -> None:
+    recording = kitti.read_folder(shared_data / "kitti00", mount=Mount(1.65)).first(5)
+    steps = recording.motions("metre")
+    assert len(recording) == 5
+    assert 0.3 < np.linalg.norm(steps[0, :3]) < 1.5
+    seen = recording.views(0, {"image": View(320, 96, 185.0, 185.0, 159.5, 47.5)})["image"]
+    assert seen.shape == (96, 320)
+    assert seen.std() > 20
