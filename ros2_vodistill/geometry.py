@@ -17,7 +17,8 @@ SMALL_ANGLE = 1e-2  # radians; below it a series replaces a difference of nearly
 
 def hat(v: ArrayLike) -> Array:
     """The cross-product matrices (..., 3, 3) of the vectors (..., 3): `hat(v) @ u == cross(v, u)`."""
-    x, y, z = np.moveaxis(np.asarray(v, np.float64), -1, 0)
+    v = np.asarray(v, np.float64)
+    x, y, z = v[..., 0], v[..., 1], v[..., 2]
     zero = np.zeros_like(x)
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
 

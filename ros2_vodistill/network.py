@@ -32,6 +32,7 @@ class NetworkFrontend:
         self._engine = engine
         self._scale = np.asarray(card.covariance_scale)
         self._level_from_camera = mount.level_from_camera
+        self._turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
         self.warps = {name: Warp(camera, view, self._level_from_camera) for name, view in card.views.items()}
         self._reference: NDArray[np.uint8] | None = None
         self._newest = np.empty_like(engine.inputs["image"])
@@ -62,8 +63,7 @@ class NetworkFrontend:
         self._engine.advance()
 
     def _in_camera(self, motion: NDArray[np.float64], variance: NDArray[np.float64], shift: float) -> Relative:
-        turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
-        in_camera = turn.T @ motion
+        in_camera = self._turn.T @ motion
         reasons = list(self._always)
         distance, angle = float(np.linalg.norm(motion[:3])), float(np.linalg.norm(motion[3:]))
         if distance > _OUTSIDE * self.range.max_translation or angle > _OUTSIDE * self.range.max_rotation:
@@ -72,7 +72,7 @@ class NetworkFrontend:
             )
         return Relative(
             geometry.from_motion(in_camera),
-            turn.T @ np.diag(variance) @ turn,
+            self._turn.T @ np.diag(variance) @ self._turn,
             tuple(reasons),
             still=shift < still.LIMIT,
         )

@@ -25,15 +25,23 @@ def shift(last: NDArray[np.uint8], this: NDArray[np.uint8]) -> float:
     """
     a, b = (cv2.GaussianBlur(view, (5, 5), 0).astype(np.float32) for view in (last, this))
     seen = (last > 0) & (this > 0)
-    if seen.mean() < 0.1:
+    share = np.count_nonzero(seen) / seen.size
+    if share < 0.1:
         return float("inf")
-    mean, spread = zip(*((view[seen].mean(), view[seen].std()) for view in (a, b)), strict=True)
+    mean, spread = zip(*((part.mean(), part.std()) for part in (_of(a, seen, share), _of(b, seen, share))), strict=True)
     b = (b - mean[1]) * (spread[0] / max(spread[1], 1e-3)) + mean[0]
     mean_view = 0.5 * (a + b)
-    slope = np.hypot(cv2.Scharr(mean_view, -1, 1, 0), cv2.Scharr(mean_view, -1, 0, 1)) / 32
-    slope[~cv2.erode(seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)] = 0
-    limit = max(np.quantile(slope, 1 - _STRONGEST), _WEAKEST)
-    strong = slope >= limit
-    if strong.mean() < 0.005:
+    slope = cv2.magnitude(cv2.Scharr(mean_view, -1, 1, 0), cv2.Scharr(mean_view, -1, 0, 1)) / 32
+    if share < 1:
+        slope[cv2.erode(seen.view(np.uint8), np.ones((5, 5), np.uint8)) == 0] = 0
+    weaker = int((1 - _STRONGEST) * (slope.size - 1)) + 1
+    limit = max(np.partition(slope.ravel(), weaker)[weaker], _WEAKEST)
+    strong = np.flatnonzero(slope >= limit)
+    if strong.size < 0.005 * slope.size:
         return float("inf")
-    return float(np.median(np.abs(b - a)[strong] / slope[strong]))
+    return float(np.median(np.abs(b - a).ravel()[strong] / slope.ravel()[strong]))
+
+
+def _of(view: NDArray[np.float32], seen: NDArray[np.bool_], share: float) -> NDArray[np.float32]:
+    """The pixels that are seen."""
+    return view.ravel() if share == 1 else view[seen]
