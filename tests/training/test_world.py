@@ -11,33 +11,11 @@ import torch
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.view import Patch, View
-from training.world import WorldConfig, render
+from tests.training.worlds import EXACT, SMALL, config, only, straight
+from training.world import render
 from training.world.build import KINDS
 from training.world.clip import FAR
-from training.world.config import Motion, Photometry, Places, Platform, Rig
-
-SMALL = View(160, 48, 92.5, 92.5, 79.5, 23.5)
-EXACT = Rig(0.0, 0.0, 0.0, 0.0, 0.0)
-CLEAN = Photometry(
-    noise=(1e-6, 1e-6),
-    flicker=0.0,
-    vignetting=0.0,
-    shutter=(0.0, 0.0),
-    rolling=0.0,
-    blur=(0.0, 0.0),
-    defocus=0.0,
-    jpeg=0.0,
-    dust=0.0,
-    rain=0.0,
-)
-
-
-def config(rig: Rig = EXACT, photometry: Photometry = CLEAN, **kwargs: object) -> WorldConfig:
-    return WorldConfig(frames=3, view=SMALL, rig=rig, photometry=photometry, **kwargs)  # type: ignore[arg-type]
-
-
-def only(kind: str) -> Places:
-    return replace(Places(), **{name: float(name == kind) for name in KINDS})
+from training.world.config import Motion, Photometry, Places, Rig
 
 
 def pixels() -> tuple[np.ndarray, np.ndarray]:
@@ -163,22 +141,6 @@ def test_a_still_camera_without_noise_sees_the_same() -> None:
     change = (clip.images[:, 1:].int() - clip.images[:, :-1].int()).abs().amax(1)
     assert int((change[calm] > 1).sum()) <= 0.002 * change.numel()
     assert torch.equal(clip.poses[:, 0], clip.poses[:, 2])
-
-
-def straight(**kwargs: object) -> Platform:
-    names = (
-        "yaw_rate_deg",
-        "yaw_deg",
-        "pitch_deg",
-        "roll_deg",
-        "heave",
-        "dive",
-        "gaze_deg",
-        "sideways",
-        "slide",
-        "climb",
-    )
-    return Platform(road=False, **{**dict.fromkeys(names, 0.0), **kwargs})  # type: ignore[arg-type]
 
 
 def test_the_ground_has_the_depth_of_a_plane() -> None:

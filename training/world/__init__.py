@@ -2,5 +2,6 @@
 
 from training.world.clip import Clip, render
 from training.world.config import WorldConfig
+from training.world.through import render_through
 
-__all__ = ["Clip", "WorldConfig", "render"]
+__all__ = ["Clip", "WorldConfig", "render", "render_through"]

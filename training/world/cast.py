@@ -39,11 +39,19 @@ class Stage(Record):
 
 @dataclass(frozen=True)
 class Hits:
-    """Tile by tile, (F * R * C, S, P): inverse depth, and index of the solid, GROUND or SKY; whether it is a kerb."""
+    """Tile by tile, (F * R * C, S, P).
+
+    Attributes:
+        inverse: inverse depth.
+        index: of the solid, GROUND or SKY; int32.
+        kerb: whether it is the face of a kerb.
+        points: (F * R * C, 4, S * P) world (x, y, z, 1).
+    """
 
     inverse: Tensor
     index: Tensor
     kerb: Tensor
+    points: Tensor
 
 
 def _parts(tiles: Tensor, step: int) -> Iterator[Tensor]:
@@ -80,73 +88,78 @@ class Caster:
         leaves = self.textures.leaves
         inverse, index = trace.first(self.grid, stage.boxes, stage.rounds, eyes, leaves, 4 * self.budget)
         kerb = torch.zeros_like(index, dtype=torch.bool)
+        points = torch.ones(len(index), 4, index.shape[1] * index.shape[2], device=index.device)
         for tiles in _parts(torch.arange(len(index), device=index.device), self._step):
             frame, origin, ray, _ = self._ray(eyes, tiles)
-            soil, face = stage.ground.select(frame).meet(origin, ray)
-            nearer = soil > inverse[tiles]
-            inverse[tiles] = torch.maximum(inverse[tiles], soil)
-            index[tiles] = torch.where(nearer, GROUND, index[tiles])
-            kerb[tiles] = face & nearer
-        return Hits(inverse.clamp_min_(1.0 / FAR), index, kerb)
+            near = inverse[tiles]
+            down = (ray[:, :, 1].amax((1, 2)) > 0).nonzero()[:, 0]
+            if len(down):
+                soil, face = stage.ground.select(frame[down]).meet(origin[down], ray[down])
+                nearer = soil > near[down]
+                near[down] = torch.maximum(near[down], soil)
+                inverse[tiles] = near
+                index[tiles[down]] = torch.where(nearer, GROUND, index[tiles[down]])
+                kerb[tiles[down]] = face & nearer
+            points[tiles, :3] = (origin + ray / near.clamp_min(1e-4)[:, :, None]).transpose(1, 2).flatten(2)
+        return Hits(inverse.clamp_min_(1.0 / FAR), index, kerb, points)
 
     def brightness(self, stage: Stage, eyes: Eyes) -> Tensor:
         """(F, H, W), averaged over the rays of a pixel."""
         hits = self.hits(stage, eyes)
-        s, r, c, p = self.grid.shape
-        points = self._points(eyes, hits)
-        middle = Eyes(*(v[:, s // 2 : s // 2 + 1, v.shape[2] // 2 : v.shape[2] // 2 + 1] for v in (
-            eyes.origin, eyes.turn, eyes.time)))  # fmt: skip
-        shares = shadow.shade(
-            self.grid,
-            stage.boxes,
-            stage.rounds,
-            middle,
-            stage.light.sun,
-            stage.light.direct > 0,
-            points,
-            self.textures.leaves,
-            4 * self.budget,
-        )
-        light = torch.zeros(len(points), s * p, device=points.device)
+        s, _, _, p = self.grid.shape
+        light = torch.zeros(len(hits.points), s * p, device=hits.points.device)
         flat = hits.index.flatten(1)
+        shares = self._shares(stage, eyes, hits, (flat != SKY).any(1))
         packed = surface.pack(Solids.join([stage.boxes, stage.rounds], 1))
         for kind, here in (("sky", flat == SKY), ("ground", flat == GROUND), ("solid", flat >= 0)):
             for tiles in _parts(here.any(1).nonzero()[:, 0], self._step):
-                frame, _, ray, time = self._ray(eyes, tiles)
-                ray = ray.transpose(1, 2).flatten(2)
-                length = ray.square().sum(1).sqrt()
-                ray = ray / length[:, None]
-                part = stage.light.select(frame)
-                angle = self.grid.angle[tiles % (r * c)].expand(-1, s, -1).flatten(1)
-                dither = torch.arange(s, device=frame.device).add(0.5).div(s)[:, None].expand(s, p).reshape(1, -1)
-                if kind == "sky":
-                    bright = part.heaven(self.textures, ray, angle, dither)
-                else:
-                    distance = length / hits.inverse[tiles].flatten(1)
-                    where = (points[tiles, :3], ray, angle * distance, dither)
-                    sun, open_sky = (share[tiles] for share in shares)
-                    if kind == "ground":
-                        ground = stage.ground.select(frame)
-                        albedo, cosine, dapple, up = self._ground(ground, part, hits.kerb[tiles].flatten(1), *where)
-                        sun, open_sky = sun * dapple, open_sky * up
-                        cosine = cosine + self._mirrored(ground, part, where[1]) / albedo.clamp_min(0.02)
-                    else:
-                        time = time[..., None].expand(-1, -1, p).flatten(1)
-                        albedo, cosine, up = self._solid(stage, packed, part, frame, flat[tiles], time, *where)
-                        open_sky = open_sky * (0.35 + 0.65 * up)
-                    bright = albedo * part.received(sun, open_sky, cosine, distance)
-                    bright = part.through_air(bright, distance)
+                bright = self._shade(kind, stage, eyes, hits, packed, shares, tiles)
                 light[tiles] = torch.where(here[tiles], bright, light[tiles])
         return self.grid.image(light.view(-1, s, p).mean(1))
 
-    def _points(self, eyes: Eyes, hits: Hits) -> Tensor:
-        """(tiles, 4, S * P) world (x, y, z, 1)."""
-        points = torch.ones(len(hits.index), 4, hits.index[0].numel(), device=hits.inverse.device)
-        for tiles in _parts(torch.arange(len(points), device=points.device), self._step):
-            _, origin, ray, _ = self._ray(eyes, tiles)
-            near = hits.inverse[tiles].clamp_min(1e-4)[:, :, None]
-            points[tiles, :3] = (origin + ray / near).transpose(1, 2).flatten(2)
-        return points
+    def _shares(self, stage: Stage, eyes: Eyes, hits: Hits, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the sun and of the sky, where any of the `tiles` (bool) are reached."""
+        s, v = (n // 2 for n in eyes.time.shape[1:])
+        middle = Eyes(eyes.origin[:, s, v, None, None], eyes.turn[:, s, v, None, None], eyes.time[:, s, v, None, None])
+        return shadow.shade(
+            self.grid, stage.boxes, stage.rounds, middle, stage.light.sun, stage.light.direct > 0, hits.points, tiles,
+            self.textures.leaves, 8 * self.budget,
+        )  # fmt: skip
+
+    def _shade(
+        self,
+        kind: str,
+        stage: Stage,
+        eyes: Eyes,
+        hits: Hits,
+        packed: Tensor,
+        shares: tuple[Tensor, Tensor],
+        tiles: Tensor,
+    ) -> Tensor:
+        """Brightness (G, S * P) in tiles (G,) of what is of one kind in them."""
+        s, r, c, p = self.grid.shape
+        frame, _, ray, time = self._ray(eyes, tiles)
+        ray = ray.transpose(1, 2).flatten(2)
+        length = ray.square().sum(1).sqrt()
+        ray = ray / length[:, None]
+        light = stage.light.select(frame)
+        angle = self.grid.angle[tiles % (r * c)].expand(-1, s, -1).flatten(1)
+        dither = torch.arange(s, device=frame.device).add(0.5).div(s)[:, None].expand(s, p).reshape(1, -1)
+        if kind == "sky":
+            return light.heaven(self.textures, ray, angle, dither)
+        distance = length / hits.inverse[tiles].flatten(1)
+        where = (hits.points[tiles, :3], ray, angle * distance, dither)
+        sun, open_sky = (share[tiles] for share in shares)
+        if kind == "ground":
+            ground = stage.ground.select(frame)
+            albedo, cosine, dapple, up = self._ground(ground, light, hits.kerb[tiles].flatten(1), *where)
+            cosine = cosine + self._mirrored(ground, light, ray) / albedo.clamp_min(0.02)
+            sun, open_sky = sun * dapple, open_sky * up
+        else:
+            time = time[..., None].expand(-1, -1, p).flatten(1)
+            albedo, cosine, up = self._solid(stage, packed, light, frame, hits.index[tiles].flatten(1), time, *where)
+            open_sky = open_sky * (0.35 + 0.65 * up)
+        return light.through_air(albedo * light.received(sun, open_sky, cosine, distance), distance)
 
     def _ground(
         self, ground: Ground, light: Light, kerb: Tensor, point: Tensor, ray: Tensor, grain: Tensor, dither: Tensor

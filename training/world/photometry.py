@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -10,6 +12,9 @@ from torch import Tensor
 from training.world.config import Photometry
 from training.world.draw import Draw
 from training.world.records import per
+
+Effect = Callable[[Draw, Tensor, Tensor], Tensor]
+"""Draws, images (B, T, H, W) and numbers of the frames (B, T) to images."""
 
 
 class Development:
@@ -25,13 +30,22 @@ class Development:
 
     def __call__(self, light: Tensor, first: int) -> Tensor:
         """(B, T, H, W) brightness to uint8 images; `first` is the number of the first frame in its sequence."""
+        d, settings = self.draw, self.settings
         frame = (first + torch.arange(light.shape[1], device=light.device)).expand(light.shape[0], -1)
         light = self._focus(light)
         light = self._expose(light, frame)
-        light = self._spots(light, frame)
-        light = light.clamp(0.0, 1.0) ** per(self.draw.log_uniform("gamma", *self.settings.gamma), light)
-        grey = self._compress(255.0 * light)
+        light = self._some(d.chance("dust", settings.dust), _dust, light, frame)
+        light = self._some(d.chance("rain", settings.rain), _rain, light, frame)
+        light = light.clamp(0.0, 1.0) ** per(d.log_uniform("gamma", *settings.gamma), light)
+        grey = self._some(d.chance("jpeg", settings.jpeg), _compress, 255.0 * light, frame)
         return (grey + self._noise(grey, frame)).round_().clamp_(0, 255).to(torch.uint8)
+
+    def _some(self, which: Tensor, effect: Effect, images: Tensor, frame: Tensor) -> Tensor:
+        """With an effect on those clips (B,) that it befalls; may change `images` in place."""
+        chosen = which.nonzero()[:, 0]
+        if len(chosen):
+            images[chosen] = effect(Draw(self.draw.seeds[chosen], "photo."), images[chosen], frame[chosen])
+        return images
 
     def _focus(self, light: Tensor) -> Tensor:
         d, settings = self.draw, self.settings
@@ -59,56 +73,56 @@ class Development:
         loss = per(d.uniform("vignetting", 0.0, settings.vignetting), light) * (x * x + y * y)
         return light * (per(gain[:, None] * flicker * drift, light) * (1 - loss))
 
-    def _spots(self, light: Tensor, frame: Tensor) -> Tensor:
-        """Dust, which stays, and rain, which is elsewhere in every frame."""
-        d, settings = self.draw, self.settings
-        h, w = light.shape[-2:]
-        y = torch.arange(h, device=light.device)[:, None]
-        x = torch.arange(w, device=light.device)
-        dusty = d.chance("dust", settings.dust)
-        for i in range(4):
-            at, size = d.unit(f"dust{i}", (2,)), d.uniform(f"dust{i}.size", 0.01, 0.05) * w
-            radius = ((x - per(at[:, :1] * w, light)) ** 2 + (y - per(at[:, 1:] * h, light)) ** 2) / per(size**2, light)
-            light = light * (1 - per(dusty * d.uniform(f"dust{i}.depth", 0.1, 0.6), light) * (-radius).exp())
-        rainy = d.chance("rain", settings.rain)
-        if not bool(rainy.any()):
-            return light
-        long, slope = d.uniform("rain.long", 0.05, 0.3) * h, d.normal("rain.slope", 0.15)
-        for i in range(8):
-            at = d.at(frame).unit(f"rain{i}", (2,))
-            down = (y - per(at[..., 1] * h, light)) / per(long, light)
-            across = x - per(at[..., 0] * w, light) - per(slope * long, light) * down
-            light = light + per(rainy * 0.15, light) * (-down * down - across * across).exp()
-        return light
-
-    def _compress(self, grey: Tensor) -> Tensor:
-        """Rounds the frequencies of 8 x 8 blocks, as JPEG does; incomplete blocks stay as they are."""
-        d = self.draw
-        step = d.log_uniform("jpeg.step", 2.0, 8.0) * d.chance("jpeg", self.settings.jpeg)
-        b, t, h, w = grey.shape
-        rows, columns = h // 8, w // 8
-        blocks = grey[..., : rows * 8, : columns * 8].reshape(b, t, rows, 8, columns, 8).transpose(3, 4)
-        basis = _cosines(grey.device)
-        waves = basis @ blocks @ basis.T
-        order = torch.arange(8, device=grey.device)
-        quant = per(step, waves) * (1 + 0.3 * (order[:, None] + order))
-        rounded = torch.where(quant > 0, (waves / quant.clamp_min(1e-3)).round() * quant, waves)
-        blocks = (basis.T @ rounded @ basis).transpose(3, 4).reshape(b, t, rows * 8, columns * 8)
-        out = grey.clone()
-        out[..., : rows * 8, : columns * 8] = blocks
-        return out
-
     def _noise(self, grey: Tensor, frame: Tensor) -> Tensor:
-        """Its variance grows with the brightness, in part."""
+        """Pixel noise, whose variance grows with the brightness, in part."""
         d = self.draw
         h, w = grey.shape[-2:]
-        sigma = d.log_uniform("noise", *self.settings.noise)
-        shot = d.unit("noise.shot")
-        counter = torch.arange(h * w, device=grey.device).view(1, 1, h, w) + frame[..., None, None] * (h * w)
-        bits = d.bits("pixel", counter)
-        grain = ((bits & 0xFFF) + (bits >> 12)).float() * (2.45 / 4096) - 2.45  # triangular, unit deviation
-        level = (1 + per(shot, grey) * (grey / 100.0 - 1.0)).clamp_min(0.1).sqrt()
-        return grain * level * per(sigma, grey)
+        table = _normal(str(grey.device))
+        start = d.at(frame).bits("pixel", frame[..., None])[..., 0]
+        place = (start[..., None] + torch.arange(h * w, device=grey.device)) & (len(table) - 1)
+        grain = torch.index_select(table, 0, place.flatten()).view(grey.shape)
+        shot = per(d.unit("noise.shot"), grey)
+        level = (1 + shot * (grey / 100.0 - 1.0)).clamp_min(0.1).sqrt()
+        return grain * level * per(d.log_uniform("noise", *self.settings.noise), grey)
+
+
+def _dust(d: Draw, light: Tensor, frame: Tensor) -> Tensor:
+    """Dark spots that stay where they are in the image."""
+    h, w = light.shape[-2:]
+    y, x = torch.arange(h, device=light.device)[:, None], torch.arange(w, device=light.device)
+    for i in range(4):
+        at, size = d.unit(f"dust{i}", (2,)), d.uniform(f"dust{i}.size", 0.01, 0.05) * w
+        radius = ((x - per(at[:, 0] * w, light)) ** 2 + (y - per(at[:, 1] * h, light)) ** 2) / per(size**2, light)
+        light = light * (1 - per(d.uniform(f"dust{i}.depth", 0.1, 0.6), light) * (-radius).exp())
+    return light
+
+
+def _rain(d: Draw, light: Tensor, frame: Tensor) -> Tensor:
+    """Bright streaks, elsewhere in every frame."""
+    h, w = light.shape[-2:]
+    y, x = torch.arange(h, device=light.device)[:, None], torch.arange(w, device=light.device)
+    long, slope = d.uniform("rain.long", 0.05, 0.3) * h, d.normal("rain.slope", 0.15)
+    for i in range(10):
+        at = d.at(frame).unit(f"rain{i}", (2,))
+        down = (y - per(at[..., 1] * h, light)) / per(long, light)
+        across = x - per(at[..., 0] * w, light) - per(slope * long, light) * down
+        light = light + 0.15 * (-down * down - across * across).exp()
+    return light
+
+
+def _compress(d: Draw, grey: Tensor, frame: Tensor) -> Tensor:
+    """Rounds the frequencies of 8 x 8 blocks, as JPEG does; incomplete blocks stay as they are."""
+    b, t, h, w = grey.shape
+    rows, columns = h // 8, w // 8
+    blocks = grey[..., : rows * 8, : columns * 8].reshape(b, t, rows, 8, columns, 8).transpose(3, 4)
+    basis = _cosines(grey.device)
+    waves = basis @ blocks @ basis.T
+    order = torch.arange(8, device=grey.device)
+    step = per(d.log_uniform("jpeg.step", 2.0, 8.0), waves) * (1 + 0.3 * (order[:, None] + order))
+    blocks = (basis.T @ ((waves / step).round() * step) @ basis).transpose(3, 4).reshape(b, t, rows * 8, columns * 8)
+    out = grey.clone()
+    out[..., : rows * 8, : columns * 8] = blocks
+    return out
 
 
 def _convolve(light: Tensor, kernel: Tensor, axis: int) -> Tensor:
@@ -128,3 +142,9 @@ def _cosines(device: torch.device) -> Tensor:
     basis = (math.pi / 8 * (n + 0.5) * k).cos() * 0.5
     basis[0] *= math.sqrt(0.5)
     return basis
+
+
+@lru_cache(maxsize=4)
+def _normal(device: str) -> Tensor:
+    """2^21 normal numbers, always the same."""
+    return torch.randn(1 << 21, generator=torch.Generator().manual_seed(5)).to(device)

@@ -82,6 +82,7 @@ def shade(
     sun: Tensor,
     shines: Tensor,
     points: Tensor,
+    reached: Tensor,
     leaves: Leaves,
     budget: int,
 ) -> tuple[Tensor, Tensor]:
@@ -91,6 +92,7 @@ def shade(
         eyes: one exposure for each of the F frames.
         sun: (F, 3) unit direction towards it; `shines` (F,) bool whether it is to be seen.
         points: (F * R * C, 4, M) world (x, y, z, 1).
+        reached: (F * R * C,) bool: the tiles that matter.
     """
     m = points.shape[-1]
     direct = torch.ones(len(points), m, device=points.device)
@@ -100,6 +102,7 @@ def shade(
             continue
         table = (box_equations if box else round_equations)(solids, eyes, sun).flatten(0, 3)
         found, count = candidates(grid, _hull(solids, eyes, sun), solids.there & (shines[:, None] | box))
+        count = count * reached.view(count.shape)
         for group, chosen in groups(found, count, LIMIT, budget // (11 * m)):
             rows = table[equation(group, chosen, grid, 1, solids.count)] * (chosen >= 0)[..., None]
             if box:

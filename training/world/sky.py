@@ -10,7 +10,6 @@ from torch import Tensor
 from training.world.records import Record, per
 from training.world.textures import Textures
 
-
 HORIZON = 300.0
 """Distance of what stands at the horizon, metres: haze grows no thicker after it."""
 
