@@ -32,7 +32,7 @@ from ros2_vodistill.sources.base import Options
 from ros2_vodistill.sources.transforms import pose_of_pose
 from ros2_vodistill.trajectory import Trajectory, write_tum
 
-_PATIENCE = 60.0  # seconds for the node to listen
+_PATIENCE = 30.0  # seconds for the node to listen
 _QUIET = 3.0  # seconds without odometry, after the bag's end, that mean that all is said
 
 

@@ -1,0 +1,55 @@
+"""Between arrays and ROS messages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's tests need a real ROS 2")
+
+from sensor_msgs.msg import Image
+
+from ros2_vodistill import geometry
+from ros2_vodistill.live import Output
+from ros2_vodistill.odometry import Estimate, Scale, Status
+from ros2_vodistill.ros import messages
+
+CHANNELS = {"mono8": 1, "8UC1": 1, "bgr8": 3, "8UC3": 3, "bgra8": 4, "rgb8": 3, "rgba8": 4, "mono16": 2, "16UC1": 2}
+
+
+@pytest.mark.parametrize("encoding", [*CHANNELS, "bayer_rggb8", "yuv422"])
+def test_cv_bridge_and_the_own_decoder_give_equal_arrays(encoding: str) -> None:
+    bridge, which = messages.cv_bridge_or_none()
+    if bridge is None:
+        pytest.skip(f"decoder: {which}")
+    step = 22 * CHANNELS.get(encoding, 2 if encoding == "yuv422" else 1)
+    data = np.random.default_rng(1).integers(0, 256, 14 * step, dtype=np.uint8)
+    message = Image(height=14, width=22, encoding=encoding, step=step, data=data.tobytes())
+    by_bridge, own = messages.decoder(message, bridge)(), messages.decoder(message, None)()
+    assert by_bridge.dtype == np.uint8 and by_bridge.shape == (14, 22)
+    np.testing.assert_array_equal(by_bridge, own)
+
+
+def test_without_cv_bridge_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "cv_bridge", None)
+    bridge, which = messages.cv_bridge_or_none()
+    assert bridge is None
+    assert which.startswith("own (cv_bridge does not work here: ")
+
+
+def test_an_odometry_message_has_its_covariances_row_by_row() -> None:
+    estimate = Estimate(0.0, np.eye(4), np.eye(6), np.zeros(6), np.eye(6), Scale.MODEL, Status.TRACKING)
+    pose = geometry.make(geometry.so3_exp([0, 0, np.pi / 2]), [1.0, 2.0, 3.0])
+    covariance, other = np.arange(36.0).reshape(6, 6), np.arange(36.0, 72.0).reshape(6, 6)
+    output = Output(3_000_000_005, pose, covariance, np.arange(6.0), other, estimate)
+    message = messages.odometry(output, "odom", "base_link")
+    assert (message.header.frame_id, message.child_frame_id) == ("odom", "base_link")
+    assert messages.nanoseconds(message.header.stamp) == 3_000_000_005
+    assert list(message.pose.covariance) == list(range(36))
+    assert list(message.twist.covariance) == list(range(36, 72))
+    position, turn, twist = message.pose.pose.position, message.pose.pose.orientation, message.twist.twist
+    assert (position.x, position.y, position.z) == (1.0, 2.0, 3.0)
+    np.testing.assert_allclose([turn.x, turn.y, turn.z, turn.w], [0, 0, 0.5**0.5, 0.5**0.5])
+    assert (twist.linear.y, twist.angular.z) == (1.0, 5.0)
+    stamped = messages.transform(output, "odom", "base_link")
+    assert stamped.transform.translation.z == 3.0 and stamped.transform.rotation == turn
