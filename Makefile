@@ -23,8 +23,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# On an idle machine; TEACHER=FOLDER compares with a teacher's export.
 bench: $(VENV)/.run
-	$(BIN)/vodistill bench --json out/bench.json
+	mkdir -p out
+	$(BIN)/vodistill bench $(addprefix --teacher ,$(TEACHER)) --json out/bench.json
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

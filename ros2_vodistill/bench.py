@@ -8,65 +8,34 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
-from importlib import metadata
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from ros2_vodistill import corridor
-from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.contender import PARTS, Task
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
-from ros2_vodistill.image import grey
+from ros2_vodistill.machine import machine, versions
 from ros2_vodistill.model import shipped
 from ros2_vodistill.odometry import CLASSICAL
-from ros2_vodistill.sources import open_source
+from ros2_vodistill.scenes import Scene, generated, recorded
 
 SIZES = ((1241, 376), (1280, 720))
 FRAMES = 20
 _WARM_UP = 5  # frames before the first round
 _BUSY = 0.3  # of the processors, by others, beyond which the figures say so
-_PACKAGES = (
-    "ros2_vodistill",
-    "numpy",
-    "opencv-python-headless",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "tensorrt",
-)
-
 Figures = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Frames:
-    """What all contenders look at.
-
-    Attributes:
-        name: for people.
-        camera, mount: of the frames.
-        path: of a file with the raw BGR images, one after the other.
-    """
-
-    name: str
-    camera: Camera
-    mount: Mount
-    path: Path
 
 
 def default_models() -> list[str]:
@@ -93,7 +62,7 @@ def compare(
     contenders = [(m, e, t) for m, e, t in product(models, engines, threads) if m != CLASSICAL or e == engines[0]]
     rows: list[Figures] = []
     with tempfile.TemporaryDirectory() as folder:
-        scenes = [_recorded(source, Path(folder))] if source else [_generated(*size, Path(folder)) for size in SIZES]
+        scenes = [recorded(source, FRAMES, Path(folder))] if source else _corridors(Path(folder))
         turns = len(scenes) * len(contenders) * (rounds + 1)
         for number, scene in enumerate(scenes):
             before = number * len(contenders) * (rounds + 1)
@@ -168,31 +137,6 @@ def markdown(figures: Figures) -> str:
     )
 
 
-def machine() -> Figures:
-    """What this computer is."""
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    total = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
-    return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
-        "memory": f"{total[0] / 1e6:.0f} GB" if total else "",
-        "board": " ".join(_lines("/proc/device-tree/model")).strip("\0"),
-        "system": f"{platform.machine()} {platform.platform(terse=True)}",
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of what has a say in the speed."""
-    found = {"python": platform.python_version(), "opencv": cv2.__version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    found.pop("opencv-python-headless", None)
-    return found
-
-
 class _Process:
     """A contender's process; see `contender.serve`."""
 
@@ -232,7 +176,7 @@ class _Process:
 
 
 def _scene(
-    scene: Frames, contenders: list[tuple[str, str, int]], rounds: int, each: Callable[[int], object]
+    scene: Scene, contenders: list[tuple[str, str, int]], rounds: int, each: Callable[[int], object]
 ) -> list[Figures]:
     camera = {field.name: _plain(getattr(scene.camera, field.name)) for field in fields(scene.camera)}
     turns: list[list[Figures]] = [[] for _ in contenders]
@@ -299,37 +243,9 @@ def _named(row: Figures) -> list[str]:
     return [row["model"], row["engine"] or "-", str(row["threads"]), row["size"]]
 
 
-def _recorded(source: Path, folder: Path) -> Frames:
-    recording = open_source(source)
-    path = folder / "recorded"
-    count = _write(path, (image for _, image in islice(recording, FRAMES)))
-    if count < 2:
-        raise VodistillError(f"{source} has {count} frames that could be read", "Timing needs two.")
-    return Frames(recording.name, recording.require_camera(), recording.mount or Mount(), path)
-
-
-def _generated(width: int, height: int, folder: Path) -> Frames:
-    camera = corridor.camera(width, height)
-    path = folder / f"{width}x{height}"
-    _write(path, corridor.frames(camera, FRAMES))
-    return Frames("generated corridor", camera, corridor.MOUNT, path)
-
-
-def _write(path: Path, images: Iterable[NDArray[np.uint8]]) -> int:
-    count = 0
-    with path.open("wb") as file:
-        for image in images:
-            file.write(cv2.cvtColor(grey(image), cv2.COLOR_GRAY2BGR).tobytes())
-            count += 1
-    return count
+def _corridors(folder: Path) -> list[Scene]:
+    return [generated(*size, FRAMES, folder) for size in SIZES]
 
 
 def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []

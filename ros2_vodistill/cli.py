@@ -227,6 +227,9 @@ def bench(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="Repeat for several; default: all that ship and 'classical'.")
     ] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option("--teacher", help="Folder of a teacher's export, to compare with; repeat.")
+    ] = None,
     engine: Annotated[list[str] | None, typer.Option("--engine", help="Repeat for several; default: auto.")] = None,
     threads: Annotated[
         list[int] | None, typer.Option("--threads", help="Repeat for several; default: 1 and 2.")
@@ -246,7 +249,7 @@ def bench(
     with _progress() as progress:
         task = progress.add_task("timing", total=None)
         figures = benchmark.compare(
-            model or benchmark.default_models(),
+            [*(teacher or []), *(model or benchmark.default_models())],
             engine or ["auto"],
             threads or [1, 2],
             source,

@@ -1,0 +1,52 @@
+"""What has a say in how fast something runs: this computer and the software on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import cv2
+
+_PACKAGES = (
+    "ros2_vodistill",
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+)
+
+
+def machine() -> dict[str, str]:
+    """What this computer is."""
+    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    total = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
+    return {
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
+        "memory": f"{total[0] / 1e6:.0f} GB" if total else "",
+        "board": " ".join(_lines("/proc/device-tree/model")).strip("\0"),
+        "system": f"{platform.machine()} {platform.platform(terse=True)}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what has a say in the speed."""
+    found = {"python": platform.python_version(), "opencv": cv2.__version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    found.pop("opencv-python-headless", None)
+    return found
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
