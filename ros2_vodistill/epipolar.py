@@ -102,7 +102,8 @@ def polish(
     weights = 1 / (1 + (values / (_CAUCHY * sigma)) ** 2)
     hessian = (jacobian.T * weights) @ jacobian
     covariance = np.linalg.inv(hessian + 1e-6 * np.trace(hessian) * np.eye(5)) * sigma**2
-    return Epipolar(rotation, direction, _ALIKE * covariance + _FLOOR, sigma, weights)
+    alike = _ALIKE * max(1.0, sigma / noise)  # what is more than noise has causes, and those are shared
+    return Epipolar(rotation, direction, alike * covariance + _FLOOR, sigma, weights)
 
 
 def cost(fit: Epipolar, first: Array, second: Array, scale: float) -> float:

@@ -28,7 +28,8 @@ Rays = tuple[Array, Array]
 
 _NOISE = 0.1  # pixels that a followed corner is off at best
 _SUSPECT = 1.5  # times the noise: residuals after which other motions are tried
-_STILL = 0.15  # pixels that half of the corners move at most while the camera stands
+_STILL, _ALMOST_STILL = 0.15, 0.6  # pixels that half of the corners move at most while the camera stands, and in noise
+_BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
 _TURN_ONLY = 0.3  # pixels of parallax below which the direction of a translation cannot be seen
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
 _POOR = 25.0  # factor of the variance where the corners are few or disagree
@@ -155,9 +156,9 @@ class TwoView:
         self._newest = replace(reference, image=small, views=views, points=points, depths=depths)
         if len(points) < _FEWEST:
             return self._lost(expected, _scarce(len(points), small))
-        if np.median(np.linalg.norm(points - reference.points[found], axis=1)) < _STILL:
-            self._follow_pace(np.eye(4))
-            return Relative(np.eye(4), _NO_STEP, still=True)
+        travel = float(np.median(np.linalg.norm(points - reference.points[found], axis=1)))
+        if travel < _STILL:
+            return self._rest()
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         fit = self._epipolar(rays, expected.motion)
         if fit.inliers.mean() < 0.4:
@@ -170,7 +171,11 @@ class TwoView:
         ground = self._on_ground(reference, fit, length)
         if ground is None and (expected.covariance is None or not expected.sized):
             reasons.append("no ground can be made out: the length of the step is carried on from before")
-        return self._conclude(reference, fit, length, ground, rays, reasons)
+        result = self._conclude(reference, fit, length, ground, rays, reasons)
+        six = geometry.to_motion(result.motion)
+        if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
+            return self._rest()
+        return result
 
     def _rays(self, points: Array) -> Array:
         return self._camera.rays(points) @ self._level_from_camera.T
@@ -296,6 +301,11 @@ class TwoView:
             depths = depths.moved(rays[0], translation).renewed(*measured, fit.inliers)
         self._newest = replace(self._newest, depths=depths, road=road, scale_variance=doubt, heave=heave)
         return self._report(geometry.make(rotation, translation), covariance, reasons)
+
+    def _rest(self) -> Relative:
+        """The camera stands."""
+        self._follow_pace(np.eye(4))
+        return Relative(np.eye(4), _NO_STEP, still=True)
 
     def _lost(self, expected: Guess, reason: str) -> Relative:
         """Nothing can be measured: what was expected, with a wide covariance."""
