@@ -1,10 +1,11 @@
 """The family that ships: siamese encoders, local correlation, a small recurrent regressor.
 
 Each frame is encoded once; its features stay as state until the next one. A view's branch correlates them with the
-last frame's at an eighth and, for long displacements, at a sixteenth of the resolution, adds what the robot knows of
-geometry (each cell's viewing direction) and condenses the result into a vector. Views are fused by concatenation, a
-gated recurrent unit remembers, and fully connected layers, the first of which is the hint (or guided) layer, give the
-motion and its log-variance.
+last frame's: at a quarter of the resolution, where most motions are, at an eighth, and for long displacements at a
+sixteenth. It adds what is known of the geometry (where each cell looks) and condenses all into a vector. The expected
+displacements go there directly, too: a motion is nearly linear in them, and this is learnt first. The vectors of the
+views are joined, a gated recurrent unit remembers, and fully connected layers, the first of which is the hint (or
+guided) layer, give the motion and its log-variance.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class SwiftConfig(NetworkConfig):
     radii: tuple[tuple[int, int], ...] = ((4, 4), (4, 4), (3, 4))
     decoder: tuple[int, int, int] = (64, 96, 96)
     decoder_blocks: tuple[int, int, int] = (0, 1, 1)
-    squeeze: int = 24
+    squeeze: int = 16
     vector: int = 128
     memory: int = 128
     hint: int = 128
@@ -73,7 +74,7 @@ SWIFT = {
     ),
     "swift-l": SwiftConfig(
         encoder=(48, 128), encoder_blocks=(1, 2), match=(48, 96),
-        decoder=(128, 160, 192), decoder_blocks=(1, 2, 2), squeeze=32, vector=256, memory=256,
+        decoder=(128, 160, 192), decoder_blocks=(1, 2, 2), squeeze=24, vector=256, memory=256,
     ),
     "swift-m": SwiftConfig(
         encoder=(32, 96), match=(32, 64), decoder=(96, 128, 160), decoder_blocks=(1, 1, 2),
@@ -85,7 +86,7 @@ SWIFT = {
         vector=64, memory=64, head=32,
     ),
 }  # fmt: skip
-"""Teacher and students; at 96x320 their d_rates are 65, 81, 93 and 98 %."""
+"""Teacher and students; at 96x320 the d_rates of l, m, s and xs are 65, 81, 93 and 98 %."""
 
 
 class Encoder(nn.Module):
@@ -128,7 +129,8 @@ class Decoder(nn.Module):
         self.sixteenth = stage(self.coarse.channels + width16, width16, blocks16, kernel=1, stride=1)
         self.thirtysecond = stage(width16, width32, blocks32)
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
-        self.vector = nn.Linear(config.squeeze * (view.height // 32) * (view.width // 32), config.vector)
+        cells = (view.height // 32) * (view.width // 32)
+        self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
 
     def forward(
         self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
@@ -140,15 +142,20 @@ class Decoder(nn.Module):
         eighth = self.eighth(torch.cat([fine, middle, directions, context], 1))
         sixteenth = self.sixteenth(torch.cat([self.down(eighth), coarse], 1))
         thirtysecond = self.thirtysecond(sixteenth)
-        vector = functional.relu(self.vector(functional.relu(self.squeeze(thirtysecond)).flatten(1)))
-        flows = {"fine_flow": 4 * fine_flow, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
-        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **flows}
+        flows = torch.cat([functional.avg_pool2d(torch.cat([fine_flow, flow], 1), 2), coarse_flow], 1)
+        condensed = torch.cat([functional.relu(self.squeeze(thirtysecond)), functional.avg_pool2d(flows, 2)], 1)
+        vector = functional.relu(self.vector(condensed.flatten(1)))
+        in_pixels = {"fine_flow": 4 * fine_flow, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
+        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels}
 
 
 class Swift(Network):
-    """See the module's text. The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3
-    and 4 of the pair at 1/8, 1/16 and 1/32 of the resolution. 'flow' and 'coarse_flow' (B, T-1, 2, H/8, W/8) and
-    (..., H/16, W/16) are the displacements, in pixels, from each cell to its match in the last frame."""
+    """See the module's text.
+
+    The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3 and 4 of the pair at 1/8,
+    1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
+    W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame.
+    """
 
     config: SwiftConfig
 
