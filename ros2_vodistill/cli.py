@@ -58,7 +58,10 @@ def run(
     gt: Annotated[Path | None, typer.Option("--gt", help="True trajectory: TUM, or KITTI poses.")] = None,
     gt_topic: Annotated[str | None, typer.Option("--gt-topic", help="Topic of a bag that holds the truth.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Frames per second of a folder without times.")] = None,
-    refine: Annotated[bool, typer.Option("--refine", help="Polish the network's motion with tracked corners.")] = False,
+    refine: Annotated[
+        bool | None,
+        typer.Option("--refine/--no-refine", help="Polish the network's motion with tracked corners; on by default."),
+    ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the engine.")] = 1,
     rerun: Annotated[Path | None, typer.Option("--rerun", help="Also write a recording for the Rerun viewer.")] = None,
 ) -> None:

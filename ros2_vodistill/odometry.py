@@ -23,6 +23,7 @@ from ros2_vodistill.frontend import Frontend, Relative
 from ros2_vodistill.image import grey
 from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.network import NetworkFrontend
+from ros2_vodistill.refine import RefinedFrontend
 
 CLASSICAL = "classical"
 _STILL = np.diag([1e-8] * 6)  # of a motion that the pixels rule out: 0.1 mm, 0.1 mrad
@@ -81,7 +82,8 @@ class VisualOdometry:
         engine: 'auto' or the name of one.
         camera: its calibration; may come later through `set_camera`, before the first frame.
         mount: how it is mounted. Without a height the scale is unknown.
-        refine: polish the network's motion with a few hundred tracked corners.
+        refine: polish the network's motion with a few hundred tracked corners and the ground; by default where there is
+            a network.
         threads: CPU threads of the engine.
         max_gap: seconds between frames beyond which the motion in between is taken as unknown.
     """
@@ -93,7 +95,7 @@ class VisualOdometry:
         engine: str = "auto",
         camera: Camera | None = None,
         mount: Mount | None = None,
-        refine: bool = False,
+        refine: bool | None = None,
         threads: int = 1,
         max_gap: float = 1.0,
     ) -> None:
@@ -106,7 +108,8 @@ class VisualOdometry:
         else:
             self.engine, self.passed_over = make(Model.load(model), engine, threads)
             self.name = self.engine.model.card.name
-        self.refine, self.max_gap = refine, max_gap
+        self.refine = self.engine is not None and refine is not False
+        self.max_gap = max_gap
         self.mount = mount or Mount(height=None)
         self.camera: Camera | None = None
         self.frontend: Frontend | None = None
@@ -122,7 +125,7 @@ class VisualOdometry:
             self.frontend = ClassicalFrontend(camera, self.mount)
         else:
             inner = NetworkFrontend(self.engine, camera, self.mount)
-            self.frontend = self._refined(inner, camera) if self.refine else inner
+            self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
         self.camera = camera
         self._restart("a new calibration" if self._stamp is not None else "")
 
@@ -180,11 +183,6 @@ class VisualOdometry:
     def view(self) -> NDArray[np.uint8] | None:
         """A copy of what the network saw of the last frame, (H,W); None for 'classical'."""
         return None if self.engine is None else self.engine.inputs["image"].copy()
-
-    def _refined(self, inner: NetworkFrontend, camera: Camera) -> Frontend:
-        from ros2_vodistill.refine import RefinedFrontend
-
-        return RefinedFrontend(inner, camera, self.mount)
 
     def _checked(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert self.camera is not None

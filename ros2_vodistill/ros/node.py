@@ -122,7 +122,7 @@ class VoNode(LifecycleNode):
         odometry = VisualOdometry(
             values["model"],
             engine=values["engine"],
-            refine=values["refine"],
+            refine=None if values["refine"] else False,
             threads=values["threads"],
             max_gap=values["max_gap"],
         )

@@ -59,7 +59,7 @@ PARAMETERS = (
     Parameter("model", DEFAULT, "Name or folder of a model, or 'classical'."),
     Parameter("engine", "auto", "What runs the model: auto, or the name of an engine (see `vodistill doctor`)."),
     Parameter("threads", 1, "CPU threads of the engine.", 1, 64),
-    Parameter("refine", False, "Polish the network's motion with tracked corners."),
+    Parameter("refine", True, "Polish the network's motion with tracked corners."),
     Parameter("image_transport", "raw", "Form of the images.", choices=("raw", "compressed")),
     Parameter(
         "reliability",

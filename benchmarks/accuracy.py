@@ -1,0 +1,85 @@
+"""Errors of every contender on every sequence, as a Markdown table and JSON.
+
+    python benchmarks/accuracy.py kitti00@1.65 kitti01@1.65 --data ../shared/data --json benchmarks/accuracy.json
+
+A sequence is any recording with its truth; @HEIGHT is the camera's height above the ground, in metres. Without one the
+scale is unknown, and the lengths are compared step by step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from ros2_vodistill.camera import Mount
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing
+from ros2_vodistill.model import shipped
+from ros2_vodistill.odometry import CLASSICAL, VisualOdometry
+from ros2_vodistill.run import replay
+from ros2_vodistill.sources import open_source
+
+COLUMNS = {
+    "rpe_t_m": "RPE t (m)",
+    "rpe_t_scaled_m": "RPE t, scaled (m)",
+    "direction_deg": "direction (°)",
+    "rpe_r_deg": "RPE r (°)",
+    "ate_unaligned_m": "ATE (m)",
+    "ate_m": "ATE Sim(3) (m)",
+    "kitti_t_percent": "KITTI t (%)",
+    "kitti_r_deg_per_100m": "KITTI r (°/100 m)",
+    "nees_step": "NEES/step",
+}
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
+    parser.add_argument("--model", action="append", help="repeat for several; default: all that ship, and classical")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    models = arguments.model or [*(folder.name for folder in shipped()), CLASSICAL]
+    rows = [
+        measure(arguments.data / name, float(height) if height else None, model, refine)
+        for name, _, height in (text.partition("@") for text in arguments.sequences)
+        for model in models
+        for refine in ((False,) if model == CLASSICAL else (False, True))
+    ]
+    print(table(rows))
+    if arguments.json is not None:
+        result = {"command": " ".join(sys.argv), "machine": platform.platform(), "rows": rows}
+        with replacing(arguments.json) as path:
+            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(path: Path, height: float | None, model: str, refine: bool) -> dict[str, Any]:
+    """One contender on one sequence."""
+    source = open_source(path)
+    odometry = VisualOdometry(model, camera=source.require_camera(), mount=Mount(height), refine=refine)
+    run = replay(source, odometry, truth=source.truth)
+    names = ("frames", *COLUMNS)
+    figures = {name: run.metrics.get(name) for name in names}
+    return {"sequence": path.name, "model": model, "refined": refine, "camera_height_m": height, **figures}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = ["| sequence | model | " + " | ".join(COLUMNS.values()) + " |", "|---" * (2 + len(COLUMNS)) + "|"]
+    for row in rows:
+        name = f"{row['model']}, refined" if row["refined"] else row["model"]
+        figures = ("–" if row[key] is None else f"{row[key]:.3g}" for key in COLUMNS)
+        lines.append(f"| {row['sequence']} | {name} | {' | '.join(figures)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except VodistillError as error:
+        sys.exit(f"error: {error}")
