@@ -1,0 +1,201 @@
+"""What the node costs: stamp to publish at 30 Hz, CPU, memory, drops, and what it adds to the core.
+
+    python benchmarks/node.py --model classical --json benchmarks/node.json
+
+One process publishes bgr8 frames stamped at the time of publishing; the node runs in another. The core is timed in the
+node itself ("work": decoding and `push`), so that both see the same machine: what the node adds is the age of the
+odometry when it is published, less that, less what rclpy takes to bring the frame (measured by a bare subscriber).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+
+from ros2_vodistill.camera import Camera
+from ros2_vodistill.files import replacing
+from ros2_vodistill.ros.messages import nanoseconds
+from ros2_vodistill.sources import messages
+from ros2_vodistill.sources.ros_types import INFO
+
+SIZES = ((640, 480), (1280, 720))
+
+
+class Bare(Node):
+    """A subscriber that does nothing with the frames but note their age: what rclpy costs without this package."""
+
+    def __init__(self) -> None:
+        super().__init__("bare")
+        self.ages: list[float] = []
+        self.create_subscription(Image, "image", self._on_image, qos_profile_sensor_data)
+
+    def _on_image(self, message: Image) -> None:
+        self.ages.append((time.time_ns() - nanoseconds(message.header.stamp)) / 1e6)
+
+
+class Publisher(Node):
+    """A camera driver, and an ear for what the node says."""
+
+    def __init__(self, width: int, height: int) -> None:
+        from rclpy.serialization import deserialize_message
+        from sensor_msgs.msg import CameraInfo
+
+        super().__init__("bench")
+        camera = Camera(width, height, "pinhole", 0.8 * width, 0.8 * width, width / 2, height / 2)
+        made = messages.camera_info(0, "camera", camera)
+        self.info = deserialize_message(bytes(messages.STORE.serialize_cdr(made, INFO)), CameraInfo)
+        noise = np.random.default_rng(0).integers(0, 256, (height, 2 * width, 3), dtype=np.uint8)
+        self.frames = [
+            Image(
+                height=height, width=width, encoding="bgr8", step=3 * width,
+                data=np.ascontiguousarray(noise[:, 2 * i : 2 * i + width]).tobytes(),
+            )
+            for i in range(20)
+        ]  # fmt: skip
+        self.ages: list[float] = []
+        self.values: dict[str, str] = {}
+        self.images = self.create_publisher(Image, "image", qos_profile_sensor_data)
+        self.infos = self.create_publisher(CameraInfo, "camera_info", 10)
+        self.create_subscription(Odometry, "odom", self._on_odometry, 100)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_health, 10)
+        self.sent = 0
+
+    def send(self) -> None:
+        """A frame and its calibration."""
+        message = self.frames[self.sent % len(self.frames)]
+        message.header.frame_id = "camera"
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(time.time_ns(), 10**9)
+        self.images.publish(message)
+        self.infos.publish(self.info)
+        self.sent += 1
+
+    def _on_odometry(self, message: Odometry) -> None:
+        self.ages.append((time.time_ns() - nanoseconds(message.header.stamp)) / 1e6)
+
+    def _on_health(self, message: DiagnosticArray) -> None:
+        self.values = {value.key: value.value for value in message.status[0].values}
+
+
+def measure(width: int, height: int, model: str, seconds: float, hz: float) -> dict[str, Any]:
+    """One size, with the node and a bare subscriber beside each other."""
+    parameters = [f"model:={model}", "camera_pose:=[0.0, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5]", "diagnostics_period:=0.5"]
+    arguments = [word for value in parameters for word in ("-p", value)]
+    node = subprocess.Popen([sys.executable, "-m", "ros2_vodistill.ros.node", "--ros-args", *arguments])
+    bare = subprocess.Popen([sys.executable, __file__, "--bare"], stdout=subprocess.PIPE, text=True)
+    publisher = Publisher(width, height)
+    executor = SingleThreadedExecutor()
+    executor.add_node(publisher)
+    try:
+        end = time.monotonic() + 60
+        while not publisher.ages and time.monotonic() < end:
+            publisher.send()
+            executor.spin_once(timeout_sec=0.1)
+        publisher.ages.clear()
+        busy, began, sent = _cpu(node.pid), time.monotonic(), publisher.sent
+        due = began
+        while time.monotonic() - began < seconds:
+            due += 1 / hz
+            publisher.send()
+            while (left := due - time.monotonic()) > 0:
+                executor.spin_once(timeout_sec=left)
+        share = (_cpu(node.pid) - busy) / (time.monotonic() - began)
+        memory = int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    finally:
+        for process in (node, bare):
+            process.send_signal(signal.SIGINT)
+        ages = json.loads(bare.communicate(timeout=30)[0] or "[]")
+        node.wait(timeout=30)
+        publisher.destroy_node()
+    values = publisher.values
+    published, work = (_pair(values[f"{name} p50 / p99 (ms)"]) for name in ("stamp to publish", "work"))
+    transport = np.percentile(ages, [50, 99]).tolist()
+    return {
+        "size": [width, height],
+        "frames_sent": publisher.sent - sent,
+        "odometry_received": len(publisher.ages),
+        "dropped_for_newer": int(values["frames dropped for newer ones"]),
+        "stamp_to_publish_ms": dict(zip(("p50", "p99"), published, strict=True)),
+        "stamp_to_receiver_ms": dict(
+            zip(("p50", "p99"), np.percentile(publisher.ages, [50, 99]).tolist(), strict=True)
+        ),
+        "bare_subscriber_ms": dict(zip(("p50", "p99"), transport, strict=True)),
+        "core_ms": dict(zip(("p50", "p99"), work, strict=True)),
+        "added_by_node_p50_ms": published[0] - work[0] - transport[0],
+        "cpu_share_of_one_core": share,
+        "memory_mb": memory,
+        "engine": values["engine"],
+        "decoder": values["decoder"],
+    }
+
+
+def listen() -> None:
+    """The bare subscriber, in a process of its own."""
+    rclpy.init()
+    node = Bare()
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    print(json.dumps(node.ages[30:]))
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="classical")
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--hz", type=float, default=30.0)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.bare:
+        listen()
+        return
+    rclpy.init()
+    results = [measure(*size, options.model, options.seconds, options.hz) for size in SIZES]
+    figures = {
+        "command": " ".join(["python", "benchmarks/node.py", *sys.argv[1:]]),
+        "machine": {
+            "cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version(),
+            "load_1_min": os.getloadavg()[0], "rmw": os.environ.get("RMW_IMPLEMENTATION", "default"),
+        },
+        "hz": options.hz,
+        "results": results,
+    }  # fmt: skip
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if options.json:
+        with replacing(options.json) as path:
+            path.write_text(text + "\n", encoding="utf-8")
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _pair(text: str) -> tuple[float, float]:
+    first, second = text.split(" / ")
+    return float(first), float(second)
+
+
+if __name__ == "__main__":
+    main()

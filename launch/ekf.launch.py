@@ -1,0 +1,39 @@
+"""An example: the visual odometry and an IMU in robot_localization's EKF, which then broadcasts odom -> base_link."""
+
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
+
+SHARE = FindPackageShare("ros2_vodistill")
+ARGUMENTS = {
+    "image": ("image", "Topic of the images."),
+    "camera_info": ("camera_info", "Topic of the calibration."),
+    "imu": ("imu", "Topic of the IMU."),
+    "ekf_file": (PathJoinSubstitution([SHARE, "config", "ekf.yaml"]), "Parameters of the EKF."),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """vo.launch.py without TF, and the filter."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    arguments = {name: LaunchConfiguration(name) for name in ("image", "camera_info")}
+    odometry = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "vo.launch.py"])),
+        launch_arguments={**arguments, "publish_tf": "false"}.items(),
+    )
+    ekf = Node(
+        package="robot_localization",
+        executable="ekf_node",
+        name="ekf_filter_node",
+        parameters=[LaunchConfiguration("ekf_file")],
+        remappings=[("imu", LaunchConfiguration("imu")), ("odometry/filtered", "odom/filtered")],
+        output="screen",
+    )
+    return LaunchDescription([*declared, odometry, ekf])
