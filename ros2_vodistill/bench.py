@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, fields
 from datetime import datetime, timezone
@@ -50,16 +50,24 @@ def compare(
     source: Path | None = None,
     rounds: int = 5,
     each: Callable[[int, int], object] = lambda done, total: None,
+    teachers: Sequence[str] = (),
 ) -> Figures:
     """Time every model on every engine with every number of threads, on frames of every size.
 
     Args:
-        models: names or folders, or 'classical'.
+        models: names or folders, or 'classical'; networks alone, and refined.
         source: a recording; without one, a generated corridor at each of `SIZES`.
         each: called with the turns taken and their total.
+        teachers: further models, alone.
     """
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
-    contenders = [(m, e, t) for m, e, t in product(models, engines, threads) if m != CLASSICAL or e == engines[0]]
+    alone = [(model, False) for model in (*teachers, *models)]
+    refined = [(model, True) for model in models if model != CLASSICAL]
+    contenders = [
+        (model, refine, engine, count)
+        for (model, refine), engine, count in product(alone + refined, engines, threads)
+        if model != CLASSICAL or engine == engines[0]
+    ]
     rows: list[Figures] = []
     with tempfile.TemporaryDirectory() as folder:
         scenes = [recorded(source, FRAMES, Path(folder))] if source else _corridors(Path(folder))
@@ -176,15 +184,15 @@ class _Process:
 
 
 def _scene(
-    scene: Scene, contenders: list[tuple[str, str, int]], rounds: int, each: Callable[[int], object]
+    scene: Scene, contenders: list[tuple[str, bool, str, int]], rounds: int, each: Callable[[int], object]
 ) -> list[Figures]:
     camera = {field.name: _plain(getattr(scene.camera, field.name)) for field in fields(scene.camera)}
     turns: list[list[Figures]] = [[] for _ in contenders]
     done = 0
     with ExitStack() as stack:
         processes = []
-        for model, engine, threads in contenders:
-            task = Task(model, engine, threads, str(scene.path), camera, asdict(scene.mount))
+        for model, refine, engine, threads in contenders:
+            task = Task(model, refine, engine, threads, str(scene.path), camera, asdict(scene.mount))
             processes.append(stack.enter_context(_Process(task)))
             processes[-1].ask(_WARM_UP)
             each(done := done + 1)
@@ -228,7 +236,11 @@ def _with_ratios(rows: list[Figures]) -> list[Figures]:
 
 def _ratios(row: Figures, rows: list[Figures], baselines: set[str]) -> Iterable[tuple[str, dict[str, float]]]:
     for name in sorted(baselines):
-        others = [r for r in rows if r["model"] == name and all(r[key] == row[key] for key in ("size", "threads"))]
+        others = [
+            r
+            for r in rows
+            if r["model"] == name and not r["refine"] and all(r[key] == row[key] for key in ("size", "threads"))
+        ]
         others.sort(key=lambda other: other["engine"] != row["engine"])
         related = CLASSICAL in (name, row["model"]) or name in (row["teacher"], row["model"]) or len(baselines) == 1
         if others and related:
@@ -240,7 +252,8 @@ def _baselines(figures: Figures) -> list[str]:
 
 
 def _named(row: Figures) -> list[str]:
-    return [row["model"], row["engine"] or "-", str(row["threads"]), row["size"]]
+    name = f"{row['model']}, refined" if row["refine"] else row["model"]
+    return [name, row["engine"] or "-", str(row["threads"]), row["size"]]
 
 
 def _corridors(folder: Path) -> list[Scene]:

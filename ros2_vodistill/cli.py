@@ -252,12 +252,13 @@ def bench(
     with _progress() as progress:
         task = progress.add_task("timing", total=None)
         figures = benchmark.compare(
-            [*(teacher or []), *(model or benchmark.default_models())],
+            model or benchmark.default_models(),
             engine or ["auto"],
             threads or [1, 2],
             source,
             rounds,
             lambda done, total: progress.update(task, completed=done, total=total),
+            teacher or [],
         )
     if out is not None:
         benchmark.write(figures, out)

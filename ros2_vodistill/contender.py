@@ -15,10 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ros2_vodistill.errors import VodistillError
+import cv2
 
-PARTS = ("decode", "warp", "step", "compose")
-"""Bytes to grey; grey to the views; views to motion; motion to pose, with the gates before and after it."""
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.image import to_grey
+from ros2_vodistill.network import NetworkFrontend
+from ros2_vodistill.odometry import VisualOdometry
+from ros2_vodistill.refine import RefinedFrontend
+
+PARTS = ("decode", "warp", "step", "refine", "compose")
+"""Bytes to grey; grey to the views; views to motion; that polished by corners; motion to pose, with all gates."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Task:
 
     Attributes:
         model: name or folder of a model, or 'classical'.
+        refine: polish the network's motion.
         engine: 'auto' or the name of one; classical has none.
         threads: of the engine, or of OpenCV for classical.
         frames: file of raw BGR images, one after the other.
@@ -34,6 +42,7 @@ class Task:
     """
 
     model: str
+    refine: bool
     engine: str
     threads: int
     frames: str
@@ -45,16 +54,16 @@ class Contender:
     """An odometry that looks at its frames again and again, to and fro, so that the motion never jumps."""
 
     def __init__(self, task: Task) -> None:
-        import cv2
-
-        from ros2_vodistill.camera import Camera, Mount
-        from ros2_vodistill.odometry import VisualOdometry
-
         cv2.setNumThreads(task.threads)
         camera = Camera(**task.camera)
         self.height, self.width = camera.height, camera.width
         self.odometry = VisualOdometry(
-            task.model, engine=task.engine, threads=task.threads, camera=camera, mount=Mount(**task.mount)
+            task.model,
+            engine=task.engine,
+            threads=task.threads,
+            camera=camera,
+            mount=Mount(**task.mount),
+            refine=task.refine,
         )
         self.spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self._frames = Path(task.frames)
@@ -67,6 +76,7 @@ class Contender:
         card = engine.model.card if engine else None
         return {
             "model": self.odometry.name,
+            "refine": self.odometry.refine,
             "teacher": card.teacher if card else None,
             "parameters": card.parameters if card else None,
             "d_rate": card.d_rate if card else None,
@@ -78,21 +88,21 @@ class Contender:
 
     def run(self, count: int) -> dict[str, Any]:
         """Milliseconds of so many frames: the total and each part; processor time of all threads; memory."""
-        from ros2_vodistill.image import to_grey
-
         times: dict[str, list[float]] = {name: [] for name in ("total", *PARTS)}
         processor = 0.0
         for data in self._raw(count):
-            self.spent = dict.fromkeys(PARTS, 0.0)
+            self.spent = dict.fromkeys((*PARTS, "inner"), 0.0)
             start, busy = time.perf_counter(), time.process_time()
             grey = to_grey(data, self.height, self.width, "bgr8")
             self.spent["decode"] = time.perf_counter() - start
             self.odometry.push(grey, 0.1 * self._pushed)
             total = time.perf_counter() - start
             processor += time.process_time() - busy
+            self.spent["refine"] -= self.spent["inner"]
             self.spent["compose"] = total - sum(self.spent[part] for part in PARTS[:-1])
-            for name, seconds in (("total", total), *self.spent.items()):
-                times[name].append(1e3 * seconds)
+            times["total"].append(1e3 * total)
+            for part in PARTS:
+                times[part].append(1e3 * self.spent[part])
             self._pushed += 1
         return {"ms": times, "processor_ms": 1e3 * processor / count, "memory_mb": memory()}
 
@@ -108,12 +118,18 @@ class Contender:
     def _watch(self) -> None:
         """Let the parts inside `push` note what they spend."""
         frontend, engine = self.odometry.frontend, self.odometry.engine
+        assert frontend is not None
         if engine is None:
-            frontend.compare = self._timed("step", frontend.compare)  # type: ignore[union-attr,method-assign]
+            frontend.compare = self._timed("step", frontend.compare)  # type: ignore[method-assign]
             return
+        if isinstance(frontend, RefinedFrontend):
+            inner = frontend.inner
+            inner.compare = self._timed("inner", inner.compare)  # type: ignore[method-assign]
+            frontend.compare = self._timed("refine", frontend.compare)  # type: ignore[method-assign]
+            frontend = inner
+        assert isinstance(frontend, NetworkFrontend)
         engine.step = self._timed("step", engine.step)  # type: ignore[method-assign]
-        warps = frontend.warps  # type: ignore[union-attr]
-        warps.update({name: self._timed("warp", warp) for name, warp in warps.items()})
+        frontend.warps.update({name: self._timed("warp", warp) for name, warp in frontend.warps.items()})  # type: ignore[misc]
 
     def _timed(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **named: Any) -> Any:

@@ -22,6 +22,7 @@ class RefinedFrontend:
         mount: its pitch and roll, to a few degrees. Its height lets the ground speak to a frontend that measures metres.
 
     Attributes:
+        inner: as given.
         unit: the inner one's; `camera_height` if the inner one knows directions only.
     """
 
@@ -30,7 +31,7 @@ class RefinedFrontend:
         self.unit = "camera_height" if inner.unit == "none" else inner.unit
         self.min_translation, self.min_rotation = inner.min_translation, inner.min_rotation
         self.max_interval = inner.max_interval
-        self._inner, self._sized = inner, inner.unit != "none"
+        self.inner, self._sized = inner, inner.unit != "none"
         metric = inner.unit == "metre"
         self._height = mount.height if metric and mount.height is not None else 1.0
         self._two_view = TwoView(
@@ -43,11 +44,11 @@ class RefinedFrontend:
         )
 
     def reset(self) -> None:
-        self._inner.reset()
+        self.inner.reset()
         self._two_view.reset()
 
     def compare(self, image: NDArray[np.uint8]) -> Relative | None:
-        start = self._inner.compare(image)
+        start = self.inner.compare(image)
         guess = None if start is None else Guess(*self._scaled(start, 1 / self._height), self._sized)
         result = self._two_view.compare(image, guess)
         if start is None or result is None:
@@ -57,7 +58,7 @@ class RefinedFrontend:
         return Relative(*self._scaled(result, self._height), (*start.reasons, *result.reasons))
 
     def advance(self) -> None:
-        self._inner.advance()
+        self.inner.advance()
         self._two_view.advance()
 
     @staticmethod

@@ -18,7 +18,16 @@ from tests.models import brightness_model
 
 def row(model: str, milliseconds: float, **changes: Any) -> dict[str, Any]:
     ms = {part: {"p50": milliseconds} for part in ("total", "step")}
-    return {"model": model, "teacher": None, "engine": "a", "size": "1x1", "threads": 1, "ms": ms, **changes}
+    return {
+        "model": model,
+        "refine": False,
+        "teacher": None,
+        "engine": "a",
+        "size": "1x1",
+        "threads": 1,
+        "ms": ms,
+        **changes,
+    }
 
 
 def ratios(*rows: dict[str, Any]) -> list[dict[str, float]]:
@@ -79,11 +88,13 @@ def test_a_model_and_classical_side_by_side(tmp_path: Path) -> None:
     model = brightness_model(tmp_path / "bright", teacher="mentor")
     turns: list[tuple[int, int]] = []
     figures = bench.compare([str(model), "classical"], ["auto"], [1], None, 2, lambda *done: turns.append(done))
-    assert turns == [(n, 6) for n in range(1, 7)]  # a warm-up and two rounds each
-    network, classical = figures["rows"]
+    assert turns == [(n, 9) for n in range(1, 10)]  # a warm-up and two rounds each
+    network, classical, refined = figures["rows"]
+    assert [found["refine"] for found in figures["rows"]] == [False, False, True]
+    assert refined["ms"]["refine"]["p50"] > 0 == network["ms"]["refine"]["p50"]
     assert (network["model"], network["engine"], network["size"]) == ("bright", "onnxruntime", "160x120")
     assert (classical["model"], classical["engine"], classical["ms"]["warp"]["p50"]) == ("classical", None, 0.0)
-    for found in (network, classical):
+    for found in figures["rows"]:
         total = found["ms"]["total"]["p50"]
         assert 0 < found["ms"]["step"]["p50"] < total <= found["ms"]["total"]["p99"]
         assert sum(found["ms"][part]["p50"] for part in PARTS) < 3 * total
@@ -96,7 +107,7 @@ def test_a_model_and_classical_side_by_side(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "figures.json").read_text())["rows"] == json.loads(json.dumps(figures["rows"]))
     lines = (tmp_path / "figures.md").read_text().splitlines()
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
-    assert sum(line.startswith(("| bright", "| classical")) for line in lines) == 2
+    assert sum(line.startswith(("| bright", "| classical")) for line in lines) == 3
 
 
 @pytest.mark.usefixtures("small")
