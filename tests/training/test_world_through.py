@@ -48,5 +48,5 @@ def test_random_cameras_see_the_road() -> None:
     assert len({(c.width, c.height, c.fx) for c in cameras}) == 24
     assert random_camera(3) == cameras[3]
     for camera in cameras:
-        assert Warp(camera, view, np.eye(3)).coverage > 0.5
+        assert Warp(camera, view, np.eye(3)).coverage > 0.3
         assert Warp(camera, PATCH, np.eye(3)).coverage > 0.5

@@ -13,6 +13,7 @@ SMALL = View(160, 48, 92.5, 92.5, 79.5, 23.5)
 EXACT = Rig(0.0, 0.0, 0.0, 0.0, 0.0)
 CLEAN = Photometry(
     noise=(1e-6, 1e-6),
+    adapt=(0.0, 0.0),
     flicker=0.0,
     vignetting=0.0,
     shutter=(0.0, 0.0),

@@ -47,7 +47,8 @@ class World(Record):
 
 
 def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, frames: int) -> World:
-    """The worlds of `seeds` (B,), on their device, as far as frames `first` to `first + frames` may see them."""
+    """The worlds of `seeds` (B,), on their device, for clips of so many frames, with what is to be seen from
+    frame `first` and a few after it."""
     d = Draw(seeds, "world.")
     places, motion = config.places, config.motion
     kind = d.choice("kind", [getattr(places, name) for name in KINDS])
@@ -75,7 +76,7 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     turns = crossed & follow & d.chance("turn", motion.turn)
     begin, radius = d.uniform("turn.begin", *motion.turn_after), d.uniform("turn.radius", 5.0, 13.0)
     route = Route(*(v.double() for v in (follow, curvature, begin, radius, torch.where(turns, angle, 0.0))))
-    path = travel(d.within("travel"), motion, platform, first + frames, height, route)
+    path = travel(d.within("travel"), motion, platform, frames, height, route)
 
     # The road heads the way the camera goes at frame 0, which is at the origin, `lane` to the right of its middle.
     # A vehicle that is in its bend at frame 0 has left the road, which lies where it was before.
@@ -206,17 +207,23 @@ def _off(other: Site, parts: list[Solids]) -> Solids:
 
 
 def _keep(solids: Solids, path: Path, first: int, count: int) -> Solids:
-    """Those nearest to the camera at frame `first`, without those that it would run into from there on."""
-    way = path.position[:, STEPS * (first + 1) :: STEPS // 2].float()
-    away = solids.centre[:, :, None] - way[:, None]
-    c, s = solids.yaw.cos()[..., None], solids.yaw.sin()[..., None]
-    x = (away[..., 0] * c - away[..., 2] * s).abs() - solids.half[..., 0, None]
-    z = (away[..., 0] * s + away[..., 2] * c).abs() - solids.half[..., 2, None]
-    y = away[..., 1].abs() - solids.half[..., 1, None]
-    touched = ((torch.maximum(x, z) < 0.5) & (y < 0.35)).any(-1) & solids.there
-    solids = solids.without(touched)
-    distance = away[:, :, 0].square().sum(-1).sqrt() - solids.half.amax(-1)
-    return solids.nearest(torch.where(solids.there, distance, 1e6), count)
+    """Those nearest to the camera at frame `first`, without those that it would run into anywhere."""
+    index = torch.arange(STEPS, path.heading.shape[1] - STEPS, STEPS // 2, device=solids.yaw.device)
+    time = ((index - STEPS) * path.dt[:, None]).float()
+    near = []
+    for part, when in zip(index.split(64), time.split(64, 1), strict=True):
+        way = path.position[:, part].float()
+        away = solids.centre[:, :, None] + solids.velocity[:, :, None] * when[:, None, :, None] - way[:, None]
+        c, s = solids.yaw.cos()[..., None], solids.yaw.sin()[..., None]
+        x = (away[..., 0] * c - away[..., 2] * s).abs() - solids.half[..., 0, None]
+        z = (away[..., 0] * s + away[..., 2] * c).abs() - solids.half[..., 2, None]
+        y = away[..., 1].abs() - solids.half[..., 1, None]
+        near.append(((torch.maximum(x, z) < 0.5) & (y < 0.35)).any(-1))
+    solids = solids.without(torch.stack(near).any(0) & solids.there)
+    now = STEPS * (first + 1)
+    shift = solids.velocity * ((now - STEPS) * path.dt[:, None, None]).float()
+    distance = (solids.centre + shift - path.position[:, None, now].float()).square().sum(-1).sqrt()
+    return solids.nearest(torch.where(solids.there, distance - solids.half.amax(-1), 1e6), count)
 
 
 def _lens(d: Draw, config: WorldConfig) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.view import Patch, View
 from training.world.build import World, build
-from training.world.cast import FAR, GROUND, SKY, Caster, Stage
+from training.world.cast import FAR, Caster
 from training.world.config import WorldConfig
 from training.world.draw import Draw
 from training.world.grid import Grid, grid
@@ -20,6 +20,9 @@ from training.world.photometry import Development
 from training.world.records import per
 from training.world.textures import load
 from training.world.trace import Eyes
+
+PART = 8
+"""Frames for which the same part of a world is built."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,10 @@ class Clip:
         height: (B,) float64, of the camera above the ground, metres; where it changes, at the first frame.
         stamps: (B, T) float64, seconds from the first frame.
         depth: (B, T, H, W) metres along the view's z axis, `FAR` for the sky; this and what follows only if asked for.
-        flow: (B, T-1, 2, H, W) pixels to where what frame t shows is in frame t + 1, seen there or not; x, then y.
         objects: (B, T, H, W) bool, true on what is no ground, sky, house or wall.
         moving: (B, T, H, W) bool, true on what moves by itself.
+        flow: (B, T-1, 2, H, W) pixels to where what frame t shows is in frame t + 1, seen there or not; x, then y. None
+            through a lens.
     """
 
     images: Tensor
@@ -48,9 +52,9 @@ class Clip:
     height: Tensor
     stamps: Tensor
     depth: Tensor | None = None
-    flow: Tensor | None = None
     objects: Tensor | None = None
     moving: Tensor | None = None
+    flow: Tensor | None = None
 
 
 def render(
@@ -59,7 +63,6 @@ def render(
     device: str | torch.device = "cpu",
     *,
     frames: int | None = None,
-    first: int = 0,
     view: View | Patch | Camera | None = None,
     labels: bool = False,
 ) -> Clip:
@@ -67,7 +70,6 @@ def render(
 
     Args:
         frames: length of the clips, instead of the configuration's.
-        first: number of the first frame, for a part of a long sequence.
         view: instead of the configuration's; a camera is rendered through its lens, in its own frame.
         labels: depth, flow and masks too.
     """
@@ -75,7 +77,7 @@ def render(
     seeds = torch.as_tensor(seeds, dtype=torch.int64, device=device)
     frames, view = frames or config.frames, view or config.view
     with torch.no_grad():
-        return Renderer(config, device, view).clip(seeds, first, frames, labels)
+        return Renderer(config, device, view).clip(seeds, frames, labels)
 
 
 class Renderer:
@@ -91,19 +93,23 @@ class Renderer:
         self.grid = grid(view, config.samples, device)
         self.budget = 1 << 17 if device.type == "cpu" else 1 << 24
 
-    def clip(self, seeds: Tensor, first: int, frames: int, labels: bool) -> Clip:
-        world = build(self.config, seeds, self.textures, first, frames)
-        clips = torch.arange(len(seeds), device=seeds.device).repeat_interleave(frames)
-        middle = (STEPS * (first + torch.arange(frames, device=seeds.device) + 1)).expand(len(seeds), -1)
+    def clip(self, seeds: Tensor, frames: int, labels: bool) -> Clip:
+        middle = (STEPS * (torch.arange(frames, device=seeds.device) + 1)).expand(len(seeds), -1)
         draw = Draw(seeds, "rig.")
-        light = self._light(world, clips, *self._moments(draw, middle))
-        images = Development(seeds, self.config.photometry)(light, first)
-        images = images * self._window(draw) * self.grid.seen
+        when, rolls = self._moments(draw, middle)
+        parts = []
+        for first in range(0, frames, PART):
+            world = build(self.config, seeds, self.textures, first, frames)
+            here = slice(first, first + PART)
+            parts.append([self._light(world, when[:, here], rolls)])
+            if labels:
+                parts[-1] += self._labels(world, middle[:, here], last=here.stop >= frames)
+        light, *known = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+        images = Development(seeds, self.config.photometry)(light) * self._window(draw) * self.grid.seen
         poses = torch.eye(4, dtype=torch.float64, device=seeds.device).repeat(len(seeds), frames, 1, 1)
         poses[..., :3, 3], poses[..., :3, :3] = self._poses(world, middle)
         stamps = (middle - STEPS) * world.path.dt[:, None]
-        clip = Clip(images, poses, world.height.double(), stamps)
-        return self._labelled(clip, world, clips, middle) if labels else clip
+        return Clip(images, poses, world.height.double(), stamps, *known)
 
     def _moments(self, draw: Draw, middle: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, S, R) when the rays of each row of tiles are seen, in steps of the time grid; and (B,) whether rows
@@ -129,8 +135,9 @@ class Renderer:
         time = (when - STEPS) * world.path.dt[:, None, None, None]
         return Eyes(*(v.flatten(0, 1).float() for v in (position, turn, time)))
 
-    def _light(self, world: World, clips: Tensor, when: Tensor, rolls: Tensor) -> Tensor:
+    def _light(self, world: World, when: Tensor, rolls: Tensor) -> Tensor:
         """(B, T, H, W) brightness; a few frames at a time, those whose rows of tiles differ apart from the others."""
+        clips = torch.arange(len(when), device=when.device).repeat_interleave(when.shape[1])
         caster = Caster(self.grid, self.textures, self.budget)
         light = torch.empty(len(clips), *self.grid.size, device=clips.device)
         s, r, c, p = self.grid.shape
@@ -151,46 +158,44 @@ class Renderer:
         left, right, top, bottom = (v[:, None, None, None] for v in sides.unbind(1))
         return ((x >= left) & (x < 1 - right) & (y >= top) & (y < 1 - 0.3 * bottom)).to(torch.uint8)
 
-    def _labelled(self, clip: Clip, world: World, clips: Tensor, middle: Tensor) -> Clip:
-        """With depth, flow and masks, at the middle of the exposures and of the pixels."""
+    def _labels(self, world: World, middle: Tensor, last: bool) -> list[Tensor]:
+        """Depth, masks of objects and of what moves, and flow (for a view with a pinhole), at the middle of the
+        exposures and of the pixels; flow to the next frame, which the last part of a clip has not for its last."""
+        b, t = middle.shape
+        clips = torch.arange(b, device=middle.device).repeat_interleave(t)
         through = grid(self.view, 1, middle.device)
         caster = Caster(through, self.textures, self.budget)
-        eyes = self._eyes(world, middle[..., None, None])
+        onward = torch.cat([middle, middle[:, -1:] + STEPS], 1)
+        eyes = self._eyes(world, onward[..., None, None])
+        now = torch.arange(len(eyes.time), device=middle.device).view(b, t + 1)[:, :-1].flatten()
         stage = world.stage.select(clips)
-        hits = caster.hits(stage, eyes)
-        index = hits.index[:, 0]
-        _, r, c, _ = through.shape
-        column = index.clamp_min(0).long() + (
-            torch.arange(len(index), device=index.device) // (r * c) * stage.index("yaw").shape[1]
-        )[:, None]  # fmt: skip
+        hits = caster.hits(stage, eyes.select(now))
+        index, (_, r, c, _) = hits.index[:, 0], through.shape
+        frame = torch.arange(len(index), device=index.device) // (r * c)
+        column = index.clamp_min(0).long() + (frame * stage.index("yaw").shape[1])[:, None]
         velocity = stage.index("velocity").flatten(0, 1)[column] * (index >= 0)[..., None]
         label = stage.index("label").flatten()[column] * (index >= 0)
-        shape = clip.images.shape
-        images = [through.image(v).view(shape) for v in (1.0 / hits.inverse[:, 0], label > 0, (velocity != 0).any(-1))]
-        flow = self._flow(through, eyes, hits.inverse[:, 0], velocity, shape)
-        return Clip(clip.images, clip.poses, clip.height, clip.stamps, images[0], flow, images[1], images[2])
+        images = [through.image(v).unflatten(0, (b, t)) for v in (
+            1.0 / hits.inverse[:, 0], label > 0, (velocity != 0).any(-1))]  # fmt: skip
+        if isinstance(self.view, View):
+            flow = self._flow(self.view, through, eyes, hits.inverse[:, 0], velocity, (b, t))
+            images.append(flow[:, :-1] if last else flow)
+        return images
 
-    def _flow(self, through: Grid, eyes: Eyes, inverse: Tensor, velocity: Tensor, shape: torch.Size) -> Tensor | None:
-        """(B, T-1, 2, H, W), for a view with a pinhole; None for others."""
-        if not isinstance(self.view, View):
-            return None
-        b, t = shape[:2]
+    def _flow(
+        self, view: View, through: Grid, eyes: Eyes, inverse: Tensor, velocity: Tensor, shape: tuple[int, int]
+    ) -> Tensor:
+        """(B, T, 2, H, W) for exposures of T + 1 frames."""
+        b, t = shape
         _, r, c, p = through.shape
-        rays = through.tiles[:, 0].movedim(1, 0).reshape(3, -1).double()  # 3, R C P
-        inverse = inverse.reshape(b, t, -1).double()[:, :-1]
-        velocity = velocity.reshape(b, t, -1, 3).double()[:, :-1]
-        origin, turn, time = (v.double().view(b, t, *v.shape[3:]) for v in (eyes.origin, eyes.turn, eyes.time))
-        ray = (turn[:, :-1] @ rays).transpose(-1, -2)  # world, per unit of depth
-        step = (time[:, 1:] - time[:, :-1])[..., None, None]
+        rays = through.tiles[:, 0].movedim(1, 0).reshape(3, -1).double()
+        inverse, velocity = inverse.reshape(b, t, -1, 1).double(), velocity.reshape(b, t, -1, 3).double()
+        origin, turn, time = (v.double().view(b, t + 1, *v.shape[3:]) for v in (eyes.origin, eyes.turn, eyes.time))
+        ray = (turn[:, :-1] @ rays).transpose(-1, -2)  # world, for a depth of one
+        step = torch.diff(time, dim=1)[..., None, None]
         shift = (origin[:, :-1] - origin[:, 1:])[:, :, None] + velocity * step
-        inverse = torch.where(inverse <= 1.0 / FAR, torch.zeros_like(inverse), inverse)[..., None]
-        seen = torch.linalg.solve(turn[:, 1:], (ray + shift * inverse).transpose(-1, -2))  # B T-1 3 M
+        inverse = torch.where(inverse <= 1.0 / FAR, torch.zeros_like(inverse), inverse)
+        seen = torch.linalg.solve(turn[:, 1:], (ray + shift * inverse).transpose(-1, -2))  # B T 3 M
         place = seen[:, :, :2] / seen[:, :, 2:].clamp_min(1e-6) - rays[:2]
-        focal = torch.tensor([self.view.fx, self.view.fy], device=place.device, dtype=torch.float64)[:, None]
-        flow = (
-            (place * focal).float().reshape(b * (t - 1) * 2, r * c, p) if t > 1 else place.float().reshape(0, r * c, p)
-        )
-        return through.image(flow.flatten(0, 1)).view(b, t - 1, 2, *shape[2:])
-
-
-__all__ = ["FAR", "GROUND", "SKY", "Clip", "Renderer", "Stage", "render"]
+        focal = torch.tensor([view.fx, view.fy], device=place.device, dtype=torch.float64)[:, None]
+        return through.image((place * focal).float().reshape(b * t * 2 * r * c, p)).view(b, t, 2, *through.size)

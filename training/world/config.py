@@ -158,8 +158,8 @@ class Photometry:
         exposure: bounds of the mean brightness that the exposure aims at, 0..1.
         noise: bounds of the pixel noise's standard deviation, grey levels, log-uniform.
         gamma: bounds of the response's exponent, log-uniform.
-        flicker: standard deviation of the exposure's change from frame to frame, as a share; it also drifts by up to
-            this in every frame.
+        adapt: bounds of how far the exposure follows the scene's brightness in each frame, as a share.
+        flicker: standard deviation of the exposure's change from frame to frame, as a share.
         vignetting: greatest loss of light in the corners, as a share.
         shutter: bounds of the exposure time as a share of the time between frames.
         rolling: share of cameras with a rolling shutter; its rows take up to half of the time between frames.
@@ -173,7 +173,8 @@ class Photometry:
     exposure: Range = (0.3, 0.6)
     noise: Range = (0.2, 3.0)
     gamma: Range = (0.65, 1.2)
-    flicker: float = 0.02
+    adapt: Range = (0.0, 0.3)
+    flicker: float = 0.015
     vignetting: float = 0.35
     shutter: Range = (0.0, 0.35)
     rolling: float = 0.15

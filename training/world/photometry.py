@@ -28,10 +28,10 @@ class Development:
         self.settings = settings
         self.draw = Draw(seeds, "photo.")
 
-    def __call__(self, light: Tensor, first: int) -> Tensor:
-        """(B, T, H, W) brightness to uint8 images; `first` is the number of the first frame in its sequence."""
+    def __call__(self, light: Tensor) -> Tensor:
+        """(B, T, H, W) brightness to uint8 images."""
         d, settings = self.draw, self.settings
-        frame = (first + torch.arange(light.shape[1], device=light.device)).expand(light.shape[0], -1)
+        frame = torch.arange(light.shape[1], device=light.device).expand(light.shape[0], -1)
         light = self._focus(light)
         light = self._expose(light, frame)
         light = self._some(d.chance("dust", settings.dust), _dust, light, frame)
@@ -61,17 +61,19 @@ class Development:
         d, settings = self.draw, self.settings
         h, w = light.shape[-2:]
         low = (d.chance("metered low", 0.6) * (h // 2)).long()  # many cameras meter by the road
-        metered = torch.arange(h, device=light.device)[:, None] >= low[:, None, None]
-        seen = light[:, 0].clamp_max(1.5) * metered
-        count = metered.sum((1, 2)) * w
-        mean = 0.5 * seen.sum((1, 2)) / count + 0.5 * (seen.square().sum((1, 2)) / count).sqrt()
-        gain = d.uniform("exposure", *settings.exposure) / mean.clamp_min(1e-3)
+        metered = torch.arange(h, device=light.device)[:, None] >= low[:, None, None, None]
+        seen = light.clamp_max(1.5) * metered
+        count = metered.sum((1, 2, 3))[:, None] * w
+        mean = 0.5 * seen.sum((2, 3)) / count + 0.5 * (seen.square().sum((2, 3)) / count).sqrt()
+        level, pace = [mean[:, 0]], d.uniform("adapt", *settings.adapt)
+        for now in mean.unbind(1)[1:]:
+            level.append(torch.lerp(level[-1], now, pace))
+        gain = d.uniform("exposure", *settings.exposure)[:, None] / torch.stack(level, 1).clamp_min(1e-3)
         flicker = d.at(frame).normal("flicker", settings.flicker).exp()
-        drift = 1 + settings.flicker * d.uniform("drift", -1.0, 1.0)[:, None] * frame.clamp_max(16)
         y = torch.linspace(-1, 1, h, device=light.device)[:, None] * h / w
         x = torch.linspace(-1, 1, w, device=light.device)
         loss = per(d.uniform("vignetting", 0.0, settings.vignetting), light) * (x * x + y * y)
-        return light * (per(gain[:, None] * flicker * drift, light) * (1 - loss))
+        return light * (per(gain * flicker, light) * (1 - loss))
 
     def _noise(self, grey: Tensor, frame: Tensor) -> Tensor:
         """Pixel noise, whose variance grows with the brightness, in part."""

@@ -30,7 +30,7 @@ def mounted(camera: Camera, mount: Mount) -> Camera:
 
 def random_camera(seed: int) -> Camera:
     """A usual camera on a usual mount, rays in the level frame: 60 to 100 degrees wide, some with barrel distortion,
-    some looking down by up to 15 degrees."""
+    some looking down by up to 10 degrees."""
     d = Draw(torch.tensor([seed]), "camera.")
     sizes = ((640, 480), (640, 360), (848, 480), (960, 288))
     width, height = sizes[int(d.choice("size", [1.0] * len(sizes)))]
@@ -39,7 +39,7 @@ def random_camera(seed: int) -> Camera:
     centre = (width / 2 + float(d.normal("cx", 0.01 * width)), height / 2 + float(d.normal("cy", 0.01 * width)))
     barrel = float(d.uniform("barrel", -0.3, 0.0)) * bool(d.chance("lens", 0.5))
     lens = (barrel, -0.25 * barrel, 0.0, 0.0)
-    pitch = math.radians(float(d.uniform("pitch", -2.0, 15.0))) * bool(d.chance("pitched", 0.5))
+    pitch = math.radians(float(d.uniform("pitch", -2.0, 10.0))) * bool(d.chance("pitched", 0.5))
     camera = Camera(width, height, "plumb_bob", focal, focal, *centre, lens)
     return mounted(camera, Mount(1.0, pitch, math.radians(float(d.normal("roll", 1.0)))))
 
@@ -52,14 +52,13 @@ def render_through(
     device: str | torch.device = "cpu",
     *,
     frames: int | None = None,
-    first: int = 0,
 ) -> tuple[Clip, dict[str, Tensor]]:
     """Clips of a camera's own frames, and the views of them, (B, T, H, W) uint8 each, on the CPU.
 
     Args:
         camera: with rays in the level frame, as `mounted` and `random_camera` give them.
     """
-    clip = render(config, seeds, device, frames=frames, first=first, view=camera)
+    clip = render(config, seeds, device, frames=frames, view=camera)
     shots = clip.images.cpu().numpy()
     warps = {name: Warp(camera, view, np.eye(3)) for name, view in views.items()}
     return clip, {
