@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -46,6 +46,7 @@ def render(
     frames: Annotated[int, typer.Option(min=2, help="of each clip or of the sequence")] = 4,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images; 320x96 is the canonical view")] = "320x96",
     focal: Annotated[float, typer.Option(help="focal length as a share of the width")] = 0.578,
+    labels: Annotated[bool, typer.Option(help="a sheet with depth, flow and masks beside the images")] = False,
     compressed: Annotated[bool, typer.Option(help="JPEG images in a bag")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
 ) -> None:
@@ -57,8 +58,8 @@ def render(
     chosen = configuration.overridden(values, overrides)
     world = replace(WorldConfig.from_dict({**chosen, "frames": frames}), view=_view(size, focal))
     if form is Form.SHEET:
-        clip = render_clips(world, range(seed, seed + count), device)
-        _write_image(out, sheet(clip))
+        clip = render_clips(world, range(seed, seed + count), device, labels=labels)
+        _write_image(out, label_sheet(clip) if labels else sheet(clip))
     else:
         clip = render_clips(world, [seed], device)
         _write_sequence(out, form, clip, world.view, compressed)
@@ -71,6 +72,25 @@ def sheet(clip: Clip) -> NDArray[np.uint8]:
     first, last = images[:, 0], images[:, -1]
     change = np.clip(128 + (last.astype(np.int16) - first) // 2, 0, 255).astype(np.uint8)
     return np.vstack([np.hstack(row) for row in zip(first, last, change, strict=True)])
+
+
+def label_sheet(clip: Clip) -> NDArray[np.uint8]:
+    """A row for each clip, of its first frame: image, inverse depth, flow (hue is its direction) and masks
+    (objects grey, what moves white)."""
+    if clip.depth is None or clip.flow is None or clip.objects is None or clip.moving is None:
+        raise ValueError("a clip without labels")
+    image = clip.images[:, 0].cpu().numpy()
+    near = (255 * np.minimum(2.0 / clip.depth[:, 0].cpu().numpy(), 1.0)).astype(np.uint8)
+    mask = (128 * clip.objects[:, 0].int() + 127 * clip.moving[:, 0].int()).cpu().numpy().astype(np.uint8)
+    x, y = clip.flow[:, 0].cpu().numpy().transpose(1, 0, 2, 3)
+    angle, length = np.arctan2(y, x), np.hypot(x, y)
+    value = 255 * np.minimum(length / (np.percentile(length, 95) + 1e-6), 1.0)
+    rows = []
+    for i, shown in enumerate(zip(image, near, mask, strict=True)):
+        hsv = np.stack([(angle[i] / np.pi + 1) * 90, np.full_like(x[i], 255), value[i]], -1).astype(np.uint8)
+        grey = [cv2.cvtColor(part, cv2.COLOR_GRAY2BGR) for part in shown]
+        rows.append(np.hstack([grey[0], grey[1], cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), grey[2]]))
+    return np.vstack(rows)
 
 
 def _view(size: str, focal: float) -> View:
@@ -108,6 +128,6 @@ def _write_sequence(out: Path, form: Form, clip: Clip, view: View, compressed: b
     if form is Form.KITTI:
         record.write_kitti(out, following, camera, stamps, poses)
     else:
-        kind = "jpeg" if compressed else None
+        kind: Literal["jpeg"] | None = "jpeg" if compressed else None
         mount = Mount(float(clip.height[0]))
         record.write_bag(out, following, camera, stamps, poses, compressed=kind, mount=mount)
