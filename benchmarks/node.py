@@ -10,6 +10,7 @@ odometry when it is published, less that, less what rclpy takes to bring the fra
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -125,6 +126,7 @@ def measure(width: int, height: int, model: str, seconds: float, hz: float) -> d
         publisher.destroy_node()
     values = publisher.values
     published, work = (_pair(values[f"{name} p50 / p99 (ms)"]) for name in ("stamp to publish", "work"))
+    received = np.percentile(publisher.ages, [50, 99]).tolist()
     transport = np.percentile(ages, [50, 99]).tolist()
     return {
         "size": [width, height],
@@ -132,9 +134,7 @@ def measure(width: int, height: int, model: str, seconds: float, hz: float) -> d
         "odometry_received": len(publisher.ages),
         "dropped_for_newer": int(values["frames dropped for newer ones"]),
         "stamp_to_publish_ms": dict(zip(("p50", "p99"), published, strict=True)),
-        "stamp_to_receiver_ms": dict(
-            zip(("p50", "p99"), np.percentile(publisher.ages, [50, 99]).tolist(), strict=True)
-        ),
+        "stamp_to_receiver_ms": dict(zip(("p50", "p99"), received, strict=True)),
         "bare_subscriber_ms": dict(zip(("p50", "p99"), transport, strict=True)),
         "core_ms": dict(zip(("p50", "p99"), work, strict=True)),
         "added_by_node_p50_ms": published[0] - work[0] - transport[0],
@@ -149,10 +149,8 @@ def listen() -> None:
     """The bare subscriber, in a process of its own."""
     rclpy.init()
     node = Bare()
-    try:
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     print(json.dumps(node.ages[30:]))
 
 

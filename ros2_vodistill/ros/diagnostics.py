@@ -29,7 +29,7 @@ def incompatible(topic: str, wanted: QoSProfile, publishers: list[Any]) -> str:
     told = []
     for info in publishers:
         compatibility, reason = qos_check_compatible(info.qos_profile, wanted)
-        if compatibility is not QoSCompatibility.ERROR:
+        if compatibility != QoSCompatibility.ERROR:
             return ""
         told.append(f"{info.node_name} offers {_words(info.qos_profile)} ({reason.strip().removesuffix(';')})")
     if not told:

@@ -83,7 +83,14 @@ class Ros:
 
     def vo(self, *, namespace: str = "", **parameters: Any) -> subprocess.Popen[bytes]:
         """The node, with the test's model, on the test's topics."""
-        given = {"model": "brightness", "reliability": "reliable", "depth": 100, "queue_size": 100, **parameters}
+        given = {
+            "model": "brightness",
+            "reliability": "reliable",
+            "depth": 100,
+            "queue_size": 100,
+            "diagnostics_period": 0.1,
+            **parameters,
+        }
         values = [
             f"{name}:={str(value).lower() if isinstance(value, bool) else value}" for name, value in given.items()
         ]
@@ -101,6 +108,19 @@ class Ros:
             if time.monotonic() > end:
                 pytest.fail(f"waited in vain for {what}\n{self.told()}")
             self.executor.spin_once(timeout_sec=0.05)
+
+    def repeat(self, action: Callable[[], None], done: Callable[[], Any], what: str) -> None:
+        """Discovery goes both ways and says nothing when it is done: repeat until there is an effect."""
+        due = 0.0
+
+        def again() -> bool:
+            nonlocal due
+            if not done() and time.monotonic() >= due:
+                action()
+                due = time.monotonic() + 0.3
+            return bool(done())
+
+        self.until(again, what)
 
     def told(self) -> str:
         return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')}" for log in self.logs)
@@ -163,7 +183,7 @@ class Driver:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         image, info = (f"{prefix}/image", f"{prefix}/camera_info") if prefix else (IMAGE, INFO)
         node = ros.node
-        self.ros, self.latched_info = ros, latched_info
+        self.ros = ros
         self.images = node.create_publisher(Image, image, QoSProfile(depth=100, reliability=reliability))
         self.compressed = node.create_publisher(CompressedImage, f"{image}/compressed", 100)
         self.infos = node.create_publisher(CameraInfo, info, latched if latched_info else QoSProfile(depth=10))
@@ -191,8 +211,6 @@ class Driver:
     def info(self) -> None:
         from ros2_vodistill.sources import messages
 
-        if not self.latched_info:
-            self.ros.until(self.infos.get_subscription_count, "the node to listen to camera_info")
         self.publish(messages.camera_info(0, "camera_optical_frame", CAMERA))
 
     def image(self, stamp: float, grey: np.ndarray) -> None:
@@ -201,13 +219,27 @@ class Driver:
         self.publish(messages.image(messages.nanoseconds(stamp), "camera_optical_frame", grey))
 
     def jpeg(self, stamp: float, grey: np.ndarray) -> None:
+        from sensor_msgs.msg import CompressedImage
+
         from ros2_vodistill.sources import messages
 
-        self.publish(messages.compressed(messages.nanoseconds(stamp), "camera_optical_frame", grey, "jpeg"))
+        made = messages.compressed(messages.nanoseconds(stamp), "camera_optical_frame", grey, "jpeg")
+        message = CompressedImage(format=made.format, data=made.data.tobytes())
+        message.header.frame_id = made.header.frame_id
+        message.header.stamp.sec, message.header.stamp.nanosec = made.header.stamp.sec, made.header.stamp.nanosec
+        self.compressed.publish(message)
 
-    def connected(self, publisher: Any = None) -> None:
-        publisher = publisher or self.images
-        self.ros.until(lambda: publisher.get_subscription_count() > 0, "the node to listen to images")
+    def connected(self, listener: Listener, start: float = 1000.0) -> None:
+        """The node has calibration, place and the first frame, which is left out when it comes again."""
+        self.place()
+        self.ros.repeat(self.info, lambda: listener.last().startswith("no frame yet"), "calibration")
+        self.greet(listener, lambda: self.image(start, frames(1)[0]))
+
+    def greet(self, listener: Listener, send: Callable[[], None]) -> None:
+        before = listener.received()
+        self.ros.repeat(send, lambda: listener.received() > before, "the node to hear images")
+        end = time.monotonic() + 1.0  # for the node to discover this side, which nothing here can see
+        self.ros.until(lambda: time.monotonic() > end, "")
 
 
 class Listener:
@@ -239,6 +271,12 @@ class Listener:
             lambda: any(words in status.message for status in self.health.values()),
             f"diagnostics with '{words}'; last: {[s.message for s in self.health.values()]}",
         )
+
+    def last(self) -> str:
+        return next((status.message for status in self.health.values()), "?")
+
+    def received(self) -> int:
+        return sum(int(status.values.get("frames received", 0)) for status in self.health.values())
 
     def stamps(self) -> list[float]:
         return [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in self.odometry]

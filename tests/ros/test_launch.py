@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,15 +23,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def installed(ros: Ros, tmp_path: Path) -> Path:
-    """An ament prefix that leads back to the checkout, so that nothing has to be built."""
+    """An ament prefix whose programs are the checkout's, so that nothing has to be built."""
     prefix = tmp_path / "install"
     share, library = prefix / "share" / "ros2_vodistill", prefix / "lib" / "ros2_vodistill"
     index = prefix / "share" / "ament_index" / "resource_index" / "packages"
     for folder in (share, library, index):
         folder.mkdir(parents=True)
     (index / "ros2_vodistill").touch()
-    for name in ("launch", "config", "rviz", "package.xml"):
-        (share / name).symlink_to(REPOSITORY / name)
+    for name in ("launch", "config", "rviz"):
+        shutil.copytree(REPOSITORY / name, share / name)
     for name, module in (("vo", "node"), ("replay", "replay")):
         script = library / name
         script.write_text(

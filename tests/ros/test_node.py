@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,10 +34,8 @@ def ready(ros: Ros, **parameters: object) -> tuple[Driver, Listener]:
     """A node that has all it needs but images."""
     driver, listener = Driver(ros), Listener(ros)
     ros.vo(**parameters)
-    driver.connected(driver.compressed if parameters.get("image_transport") == "compressed" else driver.images)
-    driver.place()
-    driver.info()
     ros.until(lambda: ros.node.count_publishers("/odom") > 0, "odom")
+    driver.connected(listener)
     return driver, listener
 
 
@@ -110,8 +109,12 @@ def test_the_same_frames_give_the_trajectory_of_the_core_to_the_last_digit(ros: 
 
 
 def test_compressed_images_give_the_core_of_the_decoded_ones(ros: Ros) -> None:
-    driver, listener = ready(ros, image_transport="compressed")
+    driver, listener = Driver(ros), Listener(ros)
+    ros.vo(image_transport="compressed")
     images = frames(6)
+    driver.place()
+    ros.repeat(driver.info, lambda: listener.last().startswith("no frame yet"), "calibration")
+    driver.greet(listener, lambda: driver.jpeg(1000.0, images[0]))
     for i, (stamp, image) in enumerate(zip(stamps(6), images, strict=True)):
         driver.jpeg(stamp, image)
         ros.until(lambda n=i: len(listener.odometry) >= n, f"odometry of frame {i}")
@@ -155,9 +158,7 @@ def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ro
     assert change(ros, Transition.TRANSITION_ACTIVATE)
     assert state(ros) == "active"
     driver = Driver(ros)
-    driver.connected()
-    driver.place()
-    driver.info()
+    driver.connected(listener)
     drive(driver, listener, count=3)
     assert change(ros, Transition.TRANSITION_DEACTIVATE)
     assert not ros.call(Trigger, "/vo/reset", Trigger.Request()).success
@@ -185,8 +186,7 @@ def test_what_is_missing_is_named_and_latched_calibration_is_heard(ros: Ros) -> 
     driver, listener = Driver(ros, latched_info=True), Listener(ros)
     driver.info()
     ros.vo(queue_size=1)
-    driver.connected()
-    driver.image(1000.0, frames()[0])
+    driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
     listener.says("waiting for the camera's place (tf_static): waiting for the transform from base_link to camera_opt")
     assert not listener.odometry
     driver.place()
@@ -199,10 +199,8 @@ def test_what_is_missing_is_named_and_latched_calibration_is_heard(ros: Ros) -> 
 def test_a_camera_pose_by_parameter_needs_no_transform(ros: Ros) -> None:
     driver, listener = Driver(ros), Listener(ros)
     ros.vo(camera_pose="[0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5]", base_frame="robot", odom_frame="world")
-    driver.connected()
-    driver.info()
-    listener.says("waiting for images")
-    driver.image(1000.0, frames()[0])
+    ros.repeat(driver.info, lambda: listener.last().startswith("no frame yet"), "calibration")
+    driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
     listener.says("initialising")
     driver.image(1000.1, frames()[1])
     ros.until(lambda: listener.odometry, "odometry")
@@ -214,20 +212,17 @@ def test_a_camera_pose_by_parameter_needs_no_transform(ros: Ros) -> None:
 def test_profiles_that_do_not_fit_are_both_named(ros: Ros) -> None:
     driver, listener = Driver(ros, best_effort=True), Listener(ros)
     ros.vo(reliability="reliable")
-    driver.info()
     driver.place()
+    ros.repeat(driver.info, lambda: "this node" in listener.last(), "the warning")
     listener.says("this node asks for reliable, volatile, but tester offers best_effort, volatile")
 
 
 def test_a_qos_override_is_obeyed(ros: Ros) -> None:
     driver, listener = Driver(ros, best_effort=True), Listener(ros)
     ros.vo(**{"qos_overrides./camera/image_raw.subscription.reliability": "best_effort"})
-    driver.connected()
-    driver.place()
-    driver.info()
-    listener.says("no frame yet")
-    for stamp, image in zip(stamps(), frames(), strict=True):
-        driver.image(stamp, image)
+    driver.connected(listener)
+    driver.image(1000.1, frames()[1])
+    driver.image(1000.2, frames()[2])
     ros.until(lambda: listener.odometry, "odometry")
 
 
@@ -237,14 +232,14 @@ def test_a_publisher_that_goes_and_comes_back_and_a_bag_that_loops(ros: Ros) -> 
     ros.node.destroy_publisher(driver.images)
     listener.says("nobody publishes it")
     again = Driver(ros)
-    again.connected()
-    drive(again, listener, count=5)  # the same stamps again
+    again.greet(listener, lambda: again.image(1000.0, frames(1)[0]))  # the same stamps again
+    drive(again, listener, count=5)
     np.testing.assert_array_equal(listener.poses()[:4], listener.poses()[4:])
     listener.says("restarted: stamps went back by 0.40 s")
 
 
 def test_speed_gives_the_scale(ros: Ros) -> None:
-    driver, listener = ready(ros, speed_source="twist")
+    driver, listener = ready(ros, speed_source="twist", refine=False)
     publisher = ros.node.create_publisher(TwistStamped, "/speed/twist", 10)
     ros.until(publisher.get_subscription_count, "speed")
     for i, (stamp, image) in enumerate(zip(stamps(6), frames(6), strict=True)):
@@ -261,19 +256,27 @@ def test_speed_gives_the_scale(ros: Ros) -> None:
 
 
 def test_two_nodes_in_two_namespaces_do_not_hear_each_other(ros: Ros) -> None:
-    pairs = [(Driver(ros, prefix=f"/{name}"), Listener(ros, prefix=f"/{name}")) for name in ("left", "right")]
-    for name in ("left", "right"):
+    sides = ("left", "right")
+    pairs = {name: (Driver(ros, prefix=f"/{name}"), Listener(ros, prefix=f"/{name}")) for name in sides}
+    for name in sides:
         ros.vo(namespace=f"/{name}", publish_tf=False)
-    for driver, _ in pairs:
-        driver.connected()
+    names = {f"{name}/vo: visual odometry" for name in sides}
+    ros.until(lambda: names <= set(pairs["left"][1].health), "both nodes")
+    for driver, listener in pairs.values():
         driver.place()
-        driver.info()
-    drive(*pairs[0], count=5)
-    assert len(pairs[0][1].odometry) == 4
-    assert not pairs[1][1].odometry
-    drive(*pairs[1], count=3)
-    assert len(pairs[0][1].odometry) == 4
-    assert {"left/vo: visual odometry", "right/vo: visual odometry"} <= set(pairs[0][1].health)
+        told = listener.health
+
+        def calibrated(told: dict[str, SimpleNamespace] = told, driver: Driver = driver) -> bool:
+            topic = driver.images.topic_name.strip("/").partition("/")[0]
+            return told[f"{topic}/vo: visual odometry"].message.startswith("no frame yet")
+
+        ros.repeat(driver.info, calibrated, "calibration")
+        driver.greet(listener, lambda driver=driver: driver.image(1000.0, frames(1)[0]))
+    drive(*pairs["left"], count=5)
+    assert len(pairs["left"][1].odometry) == 4
+    assert not pairs["right"][1].odometry
+    drive(*pairs["right"], count=3)
+    assert len(pairs["left"][1].odometry) == 4
 
 
 def test_sigint_ends_it_cleanly_at_work(ros: Ros) -> None:
