@@ -158,7 +158,7 @@ def test_doctor_finds_python_and_an_engine(
     assert "bright" in found["models"]["found"]
 
 
-@pytest.mark.parametrize("command", ["", "run", "eval", "models", "doctor", "bench"])
+@pytest.mark.parametrize("command", ["", "run", "eval", "models", "doctor", "bench", "engine build"])
 def test_help_has_an_example(vodistill: Vodistill, command: str) -> None:
     code, out, _ = vodistill(*command.split(), "--help")
     assert code == 0
@@ -427,3 +427,49 @@ def test_eval_refuses_bad_files(
     assert code == 2
     assert expected in err
     assert out == ""
+
+
+def test_engine_build_without_a_gpu_says_so(
+    vodistill: Vodistill, bright: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ros2_vodistill.engines.gpu._LIBRARY", "libno-such-driver.so")
+    code, out, err = vodistill("engine", "build", bright)
+    assert (code, out) == (2, "")
+    assert "there is no NVIDIA driver" in err
+    code, _, err = vodistill("engine", "build", bright, "--precision", "fp16")
+    assert code == 2
+    assert "no fp16 variant" in err
+
+
+def test_engine_build_prints_the_plan(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ros2_vodistill.engines import gpu, tensorrt
+    from tests.engines.fakes import FakeCuda, FakeTensorRt
+
+    def built(trt: object, model: object, progress: Callable[[str, int, int], object]) -> bytes:
+        progress("Building", 1, 2)
+        progress("Building", 2, 2)
+        return b"plan"
+
+    cuda = FakeCuda()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tensorrt, "machine", lambda: (FakeTensorRt(cuda), gpu.Gpu(cuda)))
+    monkeypatch.setattr(tensorrt, "build", built)
+    code, out, _ = vodistill("engine", "build", bright)
+    assert code == 0
+    assert Path(out.split(": ", 1)[1].strip()).is_file()
+
+
+def test_bench_writes_what_it_prints(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ros2_vodistill.bench.SIZES", ((160, 120),))
+    monkeypatch.setattr("ros2_vodistill.bench.FRAMES", 4)
+    options = ("--rounds", 1, "--threads", 1, "--json", tmp_path / "bench.json")
+    code, out, _ = vodistill("bench", "--teacher", bright, "--model", "classical", *options)
+    assert code == 0
+    assert "x classical" in out
+    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == ["bright", "classical"]
+    assert (tmp_path / "bench.md").is_file()
