@@ -21,7 +21,7 @@ from training.loop import Trainer
 from training.networks import Network
 
 LAST = [name for name, _ in network().named_parameters()][-2]
-STAGE = Stage(pose=(Pose("gaussian"),))
+STAGE = Stage(pose=(Pose("gaussian", options={"beta": 0.0}),))
 
 
 def trainer(folder: Path, dropout: float = 0.25, **settings: Any) -> Trainer:

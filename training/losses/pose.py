@@ -194,7 +194,8 @@ class GaussianLikelihood(PoseLoss):
 
     Attributes:
         beta: each axis is weighted by the variance (detached) of the scaled vector to this power; 0 is the likelihood
-            itself, 1 gives the motion the gradient of the scaled squared error (beta-NLL).
+            itself, 1 gives the motion the gradient of the scaled squared error (beta-NLL). The weight changes while
+            it learns: unless beta is 0, the loss's value does not tell progress, errors do.
         motion: let the motion learn from it; otherwise only the log-variance does.
     """
 
