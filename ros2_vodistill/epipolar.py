@@ -19,7 +19,8 @@ from ros2_vodistill.lengths import Length
 
 Array = NDArray[np.float64]
 
-_CAUCHY = 2.5  # robust standard deviations at which a residual loses half its weight
+_OUTLIER = 2.5  # robust standard deviations at which a residual has a quarter of its weight left
+_GENTLE = 4  # iterations that weigh outliers by the root of that, which leads there from farther away
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
 _ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
 _FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
@@ -51,7 +52,7 @@ class Epipolar:
 
     @property
     def inliers(self) -> NDArray[np.bool_]:
-        return self.weights > 0.3
+        return self.weights > 0.25
 
 
 def basis(direction: Array) -> Array:
@@ -82,28 +83,34 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
 
 
 def polish(
-    rotation: Array, direction: Array, first: Array, second: Array, noise: float, iterations: int = 10
+    rotation: Array, direction: Array, first: Array, second: Array, noise: float, iterations: int = 15
 ) -> Epipolar:
     """Robust Gauss-Newton from a start; the robust scale shrinks with the residuals, to `noise` radians at least."""
-    for _ in range(iterations):
-        values, jacobian = residuals(rotation, direction, first, second)
-        sigma = max(noise, 1.4826 * float(np.median(np.abs(values))))
-        weights = 1 / (1 + (values / (_CAUCHY * sigma)) ** 2)
+    values, jacobian = residuals(rotation, direction, first, second)
+    for iteration in range(iterations):
+        sigma, weights = _weighed(values, noise)
+        weights = np.sqrt(weights) if iteration < _GENTLE else weights
         hessian = (jacobian.T * weights) @ jacobian
-        damping = 1e-6 * np.trace(hessian) * np.eye(5)
-        step = -np.linalg.solve(hessian + damping + 1e-12 * np.eye(5), jacobian.T @ (weights * values))
+        damping = (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)
+        step = -np.linalg.solve(hessian + damping, jacobian.T @ (weights * values))
         step *= min(1.0, 0.3 / max(float(np.abs(step).max()), 1e-9))
         rotation = geometry.so3_exp(step[:3]) @ rotation
         direction = direction + step[3:] @ basis(direction)
         direction = direction / np.linalg.norm(direction)
-        if np.abs(step).max() < _ENOUGH:
+        values, jacobian = residuals(rotation, direction, first, second)
+        if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
             break
-    values, jacobian = residuals(rotation, direction, first, second)
-    weights = 1 / (1 + (values / (_CAUCHY * sigma)) ** 2)
+    sigma, weights = _weighed(values, noise)
     hessian = (jacobian.T * weights) @ jacobian
-    covariance = np.linalg.inv(hessian + 1e-6 * np.trace(hessian) * np.eye(5)) * sigma**2
+    covariance = np.linalg.inv(hessian + (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)) * sigma**2
     alike = _ALIKE * max(1.0, sigma / noise)  # what is more than noise has causes, and those are shared
     return Epipolar(rotation, direction, alike * covariance + _FLOOR, sigma, weights)
+
+
+def _weighed(values: Array, noise: float) -> tuple[float, Array]:
+    """Robust standard deviation of residuals, and their weights by Geman and McClure."""
+    sigma = max(noise, 1.4826 * float(np.median(np.abs(values))))
+    return sigma, 1 / (1 + (values / (_OUTLIER * sigma)) ** 2) ** 2
 
 
 def cost(fit: Epipolar, first: Array, second: Array, scale: float) -> float:
@@ -144,7 +151,7 @@ def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tupl
 def turning(rotation: Array, direction: Array, first: Array, second: Array, sigma: float) -> Epipolar:
     """A rotation that leaves no parallax, as an `Epipolar`; the direction is a guess."""
     left = np.linalg.norm(first - second @ rotation.T, axis=1)
-    weights = 1 / (1 + (left / (_CAUCHY * sigma)) ** 2)
+    weights = 1 / (1 + (left / (_OUTLIER * sigma)) ** 2) ** 2
     covariance = _ALIKE * np.diag([1.5 * sigma**2 / max(weights.sum(), 1.0)] * 3 + [0.0] * 2) + _FLOOR
     covariance[3:, 3:] = np.eye(2)
     return Epipolar(rotation, direction, covariance, sigma, weights, turns_only=True)

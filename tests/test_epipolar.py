@@ -1,0 +1,175 @@
+"""Rotation and direction from rays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ros2_vodistill import epipolar, geometry
+from ros2_vodistill.lengths import Length
+
+Array = NDArray[np.float64]
+NOISE = 3e-4
+
+
+def scene(motion: Array, count: int = 300, noise: float = 0.0, seed: int = 0) -> tuple[Array, Array, Array]:
+    """Unit rays to points 4 to 40 away, from the first view and from the second; and the distances from the second."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform([-1, -0.6, 1], [1, 0.6, 1], (count, 3)) * rng.uniform(4, 40, (count, 1))
+    second = (points - motion[:3, 3]) @ motion[:3, :3]
+    distances = np.linalg.norm(second, axis=1)
+    rays = [v + rng.normal(0, noise, v.shape) * np.linalg.norm(v, axis=1, keepdims=True) for v in (points, second)]
+    first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rays)
+    return first, second, distances
+
+
+def unit(vector: Array) -> Array:
+    return np.asarray(vector) / np.linalg.norm(vector)
+
+
+MOTION = geometry.from_motion([0.3, -0.05, 1.0, 0.01, -0.04, 0.02])
+DIRECTION = unit(MOTION[:3, 3])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=3).filter(lambda v: np.linalg.norm(v) > 0.1))
+def test_basis_is_a_right_handed_frame_that_mirrors_with_its_direction(vector: list[float]) -> None:
+    direction = unit(vector)
+    frame = np.vstack([epipolar.basis(direction), direction])
+    np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(epipolar.basis(-direction), [[-1], [1]] * epipolar.basis(direction), atol=1e-12)
+
+
+def test_residuals_vanish_on_the_true_motion_and_measure_angles_across() -> None:
+    first, second, _ = scene(MOTION)
+    values, _ = epipolar.residuals(MOTION[:3, :3], DIRECTION, first, second)
+    np.testing.assert_allclose(values, 0, atol=1e-12)
+    planes = np.cross(DIRECTION, second @ MOTION[:3, :3].T)
+    lifted = first + 1e-4 * planes / np.linalg.norm(planes, axis=1, keepdims=True)
+    values, _ = epipolar.residuals(MOTION[:3, :3], DIRECTION, lifted, second)
+    # an error of one ray across the epipolar plane is shared by both rays: 1e-4 / sqrt(2) where they see it alike
+    assert np.abs(values) == pytest.approx(1e-4 / np.sqrt(2), rel=0.2)
+
+
+def test_jacobian_agrees_with_differences() -> None:
+    first, second, _ = scene(MOTION, 40, noise=0.02)
+    rotation, direction = geometry.so3_exp([0.02, 0.1, -0.05]), unit([0.2, 0.3, 0.9])
+    values, jacobian = epipolar.residuals(rotation, direction, first, second)
+    for k, step in enumerate(1e-6 * np.eye(5)):
+        turned = unit(direction + step[3:] @ epipolar.basis(direction))
+        moved, _ = epipolar.residuals(geometry.so3_exp(step[:3]) @ rotation, turned, first, second)
+        np.testing.assert_allclose((moved - values) / 1e-6, jacobian[:, k], atol=1e-5)
+
+
+@pytest.mark.parametrize("outliers", [0.0, 0.3])
+def test_polish_recovers_the_motion_from_a_rough_start(outliers: float) -> None:
+    first, second, _ = scene(MOTION, noise=1e-4)
+    wrong = int(outliers * len(first))
+    second[:wrong] = scene(geometry.from_motion([2.0, 0, 0, 0, 0.1, 0]), seed=5)[1][:wrong]
+    start = geometry.so3_exp([0.004, 0.01, 0.004]) @ MOTION[:3, :3], unit(DIRECTION + [0.1, 0.1, 0])
+    fit = epipolar.polish(*start, first, second, 1e-4)
+    assert geometry.angle(fit.rotation.T @ MOTION[:3, :3]) < 6e-4
+    assert np.arccos(fit.direction @ DIRECTION) < 3e-3
+    assert fit.inliers[wrong:].mean() > 0.95
+    if wrong:
+        assert fit.inliers[:wrong].mean() < 0.2
+
+
+def test_covariance_is_conservative_but_not_idle() -> None:
+    errors, last = [], None
+    for seed in range(40):
+        first, second, _ = scene(MOTION, 120, noise=NOISE, seed=seed)
+        last = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, NOISE)
+        turn = geometry.so3_log(last.rotation @ MOTION[:3, :3].T)
+        errors.append(np.concatenate([turn, epipolar.basis(DIRECTION) @ last.direction]))
+    assert last is not None
+    claimed = np.sqrt(np.diag(last.covariance))
+    ratio = np.std(errors, axis=0) / claimed
+    assert (ratio < 0.8).all()
+    assert (ratio > 0.1).all()
+
+
+def test_five_point_finds_a_motion_with_the_points_in_front() -> None:
+    first, second, _ = scene(MOTION, noise=1e-4)
+    second[:60] = scene(np.eye(4), seed=2)[1][:60]
+    starts = epipolar.five_point(first, second, 5e-4)
+    best = min((epipolar.polish(*start, first, second, 1e-4) for start in starts), key=lambda fit: fit.sigma)
+    assert np.arccos(best.direction @ DIRECTION) < 5e-3
+
+
+def test_five_point_without_enough_rays_ahead_finds_nothing() -> None:
+    behind = np.tile([0.0, 0.0, -1.0], (30, 1))
+    assert epipolar.five_point(behind, behind, 1e-3) == []
+
+
+def test_facing_turns_a_direction_that_puts_the_points_behind() -> None:
+    first, second, _ = scene(MOTION)
+    fit = epipolar.polish(MOTION[:3, :3], -DIRECTION, first, second, 1e-4)
+    facing = epipolar.facing(fit, first, second)
+    np.testing.assert_allclose(facing.direction, DIRECTION, atol=1e-6)
+    length = Length(2.0, 0.01)
+    forth, back = (epipolar.spread(f, length) for f in (facing, epipolar.facing(facing, first, second)))
+    np.testing.assert_allclose(forth, back)
+    # the sign of a translation changes the sign of how it varies with the turn, and nothing else
+    signs = np.diag([-1.0] * 3 + [1.0] * 3)
+    np.testing.assert_allclose(epipolar.spread(fit, length), signs @ forth @ signs, atol=1e-15)
+
+
+def test_nearness_is_the_inverse_distance_in_baselines() -> None:
+    first, second, distances = scene(MOTION)
+    _, near, parallax = epipolar.nearness(MOTION[:3, :3], DIRECTION, first, second)
+    baseline = np.linalg.norm(MOTION[:3, 3])
+    np.testing.assert_allclose(near, baseline / distances, rtol=1e-6)
+    angle = np.arccos(np.clip((first * (second @ MOTION[:3, :3].T)).sum(axis=1), -1, 1))
+    np.testing.assert_allclose(parallax, np.sin(angle), atol=1e-9)
+
+
+def test_turn_ignores_outliers_and_says_what_is_left() -> None:
+    rotation = geometry.so3_exp([0.02, -0.2, 0.05])
+    first, second, _ = scene(geometry.make(rotation, np.zeros(3)))
+    second[:90] = scene(np.eye(4), seed=9)[1][:90]
+    found, left = epipolar.turn(first, second, NOISE)
+    assert geometry.angle(found.T @ rotation) < 1e-3
+    assert left < NOISE
+
+
+def test_spread_agrees_with_samples() -> None:
+    first, second, _ = scene(MOTION, noise=1e-3)
+    fit, length = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, 1e-3), Length(1.5, 0.0004)
+    rng = np.random.default_rng(0)
+    tangents = rng.multivariate_normal(np.zeros(5), fit.covariance, 40_000)
+    lengths = rng.normal(length.value, np.sqrt(length.variance), 40_000)
+    directions = fit.direction + tangents[:, 3:] @ epipolar.basis(fit.direction)
+    samples = np.concatenate([directions * lengths[:, None], tangents[:, :3]], axis=1)
+    expected = np.cov(samples.T)
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    np.testing.assert_allclose(epipolar.spread(fit, length) / scale, expected / scale, atol=0.05)
+
+
+class TestWithMeasurement:
+    first, second, _ = scene(MOTION, noise=NOISE)
+    fit = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, NOISE)
+    truth = geometry.make(MOTION[:3, :3], MOTION[:3, 3])
+
+    def test_a_vague_one_changes_nothing(self) -> None:
+        vague = epipolar.with_measurement(self.fit, self.truth, np.eye(6) * 1e3)
+        np.testing.assert_allclose(vague.rotation, self.fit.rotation, atol=1e-6)
+        np.testing.assert_allclose(vague.direction, self.fit.direction, atol=1e-6)
+
+    def test_a_sure_one_wins(self) -> None:
+        poor = epipolar.Epipolar(self.fit.rotation, self.fit.direction, np.eye(5) * 1e-3, 1e-3, self.fit.weights)
+        other = geometry.make(geometry.so3_exp([0.0, 0.01, 0.0]) @ MOTION[:3, :3], MOTION[:3, 3])
+        sure = epipolar.with_measurement(poor, other, np.eye(6) * 1e-12)
+        np.testing.assert_allclose(sure.rotation, other[:3, :3], atol=1e-5)
+        assert np.trace(sure.covariance) < 1e-6
+
+    def test_one_that_contradicts_is_hardly_heard(self) -> None:
+        wild = geometry.from_motion([1.0, 0, 0, 0, 0.3, 0])
+        kept = epipolar.with_measurement(self.fit, wild, np.eye(6) * 1e-4)
+        assert geometry.angle(kept.rotation.T @ self.fit.rotation) < 1e-3
+
+    def test_no_translation_has_no_direction(self) -> None:
+        assert epipolar.with_measurement(self.fit, np.eye(4), np.eye(6)) is self.fit

@@ -1,0 +1,93 @@
+"""Corners and where they went."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill.tracks import Tracker
+
+
+@pytest.fixture(scope="module")
+def texture() -> NDArray[np.uint8]:
+    rng = np.random.default_rng(3)
+    noise = sum(cv2.resize(rng.normal(size=(400 >> k, 640 >> k)), (640, 400), interpolation=cv2.INTER_CUBIC) for k in range(7))
+    return np.clip(120 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+
+
+def shifted(image: NDArray[np.uint8], x: float, y: float) -> NDArray[np.uint8]:
+    """What was at p is at p + (x, y)."""
+    matrix = np.array([[1.0, 0, x], [0, 1, y]])
+    return cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+def test_corners_are_spread_one_to_a_cell(texture: NDArray[np.uint8]) -> None:
+    points = Tracker(count=200).corners(texture)
+    assert 150 <= len(points) <= 220
+    quarters, _, _ = np.histogram2d(points[:, 0], points[:, 1], bins=[4, 4], range=[[0, 640], [0, 400]])
+    assert quarters.min() >= 6
+    assert np.unique(points, axis=0).shape == points.shape
+
+
+def test_no_corner_where_others_are(texture: NDArray[np.uint8]) -> None:
+    tracker = Tracker(count=200)
+    first = tracker.corners(texture)
+    assert len(tracker.corners(texture, first)) == 0
+    again = tracker.corners(texture, first[first[:, 0] < 320])
+    assert len(again) > 60
+    assert again[:, 0].min() > 300
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_a_flat_image_has_no_corners(grey: int) -> None:
+    assert len(Tracker().corners(np.full((240, 320), grey, np.uint8))) == 0
+
+
+def test_corners_lie_on_a_chessboard() -> None:
+    board = np.kron(np.indices((6, 8)).sum(axis=0) % 2, np.ones((40, 40))).astype(np.uint8) * 200
+    points = Tracker(count=500).corners(board)
+    distance = np.abs((points + 0.5) / 40 - np.round((points + 0.5) / 40)) * 40
+    assert len(points) >= 30
+    assert np.median(distance) < 1.5
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.4, -0.3), (5.3, 2.7), (-24.6, 12.2)])
+def test_points_are_followed_to_a_tenth_of_a_pixel(texture: NDArray[np.uint8], shift: tuple[float, float]) -> None:
+    tracker = Tracker()
+    points = tracker.corners(texture)
+    moved, found = tracker.follow(texture, shifted(texture, *shift), points)
+    inside = ((points + shift > 20) & (points + shift < [620, 380])).all(axis=1)
+    assert found[inside].mean() > 0.9
+    assert np.median(np.abs(moved[found & inside] - points[found & inside] - shift)) < 0.05
+    assert np.quantile(np.abs(moved[found & inside] - points[found & inside] - shift), 0.95) < 0.2
+
+
+def test_a_guess_bridges_what_the_pyramid_cannot(texture: NDArray[np.uint8]) -> None:
+    tracker = Tracker()
+    points = tracker.corners(texture)
+    points = points[points[:, 0] < 300]
+    far = shifted(texture, 260.0, 0.0)
+    _, blind = tracker.follow(texture, far, points)
+    guess = points + [255.0, 2.0]
+    guess[0] = np.nan
+    moved, found = tracker.follow(texture, far, points, guess)
+    assert found.mean() > 0.85 > blind.mean() + 0.3
+    assert np.median(np.abs(moved[found] - points[found] - [260, 0])) < 0.05
+
+
+def test_what_disappears_is_not_found(texture: NDArray[np.uint8]) -> None:
+    tracker = Tracker()
+    points = tracker.corners(texture)
+    covered = texture.copy()
+    covered[:, :320] = np.random.default_rng(0).integers(0, 255, (400, 320))
+    _, found = tracker.follow(texture, covered, points)
+    assert found[points[:, 0] < 300].mean() < 0.1
+    assert found[points[:, 0] > 340].mean() > 0.9
+
+
+def test_no_points_to_follow(texture: NDArray[np.uint8]) -> None:
+    moved, found = Tracker().follow(texture, texture, np.empty((0, 2)))
+    assert moved.shape == (0, 2)
+    assert found.shape == (0,)
