@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{self.network}-{self.method}-seed{self.seed}"
+        label = re.sub(r"[^\w.-]+", "", self.network)
+        return f"{label}-{self.method}-seed{self.seed}"
 
 
 def cells(table: Table) -> list[Cell]:
