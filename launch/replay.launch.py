@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -20,9 +21,11 @@ from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
+IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 SHARE = FindPackageShare("ros2_vodistill")
 ARGUMENTS = {
     "bag": (None, "Folder of a rosbag2."),
+    "image": ("", "Topic of the images, where the bag has several; empty takes the only one."),
     "out": ("vo_replay", "Folder for trajectory.tum and metrics.json."),
     "rate": ("1.0", "Rate of playing; 1 is as recorded."),
     "model": ("swift-s", "Name or folder of a model, or classical."),
@@ -44,12 +47,9 @@ def generate_launch_description() -> LaunchDescription:
 
 def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """What depends on what is in the bag."""
-    from ros2_vodistill.sources.bag import BagSource, image_base
-    from ros2_vodistill.sources.base import Options
-
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    topic = BagSource(Path(given["bag"]), Options()).topic
-    image = image_base(topic)
+    topic = given["image"] or _image_topic(Path(given["bag"]))
+    image = topic.removesuffix("/compressed")
     every = given["every_frame"].lower() == "true"
     arguments = {
         "image": image,
@@ -67,7 +67,7 @@ def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     measured = Node(
         package="ros2_vodistill",
         executable="replay",
-        arguments=[given["bag"], "--out", given["out"], "--rate", given["rate"]],
+        arguments=[given["bag"], "--out", given["out"], "--rate", given["rate"], "--topic", topic],
         output="screen",
     )
     shown = ExecuteProcess(
@@ -75,6 +75,23 @@ def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         condition=IfCondition(given["rviz"]),
     )
     return [node, shown, measured, RegisterEventHandler(OnProcessExit(target_action=measured, on_exit=_end))]
+
+
+def _image_topic(bag: Path) -> str:
+    """By the bag's metadata alone: the Python that runs `ros2 launch` may have nothing that reads bags."""
+    path = bag / "metadata.yaml"
+    if not path.is_file():
+        raise RuntimeError(f"there is no {path}: give the folder of a rosbag2 (`ros2 bag reindex` makes the file anew)")
+    entries = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]["topics_with_message_count"]
+    found = {
+        entry["topic_metadata"]["name"]
+        for entry in entries
+        if entry["topic_metadata"]["type"] in IMAGES and entry["message_count"]
+    }
+    streams = sorted(name for name in found if name.removesuffix("/compressed") not in found - {name})
+    if len(streams) != 1:
+        raise RuntimeError(f"{bag} has {len(streams)} image topics ({', '.join(streams)}): choose one with image:=")
+    return streams[0]
 
 
 def _end(event: ProcessExited, _: LaunchContext) -> Shutdown:

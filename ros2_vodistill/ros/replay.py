@@ -65,9 +65,9 @@ class Recorder(Node):
         self.heard = time.monotonic()
 
 
-def replay(bag: Path, out: Path, rate: float, stopped: Callable[[], bool]) -> dict[str, Any]:
+def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callable[[], bool]) -> dict[str, Any]:
     """Play, record, write `out`/trajectory.tum and metrics.json (with a truth in the bag), and give the metrics."""
-    source = BagSource(bag, Options())
+    source = BagSource(bag, Options(topic=topic))
     recorder = Recorder()
     try:
         _wait(recorder, lambda: stopped() or recorder.count_subscribers(source.topic) > 0, _PATIENCE)
@@ -124,13 +124,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="replay", description=__doc__.splitlines()[0])
     parser.add_argument("bag", type=Path, help="rosbag2 folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for trajectory.tum and metrics.json")
+    parser.add_argument("--topic", help="of the images, where the bag has several")
     parser.add_argument("--rate", type=float, default=1.0, help="of playing, 1 is as recorded")
     options = parser.parse_args(rclpy.utilities.remove_ros_args(arguments or sys.argv)[1:])
     interrupted: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda given, _: interrupted.append(given))
     try:
-        figures = replay(options.bag, options.out, options.rate, lambda: bool(interrupted))
+        figures = replay(options.bag, options.topic, options.out, options.rate, lambda: bool(interrupted))
     except VodistillError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1

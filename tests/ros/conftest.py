@@ -26,6 +26,7 @@ WIDTH, HEIGHT, COUNT, PERIOD = 96, 64, 24, 0.1
 CAMERA = Camera(WIDTH, HEIGHT, "pinhole", 60.0, 60.0, 47.5, 31.5)
 MOUNT = Mount(0.4, pitch=0.1)
 PATIENCE = 40.0  # seconds that a loaded machine is given before a test calls it a failure
+CALIBRATED = ("no frame yet", "waiting for the camera's place")  # how diagnostics begin once camera_info is heard
 IMAGE, INFO = "/camera/image_raw", "/camera/camera_info"
 _DOMAINS = iter(range(20 + os.getpid() % 60, 101))
 
@@ -232,7 +233,7 @@ class Driver:
     def connected(self, listener: Listener, start: float = 1000.0) -> None:
         """The node has calibration, place and the first frame, which is left out when it comes again."""
         self.place()
-        self.ros.repeat(self.info, lambda: listener.last().startswith("no frame yet"), "calibration")
+        self.ros.repeat(self.info, lambda: listener.last().startswith(CALIBRATED), "calibration")
         self.greet(listener, lambda: self.image(start, frames(1)[0]))
 
     def greet(self, listener: Listener, send: Callable[[], None]) -> None:

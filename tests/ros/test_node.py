@@ -25,7 +25,7 @@ from ros2_vodistill.live import Body
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.sources import messages
 from ros2_vodistill.sources.transforms import mount_of
-from tests.ros.conftest import CAMERA, COUNT, MOUNT, Driver, Listener, Ros, frames, stamps
+from tests.ros.conftest import CALIBRATED, CAMERA, COUNT, MOUNT, Driver, Listener, Ros, frames, stamps
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,7 @@ def test_compressed_images_give_the_core_of_the_decoded_ones(ros: Ros) -> None:
     ros.vo(image_transport="compressed")
     images = frames(6)
     driver.place()
-    ros.repeat(driver.info, lambda: listener.last().startswith("no frame yet"), "calibration")
+    ros.repeat(driver.info, lambda: listener.last().startswith(CALIBRATED), "calibration")
     driver.greet(listener, lambda: driver.jpeg(1000.0, images[0]))
     for i, (stamp, image) in enumerate(zip(stamps(6), images, strict=True)):
         driver.jpeg(stamp, image)
@@ -199,7 +199,7 @@ def test_what_is_missing_is_named_and_latched_calibration_is_heard(ros: Ros) -> 
 def test_a_camera_pose_by_parameter_needs_no_transform(ros: Ros) -> None:
     driver, listener = Driver(ros), Listener(ros)
     ros.vo(camera_pose="[0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5]", base_frame="robot", odom_frame="world")
-    ros.repeat(driver.info, lambda: listener.last().startswith("no frame yet"), "calibration")
+    ros.repeat(driver.info, lambda: listener.last().startswith(CALIBRATED), "calibration")
     driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
     listener.says("initialising")
     driver.image(1000.1, frames()[1])
@@ -268,7 +268,7 @@ def test_two_nodes_in_two_namespaces_do_not_hear_each_other(ros: Ros) -> None:
 
         def calibrated(told: dict[str, SimpleNamespace] = told, driver: Driver = driver) -> bool:
             topic = driver.images.topic_name.strip("/").partition("/")[0]
-            return told[f"{topic}/vo: visual odometry"].message.startswith("no frame yet")
+            return told[f"{topic}/vo: visual odometry"].message.startswith(CALIBRATED)
 
         ros.repeat(driver.info, calibrated, "calibration")
         driver.greet(listener, lambda driver=driver: driver.image(1000.0, frames(1)[0]))
