@@ -123,7 +123,10 @@ def markdown(figures: Figures) -> str:
                 *(f"{ms[part]['p50']:.2f}" for part in PARTS),
                 f"{row['processor_ms']:.2f}",
                 f"{row['memory_mb']['now']:.0f}",
-                *(f"{ratio['total']:.2f} / {ratio['step']:.2f}" if ratio else "-" for ratio in ratios),
+                *(
+                    " / ".join(f"{ratio[part]:.2f}" for part in ("total", "step", "processor")) if ratio else "-"
+                    for ratio in ratios
+                ),
             ]
         )
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -134,7 +137,7 @@ def markdown(figures: Figures) -> str:
             f"{body}\n",
             "Milliseconds per frame, medians over all rounds; rounds: the least and the greatest median of one.",
             "CPU: processor time of all threads, in milliseconds per frame. MB: resident memory of the process.",
-            "x: how many times as fast, from raw frame to pose / the step alone.\n",
+            "x: how many times as fast, from raw frame to pose / the step alone / by processor time.\n",
             f"- `{figures['command']}`, {figures['date']}",
             f"- {where}",
             f"- {used}",
@@ -244,7 +247,8 @@ def _ratios(row: Figures, rows: list[Figures], baselines: set[str]) -> Iterable[
         others.sort(key=lambda other: other["engine"] != row["engine"])
         related = CLASSICAL in (name, row["model"]) or name in (row["teacher"], row["model"]) or len(baselines) == 1
         if others and related:
-            yield name, {part: others[0]["ms"][part]["p50"] / row["ms"][part]["p50"] for part in ("total", "step")}
+            clock = {part: others[0]["ms"][part]["p50"] / row["ms"][part]["p50"] for part in ("total", "step")}
+            yield name, {**clock, "processor": others[0]["processor_ms"] / row["processor_ms"]}
 
 
 def _baselines(figures: Figures) -> list[str]:
