@@ -30,7 +30,7 @@ class World(Record):
     """B worlds.
 
     Attributes:
-        kind: (B,) index into KINDS.
+        kind: (B,) index into KINDS; `inside` (B,) whether it has walls and a roof.
         height: (B,) of the camera above the ground, metres.
         path: of the camera.
         tilt: (B, 2) pitch and roll by which the true mount differs from the assumed one, radians.
@@ -39,6 +39,7 @@ class World(Record):
     """
 
     kind: Tensor
+    inside: Tensor
     height: Tensor
     path: Path
     tilt: Tensor
@@ -69,14 +70,15 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
          d.uniform("w.park", 2.6, 4.0)], d.uniform("w.street", 2.6, 5.5),
     )  # fmt: skip
     lane = torch.where(is_["motorway"], d.uniform("lane", -0.7, 0.7), d.uniform("side", -0.1, 0.6)) * width
-    lane = torch.where(roads | is_["corridor"] | is_["room"], lane, d.normal("aside", 1.5))
+    lane = torch.where(roads | is_["corridor"], lane, d.normal("aside", 1.5).clamp(-4.0, 4.0))
+    lane = torch.where(is_["room"], lane.clamp(-1.0, 1.0), lane)
 
     crossed = d.chance("junction", places.junction) & (is_["street"] | is_["country"])
     angle = (d.unit("turn.side") - 0.5).sign() * d.normal("turn.angle", 0.15).add(math.pi / 2)
     turns = crossed & follow & d.chance("turn", motion.turn)
     begin, radius = d.uniform("turn.begin", *motion.turn_after), d.uniform("turn.radius", 5.0, 13.0)
     route = Route(*(v.double() for v in (follow, curvature, begin, radius, torch.where(turns, angle, 0.0))))
-    path = travel(d.within("travel"), motion, platform, frames, height, route)
+    path = travel(d.within("travel"), motion, platform, frames, height, route, torch.where(is_["room"], 1.5, 100.0))
 
     # The road heads the way the camera goes at frame 0, which is at the origin, `lane` to the right of its middle.
     # A vehicle that is in its bend at frame 0 has left the road, which lies where it was before.
@@ -86,26 +88,27 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     position, *_ = path.at(torch.full((len(seeds), 1), STEPS * (first + 1), device=seeds.device))
     at = position[:, 0, ::2].float()
     start = road.locate(at[:, 0], at[:, 1])[0] - BEHIND
+    home = road.locate(torch.zeros_like(lane), torch.zeros_like(lane))[0]
     paved = is_["street"] | (is_["park"] & d.chance("kerbed", 0.3))
     paved = paved & (lane.abs() < width) & d.chance("kerbs", 0.85)
     verge = torch.where(is_["street"], d.uniform("verge", 1.2, 7.0), d.uniform("margin", 0.8, 8.0))
-    site = Site(d.within("main"), textures, road, width, verge, scale, start, torch.ones_like(crossed))
+    site = Site(d.within("main"), textures, road, width, verge, scale, start, home, torch.ones_like(crossed))
     other = cross.locate(at[:, 0], at[:, 1])[0]
-    side = Site(
-        d.within("cross"), textures, cross, cross_width.abs().clamp_max(10.0), verge, scale, other - 55.0, crossed
-    )
+    across = cross_width.abs().clamp_max(10.0)
+    side = Site(d.within("cross"), textures, cross, across, verge, scale, other - 55.0, other, crossed)
     pace = d.uniform("pace", 0.0, 1.0) * torch.where(is_["motorway"], 30.0, 12.0)
-    boxes, rounds = _solids(site, side, is_, lane, pace)
+    covered = is_["park"] & d.chance("covered", 0.5)
+    boxes, rounds = _solids(site, side, is_, lane, pace, covered)
 
     marked = is_["motorway"] | (is_["street"] & d.chance("lined", 0.5))
     ground = looks.ground(site, places, cross, cross_width, paved, marked, indoors | is_["tunnel"])
-    roofed = indoors | is_["tunnel"] | (is_["park"] & d.chance("covered", 0.5))
+    roofed = indoors | is_["tunnel"] | covered
     stage = Stage(
         _keep(boxes, path, first, BOXES), _keep(rounds, path, first, ROUNDS), ground, looks.light(site, roofed)
     )
     rig = config.rig
     tilt = torch.stack([d.normal("tilt", rig.pitch_error_deg), d.normal("bank", rig.roll_error_deg)], -1)
-    return World(kind, height, path, torch.deg2rad(tilt.double()), _lens(d, config), stage)
+    return World(kind, indoors | is_["tunnel"], height, path, torch.deg2rad(tilt.double()), _lens(d, config), stage)
 
 
 def _platform(d: Draw, config: WorldConfig, indoors: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +156,9 @@ def _roads(d: Draw, route: Route, curvature: Tensor, lane: Tensor, turns: Tensor
     )
 
 
-def _solids(site: Site, side: Site, is_: dict[str, Tensor], lane: Tensor, pace: Tensor) -> tuple[Solids, Solids]:
+def _solids(
+    site: Site, side: Site, is_: dict[str, Tensor], lane: Tensor, pace: Tensor, covered: Tensor
+) -> tuple[Solids, Solids]:
     d = site.draw
     urban, rural = is_["street"], is_["country"] | is_["motorway"]
     few = d.chance("few", 0.3)
@@ -176,7 +181,7 @@ def _solids(site: Site, side: Site, is_: dict[str, Tensor], lane: Tensor, pace: 
         street.rails(site, is_["motorway"]),
         inside.passage(site, is_["corridor"] | is_["tunnel"], torch.where(is_["tunnel"], high, high.clamp_max(1.6))),
         inside.doors(site, is_["corridor"]),
-        inside.columns(site, is_["park"] & d.chance("covered", 0.6), high),
+        inside.columns(site, covered, high),
         inside.shell(site, is_["room"], high, spread),
         clutter,
         signs,

@@ -105,7 +105,7 @@ class Renderer:
             if labels:
                 parts[-1] += self._labels(world, middle[:, here], last=here.stop >= frames)
         light, *known = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-        images = Development(seeds, self.config.photometry)(light) * self._window(draw) * self.grid.seen
+        images = Development(seeds, self.config.photometry)(light, ~world.inside) * self._window(draw) * self.grid.seen
         poses = torch.eye(4, dtype=torch.float64, device=seeds.device).repeat(len(seeds), frames, 1, 1)
         poses[..., :3, 3], poses[..., :3, :3] = self._poses(world, middle)
         stamps = (middle - STEPS) * world.path.dt[:, None]

@@ -80,7 +80,7 @@ def shell(site: Site, there: Tensor, high: Tensor, spread: Tensor) -> Solids:
     x = torch.tensor([-1.0, 1.0, 0.0, 0.0, 0.0], device=high.device)
     z = torch.tensor([0.0, 0.0, -1.0, 1.0, 0.0], device=high.device)
     over = (x == 0) & (z == 0)
-    s = 0.35 * along + z * (along + 1.0)
+    s = site.home[:, None] + 0.35 * along + z * (along + 1.0)
     place, heading = site.road.place(s, x * (across + 1.0) + 0.0 * s)
     half = size(
         torch.where(x.abs() > 0, 1.0, across + 2.0), torch.where(over, 0.5, high[:, None] + 0.2),
@@ -100,7 +100,7 @@ def clutter(site: Site, there: Tensor, reach: Tensor, count: int = 30) -> tuple[
     """
     d = site.draw.within("clutter").at(torch.arange(count, device=reach.device).expand(len(reach), -1))
     k = site.scale[:, None]
-    s = d.uniform("s", -0.4, 1.3) * reach[:, None]
+    s = site.home[:, None] + d.uniform("s", -0.4, 1.3) * reach[:, None]
     away = d.uniform("away", -1.0, 1.0) * reach[:, None] * d.unit("near").sqrt()
     place, _ = site.road.place(s, away)
     half = d.log_uniform("half", 0.08, 1.2, (3,)) * (reach[:, None, None] / 10.0).clamp(0.5, 2.0) * k[..., None]

@@ -58,9 +58,9 @@ def ground(
     wear = wear * torch.where(plain, 0.6, 1.0)
     shady = d.chance("dappled", 0.35) & ~inside
     return Ground(
-        site.road, cross, site.width, cross_width, paved * d.uniform("kerb", 0.05, 0.16),
+        site.road, cross, torch.where(inside, 1e3, site.width), cross_width, paved * d.uniform("kerb", 0.05, 0.16),
         torch.where(inside, 1e3, torch.where(paved, d.uniform("pavement", 1.0, 4.0), d.uniform("shoulder", 0.2, 2.0))),
-        zones, _lines(d, site.width, marked),
+        zones, _lines(d, site.width, marked, inside),
         torch.stack([family("stain", "clouds", "noise"), d.log_uniform("stain.size", 6.0, 40.0)], -1),
         torch.stack([family("wear", "wear"), d.log_uniform("wear.size", 6.0, 24.0), wear], -1),
         torch.stack([family("dapple", "blotches"), d.log_uniform("dapple.size", 8.0, 30.0),
@@ -69,10 +69,10 @@ def ground(
     )  # fmt: skip
 
 
-def _lines(d: Draw, width: Tensor, marked: Tensor) -> Lines:
+def _lines(d: Draw, width: Tensor, marked: Tensor, inside: Tensor) -> Lines:
     """A middle line, edge lines, and a lane line on wide roads."""
     like = torch.zeros_like(width)
-    there = torch.where(marked, 0.85, 0.25)
+    there = torch.where(marked, 0.85, 0.25) * ~inside
     lanes = (width > 5.0) & marked
     half = d.uniform("line.half", 0.05, 0.11)
     middle = d.chance("line.middle", there) * half

@@ -107,12 +107,14 @@ def platforms(settings: Motion) -> tuple[tuple[str, ...], tuple[Platform, ...]]:
     return tuple(settings.platforms), tuple(settings.platforms.values())
 
 
-def travel(draw: Draw, settings: Motion, platform: Tensor, frames: int, height: Tensor, route: Route) -> Path:
+def travel(
+    draw: Draw, settings: Motion, platform: Tensor, frames: int, height: Tensor, route: Route, fastest: Tensor
+) -> Path:
     """The path of B cameras from x = z = 0.
 
     Args:
         platform: (B,) index into the platforms.
-        height: (B,) metres.
+        height: (B,) metres; `fastest` (B,) m/s.
     """
     kinds = platforms(settings)[1]
 
@@ -133,7 +135,7 @@ def travel(draw: Draw, settings: Motion, platform: Tensor, frames: int, height: 
     ).sqrt()
     grip = grip * draw.uniform("daring", 0.5, 1.0)
     cruise = torch.minimum(top, torch.where(route.follow > 0, grip, top))
-    cruise = torch.minimum(cruise, settings.reach * height * fps)
+    cruise = torch.minimum(cruise, torch.minimum(settings.reach * height * fps, fastest))
     surge = torch.minimum(draw.uniform("surge", 0.0, 0.4) * cruise + 0.3 * (cruise > 0), value("speed", 1) / 4)
     speed = (cruise[:, None] + surge[:, None] * waves("surge", (0.03, 0.2))).clamp_min(0.0)
     reverse = torch.where(draw.chance("reverse", settings.reverse), -0.5, 1.0)

@@ -28,14 +28,14 @@ class Development:
         self.settings = settings
         self.draw = Draw(seeds, "photo.")
 
-    def __call__(self, light: Tensor) -> Tensor:
-        """(B, T, H, W) brightness to uint8 images."""
+    def __call__(self, light: Tensor, outside: Tensor) -> Tensor:
+        """(B, T, H, W) brightness to uint8 images; it may rain `outside` (B,)."""
         d, settings = self.draw, self.settings
         frame = torch.arange(light.shape[1], device=light.device).expand(light.shape[0], -1)
         light = self._focus(light)
         light = self._expose(light, frame)
         light = self._some(d.chance("dust", settings.dust), _dust, light, frame)
-        light = self._some(d.chance("rain", settings.rain), _rain, light, frame)
+        light = self._some(d.chance("rain", settings.rain) & outside, _rain, light, frame)
         light = light.clamp(0.0, 1.0) ** per(d.log_uniform("gamma", *settings.gamma), light)
         grey = self._some(d.chance("jpeg", settings.jpeg), _compress, 255.0 * light, frame)
         return (grey + self._noise(grey, frame)).round_().clamp_(0, 255).to(torch.uint8)

@@ -24,7 +24,7 @@ class Site:
         width: (B,) half width of the carriageway, metres.
         verge: (B,) metres from its edge to houses, walls or vegetation.
         scale: (B,) factor on the sizes of things.
-        start: (B,) first metre of the road that is populated.
+        start: (B,) first metre of the road that is populated; `home` (B,) where the camera is at frame 0.
         there: (B,) whether anything is.
     """
 
@@ -35,6 +35,7 @@ class Site:
     verge: Tensor
     scale: Tensor
     start: Tensor
+    home: Tensor
     there: Tensor
 
     def family(self, draw: Draw, name: str, *families: str, shape: Sequence[int] = ()) -> Tensor:

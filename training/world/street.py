@@ -105,7 +105,7 @@ def traffic(site: Site, there: Tensor, lane: Tensor, pace: Tensor, count: int = 
     d = site.draw.within("traffic").at(torch.arange(count, device=lane.device).expand(len(lane), -1))
     same = d.chance("same", 0.45)
     away = torch.where(same, lane[:, None], -lane[:, None]) + d.normal("weave", 0.2)
-    s = d.uniform("s", 9.0, 100.0)
+    s = site.home[:, None] + d.uniform("s", 9.0, 100.0)
     place, heading = site.road.place(s, away)
     speed = torch.where(same, pace[:, None] * d.uniform("pace", 0.6, 1.3), -d.uniform("speed", 2.0, 25.0))
     here = there[:, None] & (d.unit("there") < site.draw.uniform("traffic.often", 0.0, 0.6)[:, None])
@@ -115,7 +115,7 @@ def traffic(site: Site, there: Tensor, lane: Tensor, pace: Tensor, count: int = 
 def people(site: Site, there: Tensor, count: int = 5) -> Solids:
     """Upright bodies with heads, that walk along or across."""
     d = site.draw.within("people").at(torch.arange(count, device=there.device).expand(len(there), -1))
-    s = d.uniform("s", 3.0, 45.0)
+    s = site.home[:, None] + d.uniform("s", 3.0, 45.0)
     away = (d.unit("side") - 0.5).sign() * (site.width[:, None] + d.uniform("away", -1.0, 2.5))
     place, heading = site.road.place(s, away)
     heading = heading + d.pick("heading", [0.0, torch.pi, torch.pi / 2, -torch.pi / 2]) + d.normal("askew", 0.2)

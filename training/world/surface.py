@@ -76,8 +76,9 @@ def meet(packed: Tensor, index: Tensor, box: Tensor, point: Tensor, ray: Tensor,
     nx, nz = (c * nx + s * nz) * norm, (c * nz - s * nx) * norm
     ny = ny * norm
     tx, ty, tz = x * columns[11], y * columns[12], z * columns[13]
-    u = torch.where(box, torch.where(flank, tz, tx), tx + 0.7 * tz)
-    v = torch.where(box, torch.where(flat, tz, ty), ty - 0.4 * tz)
+    unroll = 1.4 / (1 + z.abs())  # a stereographic map of each half of a round
+    u = torch.where(box, torch.where(flank, tz, tx), tx * unroll)
+    v = torch.where(box, torch.where(flat, tz, ty), ty * torch.where(straight > 0, 1.0, unroll))
     texture = torch.where(flank, columns[15], torch.where(flat, columns[16], columns[17]))
     lit = nx * per(sun[:, 0], nx) + ny * per(sun[:, 1], nx) + nz * per(sun[:, 2], nx)
     slant = (nx * ray[:, 0] + ny * ray[:, 1] + nz * ray[:, 2]).abs()

@@ -159,7 +159,8 @@ def round_depth(table: Tensor, feats: Tensor, leaves: Leaves) -> Tensor:
     depth = 1.0 / near.masked_fill_(miss, 1.0)
     start, share, tile = table[..., 63:66, None], table[..., 66, None], table[..., 67, None]
     x, y, z = (w[:, :, 4 + i] * depth + start[:, :, i] for i in range(3))
-    miss |= leaves.open((x + 0.7 * z) * tile, (y - 0.4 * z) * tile, share)
+    tile = 1.4 * tile / (1 + z.abs())  # as `surface.meet` unrolls rounds
+    miss |= leaves.open(x * tile, y * tile, share)
     return near.masked_fill_(miss, 0.0)
 
 
