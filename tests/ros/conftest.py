@@ -19,8 +19,6 @@ from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.sources.record import write_bag
 from tests.models import brightness_model
 
-pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's tests need a real ROS 2")
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT, COUNT, PERIOD = 96, 64, 24, 0.1
 CAMERA = Camera(WIDTH, HEIGHT, "pinhole", 60.0, 60.0, 47.5, 31.5)
