@@ -1,0 +1,259 @@
+"""Learners, teachers and their confidence, and runs through their stages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ros2_vodistill.errors import VodistillError
+from tests.training.toy import SPEC, ShiftStream, description, network
+from training import checkpoint, config, networks, runs
+from training.config import Data, Experiment, Feature, Pose, Run, Stage, Training
+from training.data import streams
+from training.learner import Learner
+from training.losses import Confidence, Poses, build_pose
+from training.recipes import RECIPES, recipe
+from training.runs import Budget, Place, clips_seen, finished, load_network, make_accelerator
+from training.teacher import Teacher, confidence
+
+TEACHER = {**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}
+
+
+def big(seed: int = 1) -> networks.Network:
+    torch.manual_seed(seed)
+    return networks.build(TEACHER)
+
+
+def teacher(settings: config.Confidence | None = None) -> Teacher:
+    settings = settings or config.Confidence()
+    learnt = big()
+    return Teacher(learnt, settings, confidence(learnt, ShiftStream(), 16, settings))
+
+
+def gradients(learner: Learner) -> dict[str, float]:
+    """Sum of the absolute gradient of every parameter that got one."""
+    learner.train()
+    learner(ShiftStream().batch(0), 0)["loss"].backward()
+    return {n: float(p.grad.abs().sum()) for n, p in learner.named_parameters() if p.grad is not None}
+
+
+def test_confidence_is_the_papers_formula_over_the_whole_set() -> None:
+    learnt, settings = big(), config.Confidence(rotation_weight=50.0)
+    errors = []
+    with torch.no_grad():
+        for i in range(3):
+            batch = ShiftStream().batch(i)
+            error = (learnt.eval()(batch.views).motion - batch.motions) ** 2
+            errors.append(error[..., :3].sum(-1) + 50.0 * error[..., 3:].sum(-1))
+    every = torch.cat(errors)
+    found = confidence(learnt, ShiftStream(), 12, settings)
+    assert found.eta == pytest.approx(float(every.max() - every.min()), rel=1e-5)
+    lesson = Teacher(learnt, settings, found).explain(ShiftStream().batch(2), features=False)
+    assert torch.allclose(lesson.confidence, 1 - errors[2] / (every.max() - every.min()), atol=1e-5)
+
+
+def test_the_least_trusted_sample_is_clamped_only_when_asked() -> None:
+    learnt = big()
+    plain, clamped = (config.Confidence(clamp=clamp) for clamp in (False, True))
+    spread = confidence(learnt, ShiftStream(), 16, plain)
+    batches = [ShiftStream().batch(i) for i in range(4)]
+    least = min(float(Teacher(learnt, plain, spread).explain(b, False).confidence.min()) for b in batches)
+    assert least == pytest.approx(-spread.least / spread.eta, abs=1e-6)
+    assert least < 0
+    kept = Teacher(learnt, clamped, dataclasses.replace(spread, clamp=True))
+    assert min(float(kept.explain(b, False).confidence.min()) for b in batches) == 0.0
+
+
+def test_uncertainty_may_stand_in_for_the_error() -> None:
+    settings = config.Confidence(source="uncertainty", rotation_weight=1.0)
+    learnt = big()
+    found = Teacher(learnt, settings, confidence(learnt, ShiftStream(), 8, settings))
+    lesson = found.explain(ShiftStream().batch(0), False)
+    expected = 1 - lesson.log_variance.exp().sum(-1) / found.confidence.eta
+    assert torch.allclose(lesson.confidence, expected, atol=1e-6)
+
+
+def test_eta_is_cached_under_all_that_it_depends_on(tmp_path: Path) -> None:
+    cache = tmp_path / "confidence.json"
+    learnt = big()
+    first = confidence(learnt, ShiftStream(), 8, config.Confidence(), cache)
+    told = json.loads(cache.read_text())
+    cache.write_text(json.dumps({**told, "least": 0.0, "largest": 9.0}))
+    assert confidence(learnt, ShiftStream(), 8, config.Confidence(), cache) == Confidence(0.0, 9.0)
+    assert confidence(learnt, ShiftStream(seed=1), 8, config.Confidence(), cache) != first
+    cache.write_text(json.dumps({**told, "least": 0.0, "largest": 9.0}))
+    assert confidence(big(2), ShiftStream(), 8, config.Confidence(), cache).largest != 9.0
+    assert confidence(learnt, ShiftStream(), 12, config.Confidence(), cache).largest != 9.0
+
+
+def test_a_teacher_neither_learns_nor_drops_out() -> None:
+    taught = teacher()
+    before = {k: v.clone() for k, v in taught.network.state_dict().items()}
+    learner = Learner(network(), description(), Stage(pose=(Pose("ail"),), features=(Feature("aht"),)), teacher=taught)
+    assert not any(name.startswith("teacher") for name, _ in learner.named_parameters())
+    gradients(learner)
+    assert all(p.grad is None for p in taught.network.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in taught.network.state_dict().items())
+    lessons = [taught.explain(ShiftStream().batch(0), False).motion for _ in range(2)]
+    assert torch.equal(*lessons)
+
+
+def test_stage_one_reaches_the_trunk_and_stage_two_the_head() -> None:
+    hint, pose = recipe("aht_ail")
+    taught = teacher()
+    trunk_names = {f"network.{n}" for n, _ in network().named_parameters() if not n.startswith("head")}
+    first = gradients(Learner(network(), description(), hint, teacher=taught))
+    assert set(first) <= trunk_names
+    assert all(value > 0 for value in first.values())
+    second = gradients(Learner(network(), description(), pose, teacher=taught))
+    assert second
+    assert not set(second) & trunk_names
+
+
+def test_frozen_parameters_get_no_gradient() -> None:
+    stage = Stage(pose=(Pose("baseline"),), freeze=("encoder*",))
+    reached = gradients(Learner(network(), description(), stage))
+    assert reached
+    assert not any("encoder" in name for name in reached)
+    with pytest.raises(VodistillError, match="matches no parameter"):
+        Learner(network(), description(), Stage(pose=(Pose("baseline"),), freeze=("nothing*",)))
+
+
+def test_losses_are_weighted_summed_and_ramped() -> None:
+    taught = teacher()
+    stage = Stage(
+        pose=(Pose("baseline", 2.0), Pose("ail", 3.0, {"alpha": 0.25})), features=(Feature("aht", weight=4.0, ramp=10),)
+    )
+    learner = Learner(network(dropout=0.0), description(dropout=0.0), stage, rotation_weight=7.0, teacher=taught)
+    learner.eval()
+    batch = ShiftStream().batch(0)
+    losses = learner(batch, 4)
+    lesson = taught.explain(batch, True)
+    output = learner.network(batch.views)
+    flat = [x.flatten(0, 1) for x in (output.motion, batch.motions, lesson.motion)]
+    poses = Poses(*flat, confidence=lesson.confidence.flatten())
+    assert float(losses["baseline"]) == pytest.approx(2 * float(build_pose("baseline", rotation_weight=7.0)(poses)), rel=1e-5)
+    expected = 3 * float(build_pose("ail", rotation_weight=7.0, alpha=0.25)(poses))
+    assert float(losses["ail"]) == pytest.approx(expected, rel=1e-5)
+    whole = learner(batch, 1000)
+    assert float(losses["aht"]) == pytest.approx(0.5 * float(whole["aht"]), rel=1e-5)
+    assert float(losses["loss"]) == pytest.approx(float(losses["baseline"] + losses["ail"] + losses["aht"]), rel=1e-6)
+
+
+def test_what_needs_a_teacher_says_so() -> None:
+    with pytest.raises(VodistillError, match="teacher"):
+        Learner(network(), description(), Stage(features=(Feature("ht"),)))
+    with pytest.raises(VodistillError, match="teacher"):
+        Learner(network(), description(), Stage(pose=(Pose("kd"),)))(ShiftStream().batch(0), 0)
+    with pytest.raises(VodistillError, match="level9"):
+        stage = Stage(pose=(Pose("baseline"),), features=(Feature("md", "level9", "level0"),))
+        Learner(network(), description(), stage, teacher=teacher())
+
+
+@pytest.mark.parametrize("method", [m for m in RECIPES if m != "fgd"])
+def test_every_recipe_trains_a_step(method: str) -> None:
+    """On a student and a teacher of different widths; FGD needs masks and is tested on the generated world."""
+    taught = teacher()
+    for stage in recipe(method):
+        learner = Learner(network(), description(), stage, teacher=taught)
+        reached = gradients(learner)
+        assert all(value == value for value in reached.values())
+        assert any(value > 0 for value in reached.values())
+
+
+@pytest.fixture
+def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments see shifted textures instead of the generated world."""
+    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_: ShiftStream(size, 3, seed))
+    monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
+    monkeypatch.setattr(streams, "confidence", lambda *_: (ShiftStream(4, 3, seed=98), 8))
+
+
+def experiment(**settings: object) -> Experiment:
+    training = Training(steps=4, batch_size=4, rate=1e-3, warmup=1, log_steps=2, evaluate_steps=2)
+    return Experiment("toy", data=Data(held_out=4), training=training, **settings)  # type: ignore[arg-type]
+
+
+def place(folder: Path) -> Place:
+    return Place(folder, make_accelerator(Training()), big(), say=lambda _: None, quiet=True)
+
+
+def test_a_run_goes_through_its_stages(tmp_path: Path, shifts: None) -> None:
+    run = Run(network=SPEC, method="aht_ail")
+    assert not runs.train(experiment(), run, place(tmp_path), Budget(steps=3))
+    assert not (tmp_path / "pose").exists()
+    assert not runs.train(experiment(), run, place(tmp_path), Budget(steps=3))
+    assert finished(tmp_path / "hint")
+    assert runs.train(experiment(), run, place(tmp_path), Budget())
+    hint, pose, final = (
+        checkpoint.load_tensors(tmp_path / name)[0]
+        for name in ("hint/network.safetensors", "pose/network.safetensors", "network.safetensors")
+    )
+    trunk = [k for k in hint if not k.startswith("head")]
+    assert all(torch.equal(hint[k], pose[k]) for k in trunk)
+    assert any(not torch.equal(hint[k], pose[k]) for k in hint if k not in trunk)
+    assert all(torch.equal(final[k], pose[k]) for k in pose)
+    assert clips_seen(tmp_path) == 2 * 4 * 4
+    assert (tmp_path / "code.json").exists()
+    told = config.build(Experiment, config.read(tmp_path / "config.yaml")["experiment"], "config.yaml")
+    assert told == experiment()
+    loaded = load_network(tmp_path)
+    batch = ShiftStream().batch(0)
+    assert torch.isfinite(loaded(batch.views).motion).all()
+
+
+def test_pieces_of_a_run_are_the_run(tmp_path: Path, shifts: None) -> None:
+    run = Run(network=SPEC, method="aht_ail")
+    runs.train(experiment(), run, place(tmp_path / "whole"), Budget())
+    while not runs.train(experiment(), run, place(tmp_path / "pieces"), Budget(steps=3)):
+        pass
+    one, other = (checkpoint.load_tensors(tmp_path / n / "network.safetensors")[0] for n in ("whole", "pieces"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_an_open_ended_run_can_be_ended_and_still_goes_on(tmp_path: Path, shifts: None) -> None:
+    open_ended = dataclasses.replace(experiment().training, steps=0, schedule="stable")
+    endless = dataclasses.replace(experiment(), training=open_ended)
+    run = Run(network=SPEC, method="supervised")
+    with pytest.raises(VodistillError, match="nothing is trained"):
+        runs.train(endless, run, place(tmp_path), Budget(decay=2))
+    assert not runs.train(endless, run, place(tmp_path), Budget(steps=4))
+    assert runs.train(endless, run, place(tmp_path), Budget(decay=2))
+    ended = checkpoint.load_tensors(tmp_path / "network.safetensors")
+    assert ended[1]["step"] == "6"
+    assert not runs.train(endless, run, place(tmp_path), Budget(steps=4))
+    newest = checkpoint.latest(tmp_path / "pose" / "checkpoints")
+    assert newest is not None
+    assert newest.name == "step-000000008"
+    assert checkpoint.load_tensors(tmp_path / "network.safetensors")[1]["step"] == "6"
+    assert runs.train(endless, run, place(tmp_path), Budget(decay=3))
+    assert checkpoint.load_tensors(tmp_path / "network.safetensors")[1]["step"] == "11"
+
+
+def test_a_student_starts_with_the_teachers_encoder(tmp_path: Path, shifts: None) -> None:
+    alike = {**SPEC, "layers": [32, 16, 16, 8]}
+    torch.manual_seed(5)
+    known = networks.build(alike)
+    taught = Place(tmp_path, make_accelerator(Training()), known, say=lambda _: None, quiet=True)
+    run = Run(network=SPEC, method="aht_ail", start_from_teacher=True, freeze=("encoder*",))
+    assert runs.train(experiment(), run, taught, Budget())
+    student, original = load_network(tmp_path).state_dict(), known.state_dict()
+    encoder = [k for k in student if k.startswith("encoder")]
+    assert encoder
+    assert all(torch.equal(student[k], original[k]) for k in encoder)
+
+
+def test_files_that_are_no_networks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VodistillError, match="not there"):
+        load_network(tmp_path)
+    checkpoint.save_tensors(tmp_path / "network.safetensors", {"a": torch.zeros(1)})
+    with pytest.raises(VodistillError, match="which network"):
+        load_network(tmp_path)
+    told = {"network": json.dumps(description())}
+    checkpoint.save_tensors(tmp_path / "network.safetensors", {"a": torch.zeros(1)}, told)
+    with pytest.raises(VodistillError, match="do not fit"):
+        load_network(tmp_path)
