@@ -73,6 +73,14 @@ def test_batches_come_from_the_newest_window_and_each_is_rendered_once() -> None
     assert sorted(source.asked) == list(range(10))
 
 
+def test_going_on_somewhere_renders_one_window_and_then_only_what_is_new() -> None:
+    source = Counted()
+    stream = Reused(source, 4, Augmentation(), window=8)
+    for i in range(400, 480):
+        stream.batch(i)
+    assert len(source.asked) == len(set(source.asked)) <= 8 + 20
+
+
 def test_a_batch_depends_on_its_number_alone() -> None:
     changes = Augmentation(mirror=0.5, reverse=0.5, noise=2.0, gain=0.3, blur=0.7)
     one, other = Reused(Counted(), 3, changes), Reused(Counted(), 3, changes)

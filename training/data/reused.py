@@ -6,7 +6,6 @@ second to render teaches several times, and a network still never sees the same 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import asdict
 from typing import Any
 
@@ -36,7 +35,7 @@ class Reused:
     ) -> None:
         self.source, self.times, self.augmentation, self.window, self.seed = source, times, augmentation, window, seed
         self.batch_size = source.batch_size
-        self._recent: OrderedDict[int, Batch] = OrderedDict()
+        self._recent: dict[int, Batch] = {}
 
     def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
         newest = index // self.times
@@ -69,8 +68,8 @@ class Reused:
     def _rendered(self, number: int) -> Batch:
         if number not in self._recent:
             self._recent[number] = self.source.batch(number)
-            while len(self._recent) > self.window:
-                self._recent.popitem(last=False)
+            for old in [other for other in self._recent if other <= max(self._recent) - self.window]:
+                del self._recent[old]
         return self._recent[number]
 
 
