@@ -37,9 +37,10 @@ _HEAVE = 0.03  # relative: the camera's height above the road changes as it driv
 _RESTLESS = 0.1  # the same, where the ground is no good measure of length
 _DRIFT = 0.01  # relative: of the scale, each frame without ground
 _PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
+_PARTIAL = 0.5  # relative: a guess of the length may be off for as long as it likes; repeating it proves nothing
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
-_SCORE, _SUPPORT, _STRAIN = 0.5, 0.45, 5.0  # of a fit of the ground that is believed
+_SCORE, _SUPPORT, _STRAIN = 0.5, 0.62, 5.0  # of a fit of the ground that is believed
 _SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are tried
 _PATIENCE = 3  # times in a row that the ground is searched for in vain; from then on every tenth
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
@@ -167,10 +168,13 @@ class TwoView:
             poor = _POOR if reasons else 1.0
             fit = replace(fit, covariance=poor * fit.covariance)
             fit = epipolar.with_measurement(fit, expected.motion, expected.covariance)
-        length = self._foretold(reference, fit, rays, expected)
+        carried = self._carried(reference, fit, rays)
+        length = fused([carried, _claimed(expected)])
         ground = self._on_ground(reference, fit, length)
         if ground is None and (expected.covariance is None or not expected.sized):
             reasons.append("no ground can be made out: the length of the step is carried on from before")
+        if ground is not None and carried is not None:
+            self._newest = replace(self._newest, heave=_heave(reference.heave, carried, ground))
         result = self._conclude(reference, fit, length, ground, rays, reasons)
         six = geometry.to_motion(result.motion)
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
@@ -208,28 +212,24 @@ class TwoView:
         best = min(fits, key=lambda fit: epipolar.cost(fit, *rays, 5 * noise))
         return epipolar.facing(best, *rays)
 
-    def _foretold(self, reference: Frame, fit: Epipolar, rays: Rays, expected: Guess) -> Length | None:
-        """The length of the step before the ground is asked: from known depths, the last steps, the guess."""
+    def _carried(self, reference: Frame, fit: Epipolar, rays: Rays) -> Length | None:
+        """The length of the step from what earlier frames left: known depths, the last step."""
         assert self._newest is not None
         depths = self._newest.depths
         near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
         if fit.turns_only:
             return Length(0.0, (float(np.median(parallax)) * (depths.typical or _TYPICAL_DEPTH)) ** 2)
-        length = None
-        if np.isfinite(reference.scale_variance):
-            sure = fit.inliers
-            carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
-            if self._pace is not None:
-                value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
-                carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
-            length = fused(carried)
-            if length is not None:
-                length = Length(length.value, length.variance + length.value**2 * (reference.scale_variance + _DRIFT**2))
-        if expected.covariance is None or not expected.sized:
-            return length
-        value = float(np.linalg.norm(expected.motion[:3, 3]))
-        ahead = expected.motion[:3, 3] / max(value, 1e-9)
-        return fused([length, Length(value, float(ahead @ expected.covariance[:3, :3] @ ahead) + 1e-8)])
+        if not np.isfinite(reference.scale_variance):
+            return None
+        sure = fit.inliers
+        carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
+        if self._pace is not None:
+            value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
+            carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
+        length = fused(carried)
+        if length is not None:
+            length = Length(length.value, length.variance + length.value**2 * (reference.scale_variance + _DRIFT**2))
+        return length
 
     def _on_ground(self, reference: Frame, fit: Epipolar, length: Length | None) -> GroundFit | None:
         """What the ground says, if it can be believed."""
@@ -250,7 +250,7 @@ class TwoView:
             return None
         sway = float(np.sqrt(covariance[1, 1]))
         value, offset = ground.search(last, this, prior, (0.0, -sway, sway) if sway > _SWAY else (0.0,))
-        start = replace(prior, length=value, length_variance=4 * ground.pace**2, road=slopes + [0.0, offset, 0.0])
+        start = replace(prior, length=value, length_variance=4 * ground.pace**2, road=np.add(slopes, [0.0, offset, 0.0]))
         result = ground.fit(last, this, start, ((len(ground.levels) - 1, 6), *self._schedule))
         if not _believed(result):
             return None
@@ -269,14 +269,11 @@ class TwoView:
         """Fuse what the corners and the ground say, remember it in the newest frame, and report it."""
         assert self._newest is not None
         near, nearness, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
-        doubt, heave = reference.scale_variance + _DRIFT**2, reference.heave
+        doubt, heave = reference.scale_variance + _DRIFT**2, self._newest.heave
         if ground is not None:
             value = float(np.linalg.norm(ground.translation))
             along = ground.translation / max(value, 1e-9)
             variance = float(along @ ground.covariance[:3, :3] @ along)
-            if length is not None and value > _CREEP:
-                gap = (length.value / value - 1) ** 2 - 4 * length.variance / value**2  # beyond what the depths explain
-                heave = float(np.sqrt(0.95 * heave**2 + 0.05 * np.clip(gap, _HEAVE**2, 0.25)))
             if heave > _RESTLESS:
                 reasons.append("the ground and the corners disagree about the length of the step")
             length = fused([length, Length(value, variance + (heave * value) ** 2)]) or Length(value, variance)
@@ -299,7 +296,7 @@ class TwoView:
         if not fit.turns_only:
             measured = nearness / max(length.value, 1e-9), (fit.sigma / np.maximum(parallax, 1e-9)) ** 2
             depths = depths.moved(rays[0], translation).renewed(*measured, fit.inliers)
-        self._newest = replace(self._newest, depths=depths, road=road, scale_variance=doubt, heave=heave)
+        self._newest = replace(self._newest, depths=depths, road=road, scale_variance=doubt)
         return self._report(geometry.make(rotation, translation), covariance, reasons)
 
     def _rest(self) -> Relative:
@@ -327,6 +324,24 @@ class TwoView:
 
     def _follow_pace(self, motion: Array) -> None:
         self._pace, self._since = geometry.invert(self._since) @ motion, motion
+
+
+def _claimed(guess: Guess) -> Length | None:
+    """The length that a guess claims to have measured."""
+    if guess.covariance is None or not guess.sized:
+        return None
+    value = float(np.linalg.norm(guess.motion[:3, 3]))
+    ahead = guess.motion[:3, 3] / max(value, 1e-9)
+    return Length(value, float(ahead @ guess.covariance[:3, :3] @ ahead) + (_PARTIAL * value) ** 2 + 1e-8)
+
+
+def _heave(before: float, carried: Length, ground: GroundFit) -> float:
+    """How far the ground's lengths are off, relative: beyond what the uncertainty of the carried length explains."""
+    value = float(np.linalg.norm(ground.translation))
+    if value <= _CREEP:
+        return before
+    gap = (carried.value / value - 1) ** 2 - 4 * carried.variance / value**2
+    return float(np.sqrt(0.95 * before**2 + 0.05 * np.clip(gap, _HEAVE**2, 0.25)))
 
 
 def _scarce(count: int, image: Image) -> str:
