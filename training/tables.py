@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ros2_vodistill.errors import VodistillError
 from training import checkpoint, report
 from training.cells import Cell, cells, network_of, run_of
 from training.config import Experiment, plain
@@ -62,7 +63,9 @@ def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
     place = _folder(experiment, folder, cell)
     accelerator = make_accelerator(experiment.training)
     teacher = _teacher(experiment, folder).to(accelerator.device)
-    train(own, run_of(experiment.table, cell), Place(place, accelerator, teacher, _silent, quiet=True), Budget())
+    where = Place(place, accelerator, teacher, _silent, quiet=True)
+    if not train(own, run_of(experiment.table, cell), where, Budget()):
+        raise VodistillError(f"{place}: not finished", "run the same command again")
     network = load_network(place).to(accelerator.device)
     held_out = streams.held_out(experiment.data, network, accelerator.device)
     result = {

@@ -91,7 +91,8 @@ def test_a_kill_while_saving_leaves_the_last_checkpoint(tmp_path: Path) -> None:
         step = 0
         while True:
             step += 1
-            checkpoint.save(Path({str(tmp_path)!r}), step, {{"a": torch.full((200_000,), float(step))}}, {{"value": step}})
+            tensors = {{"a": torch.full((200_000,), float(step))}}
+            checkpoint.save(Path({str(tmp_path)!r}), step, tensors, {{"value": step}})
         """
     )
     process = subprocess.Popen([sys.executable, "-c", script])

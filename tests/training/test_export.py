@@ -1,0 +1,202 @@
+"""Exported models: the graph against torch, the card, lower precisions, and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import Model
+from tests.training.toy import VIEW, ShiftStream, network
+from training import export, networks
+from training.config import Shipping
+from training.export import Origin, check_graph, first_frames, write_graph
+from training.measure import Motions, on_clips
+from training.networks import Network
+from training.quantize import quantize
+from training.steps import OnnxSteps, TorchSteps
+
+SWIFT = {
+    "name": "swift-s",
+    "views": {"image": dataclasses.replace(VIEW, width=64, height=64, cy=31.5)},
+    "encoder": [8, 8],
+    "match": [8, 8],
+    "decoder": [8, 8, 8],
+    "vector": 16,
+    "memory": 8,
+    "hint": 16,
+    "head": 8,
+}
+
+
+class Noise(ShiftStream):
+    """Clips of noise at the size of any view."""
+
+    def __init__(self, network: Network, frames: int = 8) -> None:
+        super().__init__(batch_size=2, frames=frames)
+        self.views = network.views
+
+    def batch(self, index: int, rank: int = 0, ranks: int = 1):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        from training.data.batch import Batch
+
+        random = torch.Generator().manual_seed(index)
+        views = {
+            name: torch.randint(0, 256, (2, self.frames, v.height, v.width), generator=random, dtype=torch.uint8)
+            for name, v in self.views.items()
+        }
+        return Batch(views, torch.randn(2, self.frames - 1, 6, generator=random).abs())
+
+
+def swift() -> Network:
+    torch.manual_seed(0)
+    return networks.build(SWIFT)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    learnt = swift()
+    stream = Noise(learnt)
+    origin = Origin("toy-s", samples=123, teacher="toy-t", d_rate=0.9)
+    shipping = Shipping(description="a toy", min_translation=0.1, quantile=1.0)
+    motions = on_clips(learnt, stream, 4)
+    out = tmp_path_factory.mktemp("models")
+    measured = [{"data": "noise", "command": "none", "rpe_t_m": 1.0}]
+    return export.export(learnt, origin, shipping, motions, (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), measured, stream, out)
+
+
+@pytest.fixture(scope="module")
+def lower(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The model at each lower precision."""
+    out, learnt = tmp_path_factory.mktemp("lower"), swift()
+    return {p: quantize(model, p, out, Noise(learnt), Noise(learnt), 2) for p in ("fp16", "int8")}
+
+
+@pytest.mark.parametrize("make", [swift, network], ids=["swift", "flownet"])
+def test_the_graph_steps_as_torch_does_over_100_steps(make: type, tmp_path: Path) -> None:
+    learnt = make().train()
+    before = {k: v.clone() for k, v in learnt.state_dict().items()}
+    step = write_graph(learnt, tmp_path / "model.onnx")
+    assert learnt.training
+    assert all(torch.equal(v, before[k]) for k, v in learnt.state_dict().items())
+    assert check_graph(tmp_path / "model.onnx", step, Noise(learnt)) < 1e-6
+    graph, reference = OnnxSteps(tmp_path / "model.onnx", learnt.views, learnt.unit), TorchSteps(learnt)
+    for frame in first_frames(Noise(learnt), 100):
+        (motion, variance), (expected, expected_variance) = graph.step(frame), reference.step(frame)
+    assert motion == pytest.approx(expected, abs=1e-6)
+    assert variance == pytest.approx(expected_variance, abs=1e-4)
+    for state, expected_state in zip(graph.states.values(), reference.states, strict=True):
+        assert np.abs(state - expected_state.numpy()).max() < 1e-4
+
+
+def test_a_graph_of_another_network_is_refused(model: Path) -> None:
+    torch.manual_seed(1)
+    other = networks.StepModule(networks.build(SWIFT))
+    with pytest.raises(VodistillError, match="differ from torch's"):
+        check_graph(model / "model.onnx", other, Noise(other.network))
+    with pytest.raises(VodistillError, match="inputs"):
+        check_graph(model / "model.onnx", networks.StepModule(network()), Noise(network()))
+
+
+def test_the_package_loads_the_model_and_its_card(model: Path) -> None:
+    loaded = Model.load(model)
+    card = loaded.card
+    learnt = swift()
+    assert (card.name, card.family, card.precision, card.teacher, card.d_rate) == (
+        "toy-s",
+        "swift",
+        "fp32",
+        "toy-t",
+        0.9,
+    )
+    assert card.parameters == learnt.parameter_count()
+    assert card.views == dict(learnt.views)
+    assert card.states == {f"state_{k}": tuple(v) for k, v in learnt.state_shapes.items()}
+    assert card.covariance_scale == (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    assert card.data["samples"] == 123
+    assert card.range.min_translation == 0.1
+    truth = on_clips(learnt, Noise(learnt), 4).truth
+    assert card.range.max_translation == pytest.approx(np.linalg.norm(truth[:, :3], axis=1).max(), rel=5e-3)
+    assert card.opset <= 20
+
+
+def test_the_packages_engine_runs_it(model: Path) -> None:
+    from ros2_vodistill.engines.onnx import OnnxEngine
+
+    engine, reference = OnnxEngine(Model.load(model)), TorchSteps(swift())
+    for frame in first_frames(Noise(swift()), 10):
+        engine.inputs["image"][...] = frame["image"]
+        motion, _ = engine.step()
+        assert motion == pytest.approx(reference.step(frame)[0], abs=1e-6)
+        engine.advance()
+
+
+def test_a_failed_export_leaves_the_old_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (model / "card.json").read_bytes()
+
+    def fail(*_: object) -> float:
+        raise VodistillError("no")
+
+    monkeypatch.setattr(export, "write_graph", fail)
+    learnt = swift()
+    motions = Motions(np.zeros((2, 6)), np.ones((2, 6)), np.zeros((2, 6)))
+    with pytest.raises(VodistillError):
+        export.export(learnt, Origin("toy-s", 1), Shipping(), motions, (1.0,) * 6, [], Noise(learnt), model.parent)
+    assert (model / "card.json").read_bytes() == before
+    assert [p.name for p in model.parent.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_lower_precisions_stay_near_and_say_what_they_cost(
+    lower: dict[str, Path], tmp_path: Path, precision: str
+) -> None:
+    learnt, folder = swift(), lower[precision]
+    card = Model.load(folder).card
+    assert (card.name, card.precision) == (f"toy-s-{precision}", precision)
+    (row,) = card.measured
+    assert row["drop"]["error"] == pytest.approx(row["error"] / row["fp32"]["error"] - 1)
+    steps, reference = OnnxSteps(folder / "model.onnx", learnt.views, learnt.unit), TorchSteps(learnt)
+    pairs = [(steps.step(f)[0], reference.step(f)[0]) for f in first_frames(Noise(learnt), 8)]
+    motions, expected = (np.stack(x) for x in zip(*pairs, strict=True))
+    assert np.abs(motions - expected).max() < 0.2 * np.abs(expected).max()
+    with pytest.raises(VodistillError, match="already"):
+        quantize(folder, precision, tmp_path, Noise(learnt), Noise(learnt), 2)
+
+
+def test_int8_quantises_convolutions_symmetrically_and_nothing_else(model: Path, lower: dict[str, Path]) -> None:
+    graph = onnx.load(str(lower["int8"] / "model.onnx")).graph
+    values = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    made_by = {o: n for n in graph.node for o in n.output}
+    kinds = Counter(n.op_type for n in graph.node)
+    plain = Counter(n.op_type for n in onnx.load(str(model / "model.onnx")).graph.node)
+    assert kinds["Conv"] == plain["Conv"] > 5
+    for convolution in (n for n in graph.node if n.op_type == "Conv"):
+        assert made_by[convolution.input[0]].op_type == "DequantizeLinear"
+        assert made_by[convolution.input[1]].op_type == "DequantizeLinear"
+        for bias in convolution.input[2:]:
+            assert bias not in made_by
+            assert values[bias].dtype == np.float32
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = values[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+    for product in (n for n in graph.node if n.op_type in ("Gemm", "MatMul")):
+        assert all(made_by[i].op_type != "DequantizeLinear" for i in product.input if i in made_by)
+
+
+def test_an_unknown_precision_is_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(VodistillError, match="int4"):
+        quantize(model, "int4", tmp_path, Noise(swift()), Noise(swift()), 2)
+
+
+def test_the_card_is_plain_json(model: Path) -> None:
+    card = json.loads((model / "card.json").read_text())
+    assert card["format"] == 1
+    assert card["measured"][0] == {"data": "noise", "command": "none", "rpe_t_m": 1.0}

@@ -1,0 +1,197 @@
+"""The tables: which cells they need, that finished ones stay, and what the report says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from ros2_vodistill.errors import VodistillError
+from tests.training.toy import SPEC, ShiftStream
+from training import report, runs, tables
+from training.cells import ABLATION, BLENDING, Cell, cells, run_of
+from training.config import Data, Experiment, Run, Table, Training
+from training.data import streams
+from training.loop import Trainer
+from training.score import hint_error, score
+
+TABLE = Table(
+    networks={"A": {**SPEC}, "B": {**SPEC, "layers": [8, 8, 16, 8]}},
+    methods=("supervised", "aht_ail", "md"),
+    ablation=("B",),
+    blending="A",
+    rates={"C": {**SPEC, "layers": [4, 8, 16, 8]}},
+    seeds=(0, 1),
+    sequences=4,
+    length=5,
+)
+
+
+def test_every_cell_is_wanted_once() -> None:
+    wanted = cells(TABLE)
+    assert len(set(wanted)) == len(wanted)
+    seeds = {cell.seed for cell in wanted}
+    assert seeds == {0, 1}
+    found = {(cell.network, cell.method) for cell in wanted}
+    assert {("A", m) for m in (*TABLE.methods, *BLENDING)} <= found
+    assert {("B", m) for m in (*TABLE.methods, *ABLATION)} <= found
+    assert {(n, m) for n, m in found if n == "C"} == {("C", "aht_ail")}
+    assert len(wanted) == 2 * len(found)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(VodistillError, match="'Z'"):
+        cells(Table(networks={"A": SPEC}, ablation=("Z",)))
+    with pytest.raises(VodistillError, match="nonsense"):
+        cells(Table(networks={"A": SPEC}, methods=("nonsense",)))
+
+
+def test_map_losses_never_start_from_the_teacher() -> None:
+    table = Table(networks={"A": SPEC}, start_from_teacher=True, freeze=("encoder*",))
+    assert run_of(table, Cell("A", "aht_ail", 0)).freeze == ("encoder*",)
+    assert run_of(table, Cell("A", "aht_ail", 0)).start_from_teacher
+    for method in ("review", "lad", "md", "fgd"):
+        assert not run_of(table, Cell("A", method, 0)).start_from_teacher
+        assert run_of(table, Cell("A", method, 0)).freeze == ()
+
+
+@pytest.fixture
+def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def held_out(data: Data, observer: object, device: object, frames: int = 3) -> ShiftStream:
+        return ShiftStream(data.held_out, frames, seed=99)
+
+    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_: ShiftStream(size, 3, seed))
+    monkeypatch.setattr(streams, "held_out", held_out)
+    monkeypatch.setattr(streams, "confidence", lambda *_: (ShiftStream(4, 3, seed=98), 8))
+    monkeypatch.setattr("training.tables.milliseconds", lambda network: network.parameter_count() / 1e3)
+
+
+def experiment(**table: Any) -> Experiment:
+    training = Training(steps=3, batch_size=4, rate=1e-3, warmup=1, evaluate_steps=1)
+    settings = Table(
+        **{"networks": {"A": SPEC}, "methods": ("supervised", "aht_ail"), "sequences": 2, "length": 5, **table}
+    )
+    teacher = Run(network={**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}, method="supervised")
+    return Experiment("toy", data=Data(held_out=4), training=training, teacher=teacher, table=settings)
+
+
+def test_a_finished_cell_is_not_trained_again(tmp_path: Path, shifts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tables.tables(experiment(), tmp_path, tmp_path / "report", 1, "command", lambda _: None)
+    trained: list[str] = []
+    original = runs.train
+
+    def watch(experiment: Experiment, run: Run, place: runs.Place, budget: runs.Budget) -> bool:
+        trained.append(place.folder.name)
+        return original(experiment, run, place, budget)
+
+    monkeypatch.setattr(tables, "train", watch)
+    again = tables.tables(experiment(), tmp_path, tmp_path / "report", 1, "command", lambda _: None)
+    assert trained == []
+    assert again["rows"] == first["rows"]
+    more = tables.tables(experiment(seeds=(0, 1)), tmp_path, tmp_path / "report", 1, "command", lambda _: None)
+    assert sorted(name.rsplit("-", 1)[0] for name in trained) == ["A-aht_ail-seed1", "A-supervised-seed1"]
+    values = [json.loads(p.read_text())["ate"] for p in tmp_path.glob("tables/A-supervised-*/result.json")]
+    (row,) = (r for r in more["rows"] if r["method"] == "supervised")
+    assert row["ate"]["mean"] == pytest.approx(sum(values) / 2)
+    assert row["ate"]["spread"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+
+
+def test_an_interrupted_cell_goes_on(tmp_path: Path, shifts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps, then the process ends; the next call does the third step only."""
+    toy = experiment(methods=("supervised",))
+    tables.tables(toy, tmp_path, tmp_path / "report", 1, "command", lambda _: None)
+    steps: list[int] = []
+    original = Trainer._step
+
+    def watch(self: Trainer, number: int, batch: Any) -> Any:
+        steps.append(number)
+        return original(self, number, batch)
+
+    monkeypatch.setattr(Trainer, "_step", watch)
+    cell = Cell("A", "supervised", 7)
+    monkeypatch.setattr(tables, "Budget", lambda: runs.Budget(steps=2))
+    with pytest.raises(VodistillError, match="not finished"):
+        tables.train_cell(toy, tmp_path, cell)
+    monkeypatch.setattr(tables, "Budget", runs.Budget)
+    tables.train_cell(toy, tmp_path, cell)
+    assert steps == [0, 1, 2]
+
+
+def test_scores_are_those_of_the_trajectories(shifts: None) -> None:
+    """A network that says the truth has no error; one that says nothing errs by all there is."""
+
+    class Oracle(torch.nn.Module):
+        unit = "camera_height"
+        views: ClassVar[dict[str, Any]] = {}
+        factor = 1.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.motion_scale = torch.zeros(1)
+            stream = ShiftStream(2, 5, seed=99)
+            self.truth = iter([stream.batch(0).motions, stream.batch(1).motions])
+
+        def forward(self, views: object) -> Any:
+            return type("Output", (), {"motion": next(self.truth) * self.factor})
+
+    perfect = score(Oracle(), experiment())  # type: ignore[arg-type]
+    assert perfect["rpe_t"] == pytest.approx(0.0, abs=1e-6)
+    assert perfect["ate"] == pytest.approx(0.0, abs=1e-6)
+    still = Oracle()
+    still.factor = 0.0
+    truth = ShiftStream(2, 5, seed=99).batch(0).motions[..., :3].norm(dim=-1)
+    assert score(still, experiment())["rpe_t"] == pytest.approx(float(truth.square().mean().sqrt()), rel=1e-5)  # type: ignore[arg-type]
+
+
+def test_the_hint_error_is_none_where_widths_differ() -> None:
+    from training import networks
+
+    same, other = networks.build(SPEC), networks.build({**SPEC, "layers": [16, 8, 12, 8]})
+    assert hint_error(same, other, ShiftStream(), 4) is None
+    assert hint_error(same, same, ShiftStream(), 4) == 0.0
+
+
+def row(network: str, method: str, rpe_t: float, spread: float | None = 0.01) -> dict[str, Any]:
+    value = {"mean": rpe_t, "spread": spread}
+    keys = ("rpe_t", "rpe_r_deg", "ate", "median", "p90", "max", "hint_error")
+    return {"network": network, "method": method, "seeds": 2, **dict.fromkeys(keys, value)}
+
+
+def collected(better: float) -> dict[str, Any]:
+    from training.config import plain
+
+    methods = dict.fromkeys((*TABLE.methods, *BLENDING, *ABLATION))
+    rows = [row(n, m, better if m == "aht_ail" else 0.5) for n in ("A", "B", "C") for m in methods]
+    size = {"parameters": 10, "d_rate": 0.9, "ms": 1.0}
+    return {
+        "command": "the command",
+        "experiment": plain(Experiment("toy", table=TABLE)),
+        "code": {"commit": "0123456789abcdef", "changed": True},
+        "teacher": {"rpe_t": 0.1, "rpe_r_deg": 0.2, "ate": 0.3},
+        "sizes": {"T": {**size, "d_rate": 0.0}, "A": size, "B": size, "C": size},
+        "rows": rows,
+        "curves": {"T": [(1, 0.5), (2, 0.4)], "A supervised": []},
+    }
+
+
+@pytest.mark.parametrize(
+    ("better", "says"), [(0.4, "-20.0 % (rank 1 of 3)"), (0.6, "+20.0 % (rank 3 of 3)"), (0.495, "within the spread")]
+)
+def test_the_report_says_what_came_out(tmp_path: Path, better: float, says: str) -> None:
+    report.write(collected(better), tmp_path)
+    text = (tmp_path / "tables.md").read_text()
+    assert says in text
+    assert "the command" in text
+    assert "0123456789ab with changes" in text
+    for name in re.findall(r"\]\((\w+\.png)\)", text):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "tables.md", "tables.json", "blending.png", "rates.png", "convergence.png",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "tables.json").read_text()) == json.loads(json.dumps(collected(better)))
+    widths = {line.count("|") for line in text.split("## Blending")[1].split("![")[0].splitlines() if "|" in line}
+    assert len(widths) == 1
