@@ -14,7 +14,7 @@ from training.world.config import WorldConfig
 from training.world.draw import Draw
 from training.world.motion import STEPS, Path, Route, platforms, travel
 from training.world.records import Record
-from training.world.scene import Road, Solids
+from training.world.scene import Hill, Road, Solids
 from training.world.site import Site
 from training.world.textures import Textures
 
@@ -79,6 +79,9 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     begin, radius = d.uniform("turn.begin", *motion.turn_after), d.uniform("turn.radius", 5.0, 13.0)
     route = Route(*(v.double() for v in (follow, curvature, begin, radius, torch.where(turns, angle, 0.0))))
     path = travel(d.within("travel"), motion, platform, frames, height, route, torch.where(is_["room"], 1.5, 100.0))
+    hilly = d.chance("hilly", places.hilly) & ~(indoors | is_["tunnel"] | is_["park"])
+    hill = _hill(d.within("hill"), hilly, width, lane)
+    path = path.over(hill)
 
     # The road heads the way the camera goes at frame 0, which is at the origin, `lane` to the right of its middle.
     # A vehicle that is in its bend at frame 0 has left the road, which lies where it was before.
@@ -92,10 +95,10 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     paved = is_["street"] | (is_["park"] & d.chance("kerbed", 0.3))
     paved = paved & (lane.abs() < width) & d.chance("kerbs", 0.85)
     verge = torch.where(is_["street"], d.uniform("verge", 1.2, 7.0), d.uniform("margin", 0.8, 8.0))
-    site = Site(d.within("main"), textures, road, width, verge, scale, start, home, torch.ones_like(crossed))
+    site = Site(d.within("main"), textures, hill, road, width, verge, scale, start, home, torch.ones_like(crossed))
     other = cross.locate(at[:, 0], at[:, 1])[0]
     across = cross_width.abs().clamp_max(10.0)
-    side = Site(d.within("cross"), textures, cross, across, verge, scale, other - 55.0, other, crossed)
+    side = Site(d.within("cross"), textures, hill, cross, across, verge, scale, other - 55.0, other, crossed)
     pace = d.uniform("pace", 0.0, 1.0) * torch.where(is_["motorway"], 30.0, 12.0)
     covered = is_["park"] & d.chance("covered", 0.5)
     boxes, rounds = _solids(site, side, is_, lane, pace, covered)
@@ -122,6 +125,17 @@ def _platform(d: Draw, config: WorldConfig, indoors: Tensor, fast: Tensor) -> tu
     mixed = 0.5 * (d.unit("height") + d.unit("height'"))
     height = low + (high - low) * mixed
     return platform, torch.where(indoors, height.clamp_max(2.2), height)
+
+
+def _hill(d: Draw, there: Tensor, width: Tensor, lane: Tensor) -> Hill:
+    """A slope ahead, or a bank beside the road."""
+    ahead = d.chance("ahead", 0.5)
+    side = (d.unit("side") - 0.5).sign()
+    turn = torch.where(ahead, d.normal("turn", 0.2), side * math.pi / 2)
+    bank = width - side * lane + d.uniform("away", 0.5, 6.0)
+    rise = torch.where(ahead, d.normal("rise", 0.05), d.uniform("bank", -0.5, 0.7))
+    start = torch.where(ahead, d.uniform("start", 1.0, 50.0), bank.clamp_min(0.5))
+    return Hill(torch.stack([turn.sin(), turn.cos()], -1), start, torch.where(there, rise, 0.0))
 
 
 def _roads(d: Draw, route: Route, curvature: Tensor, lane: Tensor, turns: Tensor) -> tuple[Road, Road]:

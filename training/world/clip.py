@@ -115,7 +115,8 @@ class Renderer:
         """(B, T, S, R) when the rays of each row of tiles are seen, in steps of the time grid; and (B,) whether rows
         differ."""
         photometry, (s, r, _, _) = self.config.photometry, self.grid.shape
-        shutter = draw.uniform("shutter", *photometry.shutter) * STEPS
+        shortest, longest = photometry.shutter
+        shutter = (shortest + (longest - shortest) * draw.unit("shutter") ** 2) * STEPS
         within = (torch.arange(s, device=middle.device) + 0.5) / s - 0.5
         rolls = draw.chance("rolling", photometry.rolling)
         rolling = draw.uniform("readout", 0.1, 0.5) * STEPS * rolls

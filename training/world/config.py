@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ros2_vodistill.view import View
@@ -28,6 +28,7 @@ class Places:
         resized: share of worlds in which all objects are scaled by one factor, so that only the ground tells scale.
         resize: bounds of that factor, log-uniform.
         plain: share of worlds in which the carriageway is nearly without texture.
+        hilly: share of worlds outside with a slope ahead, or a bank beside the road.
     """
 
     street: float = 0.42
@@ -42,6 +43,7 @@ class Places:
     resized: float = 0.4
     resize: Range = (0.5, 2.0)
     plain: float = 0.6
+    hilly: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Rig:
         narrow: share of cameras whose image does not cover the view: its borders are black.
     """
 
-    pitch_error_deg: float = 1.0
+    pitch_error_deg: float = 1.2
     roll_error_deg: float = 0.7
     focal_error: float = 0.01
     centre_error: float = 0.004
@@ -83,6 +85,7 @@ class Platform:
         slide: typical speed sideways, m/s.
         climb: typical change of height, metres.
         dive: pitch for each m/s2 of slowing down, radians.
+        lever: bounds of how far the camera is ahead of the axis that the platform turns about, metres.
         gaze_deg: standard deviation of where the camera looks relative to where it goes.
         sideways: share of cameras that look anywhere.
     """
@@ -104,24 +107,44 @@ class Platform:
     slide: float = 0.0
     climb: float = 0.0
     dive: float = 0.002
+    lever: Range = (0.0, 0.0)
     gaze_deg: float = 1.0
     sideways: float = 0.05
 
 
 def _platforms() -> dict[str, Platform]:
+    walking = Platform(
+        yaw_rate_deg=25.0, yaw_deg=0.8, pitch_deg=1.2, roll_deg=1.2, heave=0.012, shake_hz=(1.2, 4.0), dive=0.0
+    )
+    driving = Platform(
+        road=True,
+        inside=False,
+        grip=4.5,
+        yaw_rate_deg=10.0,
+        yaw_deg=0.08,
+        pitch_deg=0.25,
+        roll_deg=0.25,
+        heave=0.01,
+        shake_hz=(0.4, 3.0),
+        dive=0.004,
+        lever=(0.0, 2.2),
+        gaze_deg=0.6,
+    )
+    robot = Platform(
+        yaw_rate_deg=20.0, pitch_deg=0.4, roll_deg=0.4, shake_hz=(1.0, 8.0), lever=(-0.2, 0.4), sideways=0.08
+    )
+    drone = Platform(hover=1.0, yaw_rate_deg=25.0, yaw_deg=1.0, pitch_deg=2.5, roll_deg=2.5, heave=0.02, dive=0.0)
+    van = replace(driving, lever=(-2.0, 3.0), pitch_deg=0.35, roll_deg=0.35, gaze_deg=1.5, sideways=0.1)
+    hand = replace(walking, hover=1.0, yaw_deg=3.0, pitch_deg=3.0, roll_deg=2.0, heave=0.02, shake_hz=(0.3, 3.0))
     return {
-        "car": Platform(0.58, True, False, (1.4, 1.85), (0.0, 33.0), 1.5, 4.5, 0.0, 10.0, 0.08, 0.25, 0.25, 0.01,
-                        (0.4, 3.0), 0.0, 0.0, 0.004, 0.6, 0.02),
-        "van": Platform(0.07, True, False, (1.2, 2.5), (0.0, 28.0), 1.5, 3.5, 0.0, 10.0, 0.1, 0.35, 0.35, 0.015,
-                        (0.4, 3.0), 0.0, 0.0, 0.004, 1.5, 0.1),
-        "robot": Platform(0.15, False, True, (0.2, 1.2), (0.0, 2.5), 1.0, 2.0, 0.0, 20.0, 0.2, 0.4, 0.4, 0.004,
-                          (1.0, 8.0), 0.0, 0.0, 0.003, 1.0, 0.08),
-        "legged": Platform(0.06, False, True, (0.3, 1.0), (0.0, 1.8), 1.0, 2.0, 0.1, 25.0, 0.8, 1.2, 1.2, 0.012,
-                           (1.2, 4.0), 0.08, 0.0, 0.0, 1.0, 0.05),
-        "drone": Platform(0.07, False, True, (0.6, 12.0), (0.0, 8.0), 1.3, 2.0, 1.0, 25.0, 1.0, 2.5, 2.5, 0.02,
-                          (0.2, 1.5), 0.6, 0.6, 0.0, 5.0, 0.25),
-        "hand": Platform(0.07, False, True, (1.0, 1.9), (0.0, 1.6), 1.0, 2.0, 1.0, 30.0, 3.0, 3.0, 2.0, 0.02,
-                         (0.3, 3.0), 0.15, 0.1, 0.0, 10.0, 0.2),
+        "car": replace(driving, share=0.75, height=(1.4, 1.85), speed=(0.0, 33.0), slow=1.15, sideways=0.02),
+        "van": replace(van, share=0.08, height=(1.2, 2.5), speed=(0.0, 28.0), slow=1.3),
+        "robot": replace(robot, share=0.16, height=(0.2, 1.2), speed=(0.0, 2.5)),
+        "legged": replace(walking, share=0.05, height=(0.3, 1.0), speed=(0.0, 1.8), hover=0.1, slide=0.08),
+        "drone": replace(drone, share=0.07, height=(0.6, 12.0), speed=(0.0, 8.0), slow=1.3, shake_hz=(0.2, 1.5),
+                         slide=0.6, climb=0.6, gaze_deg=5.0, sideways=0.25),
+        "hand": replace(hand, share=0.07, height=(1.0, 1.9), speed=(0.0, 1.6), slide=0.15, climb=0.1, gaze_deg=10.0,
+                        sideways=0.2),
     }  # fmt: skip
 
 
@@ -141,7 +164,7 @@ class Motion:
     """
 
     platforms: dict[str, Platform] = field(default_factory=_platforms)
-    fps: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 5.0, 7.5, 15.0, 20.0, 30.0)
+    fps: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0, 5.0, 7.5, 15.0, 20.0, 30.0)
     reach: float = 2.2
     still: float = 0.04
     reverse: float = 0.05
@@ -161,7 +184,7 @@ class Photometry:
         adapt: bounds of how far the exposure follows the scene's brightness in each frame, as a share.
         flicker: standard deviation of the exposure's change from frame to frame, as a share.
         vignetting: greatest loss of light in the corners, as a share.
-        shutter: bounds of the exposure time as a share of the time between frames.
+        shutter: bounds of the exposure time as a share of the time between frames; most are short.
         rolling: share of cameras with a rolling shutter; its rows take up to half of the time between frames.
         blur: bounds of the blur by lens and warp, standard deviation in pixels.
         defocus: share of cameras that are out of focus: up to one pixel more.

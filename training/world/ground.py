@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.world.records import Record, per
-from training.world.scene import Road
+from training.world.scene import Hill, Road
 from training.world.textures import Textures
 
 
@@ -57,6 +57,7 @@ class Ground(Record):
     """(B,) or (B, k) each.
 
     Attributes:
+        hill: its shape.
         road, cross: the road that the plan follows, and one that crosses it.
         width, cross_width: half widths of the carriageways, metres; a negative one means that there is none.
         kerb: height of the pavement above the carriageway, metres.
@@ -68,6 +69,7 @@ class Ground(Record):
         sheen: how much of the sun the carriageway mirrors at a grazing angle.
     """
 
+    hill: Hill
     road: Road
     cross: Road
     width: Tensor
@@ -92,9 +94,8 @@ class Ground(Record):
         Args:
             origin: (B, ..., 3, 1) start of the rays and `ray` (B, ..., 3, P).
         """
-        low = (ray[..., 1, :] / -origin[..., 1, :]).clamp_min(0.0)
-        height = -origin[..., 1, :] - per(self.kerb, low)
-        high = (ray[..., 1, :] / height).clamp_min(0.0)
+        low = self.hill.meet(origin, ray)
+        high = self.hill.meet(origin, ray, per(self.kerb, low))
         steps = []
         for w in (low, high):
             depth = 1.0 / w.clamp_min(1e-4)

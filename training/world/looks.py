@@ -58,7 +58,8 @@ def ground(
     wear = wear * torch.where(plain, 0.6, 1.0)
     shady = d.chance("dappled", 0.35) & ~inside
     return Ground(
-        site.road, cross, torch.where(inside, 1e3, site.width), cross_width, paved * d.uniform("kerb", 0.05, 0.16),
+        site.hill, site.road, cross,
+        torch.where(inside, 1e3, site.width), cross_width, paved * d.uniform("kerb", 0.05, 0.16),
         torch.where(inside, 1e3, torch.where(paved, d.uniform("pavement", 1.0, 4.0), d.uniform("shoulder", 0.2, 2.0))),
         zones, _lines(d, site.width, marked, inside),
         torch.stack([family("stain", "clouds", "noise"), d.log_uniform("stain.size", 6.0, 40.0)], -1),

@@ -6,7 +6,7 @@ The signals are sums of sines with random phases: they can be asked for at any t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,8 +14,12 @@ from torch import Tensor
 from training.world.config import Motion, Platform
 from training.world.draw import Draw
 from training.world.records import Record, per
+from training.world.scene import Hill
 
 Band = tuple[float | Tensor, float | Tensor]
+
+AXLES = 2.6
+"""Distance between the axles of a vehicle, metres."""
 
 STEPS = 8
 """Steps of the time grid in a frame's time."""
@@ -48,6 +52,15 @@ class Path(Record):
 
         position = torch.stack([read(axis) for axis in self.position.unbind(-1)], -1)
         return position, read(self.heading), read(self.pitch), read(self.roll)
+
+    def over(self, hill: Hill) -> Path:
+        """The same path on a slope: lifted by it, and pitched as the ground is between two axles."""
+        x, _, z = self.position.unbind(-1)
+        along = [0.5 * AXLES * f(self.heading) for f in (torch.sin, torch.cos)]
+        front, rear = hill.up(x + along[0], z + along[1]), hill.up(x - along[0], z - along[1])
+        lift = torch.zeros_like(self.position)
+        lift[..., 1] = -0.5 * (front + rear)
+        return replace(self, position=self.position + lift, pitch=self.pitch - torch.atan((front - rear) / AXLES))
 
 
 def rotation(heading: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
@@ -129,14 +142,15 @@ def travel(
     wild = draw.uniform("wild").double() ** 1.5 * 2.0
     still = draw.chance("still", settings.still)
 
-    top = value("speed", 1) * draw.uniform("speed").double() ** value("slow")
+    slowest, most = value("speed", 0), value("speed", 1)
+    top = slowest + (most - slowest) * draw.uniform("speed").double() ** value("slow")
     grip = (
         value("grip") / torch.maximum(route.curvature.abs(), (route.angle != 0) / route.radius).clamp_min(1e-4)
     ).sqrt()
     grip = grip * draw.uniform("daring", 0.5, 1.0)
     cruise = torch.minimum(top, torch.where(route.follow > 0, grip, top))
     cruise = torch.minimum(cruise, torch.minimum(settings.reach * height * fps, fastest))
-    surge = torch.minimum(draw.uniform("surge", 0.0, 0.4) * cruise + 0.3 * (cruise > 0), value("speed", 1) / 4)
+    surge = torch.minimum(draw.uniform("surge", 0.0, 0.4) * cruise + 0.3 * (cruise > 0), most / 4)
     speed = (cruise[:, None] + surge[:, None] * waves("surge", (0.03, 0.2))).clamp_min(0.0)
     reverse = torch.where(draw.chance("reverse", settings.reverse), -0.5, 1.0)
     spot = draw.chance("spot", settings.spot) & (route.follow == 0)
@@ -158,8 +172,10 @@ def travel(
     heading = route.heading(travelled) + _integral(rate, dt) + shake("yaw_deg", math.pi / 180)
     slide = value("slide")[:, None] * wild[:, None] * always * waves("slide", (0.05, 0.5))
     climb = value("climb")[:, None] * wild[:, None] * always
-    x = _integral(speed * heading.sin() + slide * heading.cos(), dt)
-    z = _integral(speed * heading.cos() - slide * heading.sin(), dt)
+    lever = value("lever", 0) + (value("lever", 1) - value("lever", 0)) * draw.unit("lever")
+    arm = [lever[:, None] * (f(heading) - f(heading[:, STEPS : STEPS + 1])) for f in (torch.sin, torch.cos)]
+    x = _integral(speed * heading.sin() + slide * heading.cos(), dt) + arm[0]
+    z = _integral(speed * heading.cos() - slide * heading.sin(), dt) + arm[1]
     rise = waves("climb", (0.05, 0.3), 2)
     lift = climb * (rise - rise[:, STEPS : STEPS + 1]) + shake("heave")
     lift = torch.maximum(lift, (0.15 - height.double())[:, None] * 0.9)

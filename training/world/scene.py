@@ -145,3 +145,43 @@ class Road(Record):
         x, z = x * c - z * s, x * s + z * c
         along, across = k * z, 1 - k * x
         return along, across, (2 * x - k * (x * x + z * z)) / (1 + (along * along + across * across).sqrt())
+
+
+@dataclass(frozen=True)
+class Hill(Record):
+    """The ground is level up to a line and rises or falls evenly beyond it; (B,) or (B, 2) each.
+
+    Attributes:
+        toward: (B, 2) unit x, z across the line, into the slope.
+        start: metres from the world's origin to the line.
+        rise: metres up for each metre on; 0 for level ground.
+    """
+
+    toward: Tensor
+    start: Tensor
+    rise: Tensor
+
+    def up(self, x: Tensor, z: Tensor) -> Tensor:
+        """Metres above the level ground at world places (B, ...)."""
+        on = x * per(self.toward[:, 0], x) + z * per(self.toward[:, 1], x) - per(self.start, x)
+        return per(self.rise, x) * on.clamp_min(0.0)
+
+    def meet(self, origin: Tensor, ray: Tensor, lift: Tensor | float = 0.0) -> Tensor:
+        """(B, ..., P) inverse depth, or 0, at which rays meet the ground raised by `lift`.
+
+        Args:
+            origin: (B, ..., 3, 1) start of the rays and `ray` (B, ..., 3, P).
+        """
+        ox, oy, oz = origin.unbind(-2)
+        dx, dy, dz = ray.unbind(-2)
+        x, z, start, rise = (per(v, dy) for v in (*self.toward.unbind(1), self.start, self.rise))
+        level = dy / (-oy - lift).clamp_min(1e-3)
+        above = away_from_zero(-oy - lift - rise * (x * ox + z * oz - start), 1e-3)  # the plane of the slope
+        slope = (dy + rise * (x * dx + z * dz)) / above
+        # A falling slope is met where a ray is below both planes; it may start below that of the slope.
+        fall = torch.where(above > 0, torch.minimum(level, slope), level * (level > slope))
+        return torch.where(rise > 0, torch.maximum(level, slope), fall).clamp_min(0.0)
+
+
+def away_from_zero(x: Tensor, least: float = 1e-5) -> Tensor:
+    return torch.where(x.abs() < least, torch.full_like(x, least), x)

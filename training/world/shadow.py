@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from training.world.grid import Grid, candidates, groups
-from training.world.scene import Solids
+from training.world.scene import Solids, away_from_zero
 from training.world.textures import Leaves
-from training.world.trace import BACK, FRONT, LIMIT, Eyes, away_from_zero, box_planes, equation, moved, split
+from training.world.trace import BACK, FRONT, LIMIT, Eyes, box_planes, equation, moved, split
 
 REACH = 0.7
 """How far from a solid's foot the ground is darker, metres."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.world.draw import Draw
-from training.world.scene import Road, Solids
+from training.world.scene import Hill, Road, Solids
 from training.world.textures import Textures
 
 
@@ -20,6 +20,7 @@ class Site:
     Attributes:
         draw: of the batch.
         textures: to choose from.
+        hill: shape of the ground.
         road: that things stand along.
         width: (B,) half width of the carriageway, metres.
         verge: (B,) metres from its edge to houses, walls or vegetation.
@@ -30,6 +31,7 @@ class Site:
 
     draw: Draw
     textures: Textures
+    hill: Hill
     road: Road
     width: Tensor
     verge: Tensor
@@ -116,7 +118,8 @@ def stand(
     """
     zero = torch.zeros_like(heading)
     faces = torch.stack(list(texture), -1) if not isinstance(texture, Tensor) else texture[..., None]
-    centre = torch.stack([place[..., 0], -(half[..., 1] + lift), place[..., 1]], -1)
+    foot = site.hill.up(place[..., 0], place[..., 1])
+    centre = torch.stack([place[..., 0], -(foot + half[..., 1] + lift), place[..., 1]], -1)
     return Solids(
         centre=centre,
         yaw=heading,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training.world.grid import NONE, Grid, candidates, groups
 from training.world.records import Record
-from training.world.scene import Solids
+from training.world.scene import Solids, away_from_zero
 from training.world.textures import Leaves
 
 FRONT, BACK = 4, 5
@@ -76,10 +76,6 @@ def split(first: Tensor) -> tuple[Tensor, Tensor]:
     facing = order.gather(-1, torch.minimum(slot, (count - 1).clamp_min(0)).expand_as(order))[..., :FRONT]
     behind = order.gather(-1, torch.maximum(slot, count.clamp_max(5)).expand_as(order))[..., 6 - BACK :]
     return torch.cat([facing, behind], -1), count[..., 0] > 0
-
-
-def away_from_zero(x: Tensor, least: float = 1e-5) -> Tensor:
-    return torch.where(x.abs() < least, torch.full_like(x, least), x)
 
 
 def moved(solids: Solids, eyes: Eyes) -> Tensor:
