@@ -1,7 +1,7 @@
 """Rotation and direction of a motion from two views of the same points, which are given as unit rays.
 
-`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. The residual of a pair of
-rays is its Sampson distance on the sphere, in radians; so lenses of any angle are welcome. Tangents are a rotation
+`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. The residual of a pair
+of rays is its Sampson distance on the sphere, in radians; so lenses of any angle are welcome. Tangents are a rotation
 vector that turns R from the left, then two numbers along `basis(direction)`.
 """
 
@@ -131,8 +131,10 @@ def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Arra
     found = []
     for essential in essentials.reshape(-1, 3, 3):
         one, two, column = cv2.decomposeEssentialMat(essential)
-        signed = [(rotation, sign * column[:, 0]) for rotation in (one, two) for sign in (1.0, -1.0)]
-        found.append(max(signed, key=lambda motion: ahead_of_both(*motion, first, second)))
+        direction = np.asarray(column, float)[:, 0]
+        turns = (np.asarray(one, float), np.asarray(two, float))
+        signed = [(rotation, sign * direction) for rotation in turns for sign in (1.0, -1.0)]
+        found.append(max(signed, key=lambda motion: ahead_of_both(motion[0], motion[1], first, second)))
     return found
 
 

@@ -36,6 +36,7 @@ _CORRELATED = 8.0  # pixels that share one noise
 _SHIFT = 0.05  # pixels
 _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
+_AGREES = 0.3  # weight of a block that agrees with the fit
 _WEAKEST_FIT = 0.01  # of normalised grey: residual variance that is never undercut
 
 
@@ -65,7 +66,7 @@ class GroundFit:
         road: (3,) slope_x, slope_z and curvature.
         covariance: 9x9 of (translation, left turn, road).
         score: normalised correlation of the road's pixels, -1..1.
-        support: share of the blocks that agree.
+        support: share of the visible blocks that agree.
         strain: how far the fit bent the epipolar motion: squared standard deviations per degree of freedom.
     """
 
@@ -94,7 +95,8 @@ class Level:
         x = self.left + block * np.arange(self.columns) + (block - 1) / 2
         y = self.top + block * np.arange(self.rows) + (block - 1) / 2
         rays = view.rays_at(np.stack(np.meshgrid(x, y), axis=-1))
-        covered = cv2.resize(self.crop(seen).astype(np.float32), (self.columns, self.rows), interpolation=cv2.INTER_AREA)
+        blocks = self.columns, self.rows
+        covered = cv2.resize(self.crop(seen).astype(np.float32), blocks, interpolation=cv2.INTER_AREA)
         self.used = (covered > 0.99) & (np.abs(rays[..., 0]) <= _HALF_WIDTH * rays[..., 1])
         self.rays = rays[self.used]
 
@@ -106,7 +108,8 @@ class Level:
         """The last view as this one would see it, where the blocks are; plane_motion is `R + t n'`."""
         homography = self.matrix @ plane_motion @ self.inverse @ self.shift
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpPerspective(view, homography, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        pulled = cv2.warpPerspective(view, homography, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(pulled, np.uint8)
 
     def visible(self, plane_motion: Array) -> NDArray[np.bool_]:
         """(B,) blocks whose ground the last view saw."""
@@ -116,7 +119,7 @@ class Level:
         inside = ahead & (x >= 0) & (y >= 0) & (x < self.view.width) & (y < self.view.height)
         return inside & self.seen[np.where(inside, y, 0), np.where(inside, x, 0)]
 
-    def sums(self, values: NDArray[np.float32]) -> Array:
+    def sums(self, values: NDArray[np.floating]) -> Array:
         """(B,) totals over the pixels of each block."""
         means = cv2.resize(values, (self.columns, self.rows), interpolation=cv2.INTER_AREA)
         return means[self.used].astype(np.float64) * self.block**2
@@ -136,7 +139,8 @@ class Ground:
     """
 
     def __init__(self, camera: Camera, mount: Mount, pixels: int = 110_000) -> None:
-        grid = np.stack(np.meshgrid(np.linspace(0, camera.width - 1, 97), np.linspace(0, camera.height - 1, 97)), axis=-1)
+        across, down = np.linspace(0, camera.width - 1, 97), np.linspace(0, camera.height - 1, 97)
+        grid = np.stack(np.meshgrid(across, down), axis=-1)
         rays = camera.rays(grid).reshape(-1, 3) @ mount.level_from_camera.T
         rays = rays[np.isfinite(rays).all(axis=1)]
         rays = rays[(rays[:, 2] > 0.1) & (rays[:, 1] > rays[:, 2] / _FARTHEST)]
@@ -158,7 +162,8 @@ class Ground:
         seen = self._warp.map_x >= 0
         for halvings, block in ((0, 16), (1, 8), (2, 8)):
             k = 2**halvings
-            small = View(width // k, height // k, focal / k, focal / k, (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5)
+            centre = (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5
+            small = View(width // k, height // k, focal / k, focal / k, *centre)
             mask = cv2.resize(seen.astype(np.float32), (small.width, small.height), interpolation=cv2.INTER_AREA) > 0.99
             level = Level(small, mask, near, far, block)
             if level.used.sum() < 8:
@@ -172,11 +177,14 @@ class Ground:
         """A frame's ground, one view a level."""
         views = [self._warp(image)] if self.levels else []
         for level in self.levels[1:]:
-            views.append(cv2.resize(views[-1], (level.view.width, level.view.height), interpolation=cv2.INTER_AREA))
+            size = level.view.width, level.view.height
+            views.append(np.asarray(cv2.resize(views[-1], size, interpolation=cv2.INTER_AREA), np.uint8))
         return views
 
-    def search(self, last: list[Image], this: list[Image], prior: Prior, slopes: tuple[float, ...]) -> tuple[float, float]:
-        """The length of the step, and the offset to slope_z among `slopes`, that correlate best at the coarsest level."""
+    def search(
+        self, last: list[Image], this: list[Image], prior: Prior, slopes: tuple[float, ...]
+    ) -> tuple[float, float]:
+        """The length of the step and the offset to slope_z, of `slopes`, that correlate best at the coarsest level."""
         level, picture = self.levels[-1], normalised(self.levels[-1].crop(this[-1]))
         best = (-1.0, prior.length, 0.0)
         for offset in slopes:
@@ -187,7 +195,9 @@ class Ground:
                 best = max(best, (score, float(length), offset))
         return best[1:]
 
-    def fit(self, last: list[Image], this: list[Image], prior: Prior, schedule: tuple[tuple[int, int], ...]) -> GroundFit:
+    def fit(
+        self, last: list[Image], this: list[Image], prior: Prior, schedule: tuple[tuple[int, int], ...]
+    ) -> GroundFit:
         """Align two frames' views.
 
         Args:
@@ -217,7 +227,7 @@ class Ground:
                 spread = max(float(np.median(energy[visible])) if visible.any() else 1.0, _WEAKEST_FIT)
                 if iteration < 2:  # it hardly changes any more
                     jacobian = flow(level.rays, rotation, translation, road) * level.view.fy
-                noise = np.linalg.inv(tensor + 1e-3 * spread * np.eye(2))
+                noise = np.linalg.inv(tensor + 1e-6 * np.eye(2))
                 offset = (noise @ gradient[..., None])[..., 0] + jacobian[:, :, 8] * road[2]
                 rough = jacobian[:, :, :3] @ translation * _ROUGH
                 covariance = noise * spread * _CORRELATED + rough[:, :, None] * rough[:, None] + _SHIFT**2 * np.eye(2)
@@ -237,7 +247,9 @@ class Ground:
                 hessian += by.T @ epipolar_information @ by
                 slope += by.T @ epipolar_information @ bent
                 hessian[:3, :3] += np.outer(epipolar.direction, epipolar.direction) / prior.length_variance
-                slope[:3] += epipolar.direction * (epipolar.direction @ translation - prior.length) / prior.length_variance
+                slope[:3] += (
+                    epipolar.direction * (epipolar.direction @ translation - prior.length) / prior.length_variance
+                )
                 hessian[6:, 6:] += road_information
                 slope[6:] += road_information @ (road - prior.road)
                 step = -np.linalg.solve(hessian, slope)
@@ -248,21 +260,23 @@ class Ground:
                     break
         score = correlation(level, picture, pulled, visible)
         strain = float(bent @ epipolar_information @ bent) / 5
-        return GroundFit(rotation, translation, road, np.linalg.inv(hessian), score, float(weights.mean()), strain)
+        support = float((weights[visible] > _AGREES).mean()) if visible.any() else 0.0
+        return GroundFit(rotation, translation, road, np.linalg.inv(hessian), score, support, strain)
 
 
 def normalised(view: NDArray[np.generic]) -> NDArray[np.float32]:
     """High-passed, lightly smoothed, and divided by the local contrast: what light and shade leave alone."""
     grey = view.astype(np.float32)
     grey -= cv2.boxFilter(grey, -1, (_HIGH_PASS, _HIGH_PASS))
-    grey = cv2.GaussianBlur(grey, (5, 5), 1.0)
-    contrast = cv2.sqrBoxFilter(grey, cv2.CV_32F, (_LOCAL, _LOCAL))
-    return grey / np.sqrt(contrast + _NOISE**2)
+    smooth = cv2.GaussianBlur(grey, (5, 5), 1.0)
+    contrast = cv2.sqrBoxFilter(smooth, cv2.CV_32F, (_LOCAL, _LOCAL))
+    return np.asarray(smooth / np.sqrt(contrast + _NOISE**2), np.float32)
 
 
 def slopes_of(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Derivatives along x and y, per pixel."""
-    return cv2.Sobel(picture, -1, 1, 0, scale=1 / 8), cv2.Sobel(picture, -1, 0, 1, scale=1 / 8)
+    x, y = (cv2.Sobel(picture, -1, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def correlation(
@@ -271,7 +285,9 @@ def correlation(
     """Normalised, over the visible blocks; -1 where few are."""
     if visible.sum() < 4:
         return -1.0
-    both, one, other = (level.sums(a * b)[visible].sum() for a, b in ((picture, pulled), (picture, picture), (pulled, pulled)))
+    both, one, other = (
+        level.sums(a * b)[visible].sum() for a, b in ((picture, pulled), (picture, picture), (pulled, pulled))
+    )
     return float(both / np.sqrt(one * other + 1e-9))
 
 

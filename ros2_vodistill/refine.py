@@ -1,4 +1,4 @@
-"""A frontend's motion, polished by geometry: its rotation and direction by tracked corners, its length by the ground."""
+"""A frontend's motion, polished: its rotation and direction by tracked corners, its length by the ground."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RefinedFrontend:
     Args:
         inner: what is refined; its covariance says how much it counts.
         camera: its calibration.
-        mount: its pitch and roll, to a few degrees. Its height lets the ground speak to a frontend that measures metres.
+        mount: its pitch and roll, to a few degrees. Its height lets the ground correct a frontend that measures metres.
 
     Attributes:
         inner: as given.

@@ -31,7 +31,9 @@ class Tracker:
 
     def corners(self, image: NDArray[np.uint8], taken: Array | None = None) -> Array:
         """New corners: the best ones of each cell of a grid, as far as `taken` points leave room there."""
-        small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) > 300 else image
+        small = (
+            cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) > 300 else image
+        )
         factor = image.shape[0] / small.shape[0], image.shape[1] / small.shape[1]
         strength = cv2.cornerMinEigenVal(small, 3)
         height, width = strength.shape

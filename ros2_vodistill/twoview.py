@@ -141,7 +141,7 @@ class TwoView:
         reference = self._reference
         small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
         if size != self._region:
-            small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+            small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
         views = self._ground.views(small) if self._schedule else []
         if reference is None:
             self._newest = Frame(small, views, np.empty((0, 2)), Depths.unknown(0), Road.unknown())
@@ -250,7 +250,9 @@ class TwoView:
             return None
         sway = float(np.sqrt(covariance[1, 1]))
         value, offset = ground.search(last, this, prior, (0.0, -sway, sway) if sway > _SWAY else (0.0,))
-        start = replace(prior, length=value, length_variance=4 * ground.pace**2, road=np.add(slopes, [0.0, offset, 0.0]))
+        start = replace(
+            prior, length=value, length_variance=4 * ground.pace**2, road=np.add(slopes, [0.0, offset, 0.0])
+        )
         result = ground.fit(last, this, start, ((len(ground.levels) - 1, 6), *self._schedule))
         if not _believed(result):
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +28,25 @@ class Street:
         height: of the camera above the ground while it is at the origin.
         grain: size of the finest cells of the texture.
         width: between the walls; None leaves them away.
+        tall: are the walls.
         contrast: standard deviation of the texture, grey levels.
     """
 
     def __init__(
-        self, height: float = 1.5, grain: float = 0.02, width: float | None = 9.0, contrast: float = 30.0, seed: int = 0
+        self,
+        height: float = 1.5,
+        grain: float = 0.02,
+        width: float | None = 9.0,
+        tall: float = 4.5,
+        contrast: float = 30.0,
+        seed: int = 0,
     ) -> None:
-        rng = np.random.default_rng(seed)
         self.grain = grain
-        octaves = [rng.normal(size=(_CELLS >> k, _CELLS >> k)) for k in range(6)]
-        fine = sum(cv2.resize(octave, (_CELLS, _CELLS), interpolation=cv2.INTER_CUBIC) for octave in octaves)
-        self._textures = [(110 + contrast * fine / fine.std()).astype(np.float32)]
-        while self._textures[-1].shape[0] > 16:
-            self._textures.append(cv2.pyrDown(self._textures[-1]))
+        self._textures = _textures(contrast, seed)
         self._planes = [(1, height, 101.0)]  # axis that the plane is across, where on it, and a shift of the texture
         if width is not None:
             self._planes += [(0, -width / 2, 131.0), (0, width / 2, 157.0)]
-        self._bottom, self._top = height, -2 * height
+        self._bottom, self._top = height, height - tall
 
     def __call__(
         self, camera: Camera, pose: NDArray[np.float64], noise: float = 0.0, seed: int = 0
@@ -71,8 +75,22 @@ class Street:
         level = np.log2(np.maximum(footprint / self.grain, 1.0)).clip(0, len(self._textures) - 1).round()
         for index, texture in enumerate(self._textures):
             size = texture.shape[0]
-            pixels = np.mod(place / (self.grain * 2**index), 2 * size)
+            chosen = level == index
+            pixels = np.mod(place[chosen] / (self.grain * 2**index), 2 * size)
             pixels = np.minimum(pixels, 2 * size - pixels).astype(np.float32)
-            grey = cv2.remap(texture, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-            result = np.where(level == index, grey, result)
+            table = np.resize(pixels, (len(pixels) // 1024 + 1, 1024, 2))  # remap takes no long columns
+            grey = cv2.remap(texture, table, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+            result[chosen] = grey.ravel()[: len(pixels)]
         return result
+
+
+@cache
+def _textures(contrast: float, seed: int) -> list[NDArray[np.float32]]:
+    """Noise of many scales, and the same at half the resolution again and again."""
+    rng = np.random.default_rng(seed)
+    octaves = [rng.normal(size=(_CELLS >> k, _CELLS >> k)) for k in range(6)]
+    fine = sum(cv2.resize(octave, (_CELLS, _CELLS), interpolation=cv2.INTER_CUBIC) for octave in octaves)
+    textures = [(110 + contrast * fine / fine.std()).astype(np.float32)]
+    while textures[-1].shape[0] > 16:
+        textures.append(cv2.pyrDown(textures[-1]))
+    return textures

@@ -13,7 +13,9 @@ from ros2_vodistill.tracks import Tracker
 @pytest.fixture(scope="module")
 def texture() -> NDArray[np.uint8]:
     rng = np.random.default_rng(3)
-    noise = sum(cv2.resize(rng.normal(size=(400 >> k, 640 >> k)), (640, 400), interpolation=cv2.INTER_CUBIC) for k in range(7))
+    noise = sum(
+        cv2.resize(rng.normal(size=(400 >> k, 640 >> k)), (640, 400), interpolation=cv2.INTER_CUBIC) for k in range(7)
+    )
     return np.clip(120 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
 
 

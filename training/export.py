@@ -32,8 +32,8 @@ OPSET = 18
 """What torch's exporter writes itself; TensorRT on JetPack 6 reads up to 20."""
 IR_VERSION = 10
 POSE_TOLERANCE = 2e-5
-"""In the motion's unit and radians. A fresh network agrees to 1e-6; a trained one rounds to about 1e-7 in the median and,
-where it matches cells of almost no contrast, to some 1e-6: a thousandth of the deviation that it claims for itself."""
+"""In the motion's unit and radians. A fresh network agrees to 1e-6; a trained one rounds to about 1e-7 in the median
+and, where it matches cells of almost no contrast, to some 1e-6: a thousandth of the deviation that it claims itself."""
 CHECKED_STEPS = 100
 GRAPH, CARD = "model.onnx", "card.json"
 
