@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ros2_vodistill.errors import VodistillError
 from training import config as configuration
@@ -171,10 +170,8 @@ def tables(
 @app.command()
 def explain() -> None:
     """Every setting of an experiment, its default and its meaning."""
-    table = Table("key", "default", "meaning", show_lines=False)
-    for row in configuration.explain(configuration.Experiment):
-        table.add_row(*row)
-    Console(highlight=False).print(table)
+    for key, default, meaning in configuration.explain(configuration.Experiment):
+        print(f"{key}{f' = {default}' if default else ''}\n    {meaning}")
 
 
 def _command() -> str:

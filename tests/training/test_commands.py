@@ -1,0 +1,133 @@
+"""The commands as users call them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ros2_vodistill.model import Model
+from training import checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = "training/configs/tiny.yaml"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "training", *map(str, arguments)]
+
+
+def run(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == expect, done.stderr[-3000:]
+    return done
+
+
+def test_problems_are_told_without_a_traceback(tmp_path: Path) -> None:
+    done = run("teacher", "--config", TINY, "--set", "training.bach_size=3", "--runs", tmp_path, expect=2)
+    assert "training.bach_size" in done.stderr
+    assert "batch_size" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_setting_is_explained() -> None:
+    text = run("explain").stdout
+    assert "training.rate" in text
+    assert "the highest learning rate" in text
+
+
+@pytest.mark.slow
+def test_from_an_experiment_to_a_model_and_its_tables(tmp_path: Path) -> None:
+    """The whole road on the smallest experiment: distil, measure, export, quantise, compare."""
+    runs = tmp_path / "runs"
+    own = ("--runs", runs, "--set", f"data.cache={tmp_path / 'clips'}")
+    run("distill", "--config", TINY, *own)
+    rows = json.loads((runs / "tiny" / "distill.json").read_text())
+    assert [row["network"] for row in rows] == ["teacher", "aht_ail", "supervised"]
+    assert all(row["network"] in (runs / "tiny" / "distill.md").read_text() for row in rows)
+
+    student = runs / "tiny" / "aht_ail"
+    found = json.loads(run("evaluate", student).stdout)
+    assert found["parameters"] == rows[1]["parameters"]
+    assert found["held_out"]["motions"] == 16
+    assert found["command"].startswith("python -m training evaluate")
+
+    models = tmp_path / "models"
+    run("export", student, "--name", "tiny-s", "--teacher", runs / "tiny" / "teacher", "--out", models)
+    run("quantize", models / "tiny-s", "--config", TINY)
+    card = Model.load(models / "tiny-s").card
+    assert card.d_rate == pytest.approx(rows[1]["d_rate"], abs=1e-5)
+    assert card.teacher == "flownet-t"
+    assert card.data["samples"] == 2 * 12 * 4
+    assert card.measured[0]["error"] == pytest.approx(found["held_out"]["error"])
+    lower = Model.load(models / "tiny-s-int8").card
+    assert lower.precision == "int8"
+    exported = json.loads(run("evaluate", models / "tiny-s", "--config", TINY).stdout)
+    assert exported["held_out"]["error"] == pytest.approx(found["held_out"]["error"], rel=1e-4)
+
+    run("tables", "--config", TINY, *own, "--jobs", "2")
+    text = (runs / "tiny" / "report" / "tables.md").read_text()
+    assert "AHT + AIL beside the supervised student" in text
+    results = [path.stat().st_mtime for path in runs.glob("tiny/tables/*/result.json")]
+    assert len(results) == 3
+    run("tables", "--config", TINY, *own)
+    assert [path.stat().st_mtime for path in runs.glob("tiny/tables/*/result.json")] == results
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
+    """kill -9 in the middle, the same command again, and the weights are those of a training that nothing disturbed."""
+    settings = [
+        *("--config", TINY, "--set", f"data.cache={tmp_path / 'clips'}", "--set", "training.checkpoint_minutes=0"),
+        *("--set", "training.steps=60", "--set", "training.evaluate_steps=60"),
+    ]
+    run("teacher", *settings, "--runs", tmp_path / "whole")
+    folder = tmp_path / "killed" / "tiny" / "teacher" / "train"
+    process = subprocess.Popen(command("teacher", *settings, "--runs", tmp_path / "killed"), cwd=ROOT)
+    try:
+        for _ in range(1200):
+            newest = checkpoint.latest(folder / "checkpoints")
+            if newest is not None and newest.name >= "step-000000003":
+                break
+            time.sleep(0.02)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    newest = checkpoint.latest(folder / "checkpoints")
+    assert newest is not None
+    assert newest.name < "step-000000060"
+    run("teacher", *settings, "--runs", tmp_path / "killed")
+    one, other = (
+        checkpoint.load_tensors(tmp_path / name / "tiny" / "teacher" / "network.safetensors")[0]
+        for name in ("whole", "killed")
+    )
+    assert max(float((one[k] - other[k]).abs().max()) for k in one) <= 1e-7
+
+
+def test_a_polite_end_leaves_a_checkpoint(tmp_path: Path) -> None:
+    """SIGTERM ends the training after the step in progress."""
+    folder = tmp_path / "runs" / "tiny" / "teacher" / "train"
+    settings = ("--set", f"data.cache={tmp_path / 'clips'}", "--set", "teacher.training={steps: 1000000}")
+    process = subprocess.Popen(command("teacher", "--config", TINY, *settings, "--runs", tmp_path / "runs"), cwd=ROOT)
+    try:
+        for _ in range(2400):
+            if (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").read_text():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=120) == 130
+    finally:
+        if process.poll() is None:
+            process.kill()
+    newest = checkpoint.latest(folder / "checkpoints")
+    assert newest is not None
+    state = checkpoint.read_json(newest / "state.json")
+    assert state["step"] > 0
+    assert not state["finished"]
