@@ -1,4 +1,4 @@
-"""One description for pip and for colcon (ament_python). Metadata stays here: Humble's setuptools reads no [project]."""
+"""One description for pip and for colcon (ament_python); Humble's setuptools reads no [project]."""
 
 from pathlib import Path
 
