@@ -186,7 +186,7 @@ class Photometry:
         vignetting: greatest loss of light in the corners, as a share.
         shutter: bounds of the exposure time as a share of the time between frames; most are short.
         rolling: share of cameras with a rolling shutter; its rows take up to half of the time between frames.
-        blur: bounds of the blur by lens and warp, standard deviation in pixels.
+        blur: bounds of the blur by the lens, and again of that by the warp into the view; standard deviation, pixels.
         defocus: share of cameras that are out of focus: up to one pixel more.
         jpeg: share of clips with the blocks that compression leaves.
         dust: share of clips with spots that stay where they are in the image.
@@ -201,7 +201,7 @@ class Photometry:
     vignetting: float = 0.35
     shutter: Range = (0.0, 0.35)
     rolling: float = 0.15
-    blur: Range = (0.2, 0.6)
+    blur: Range = (0.3, 0.65)
     defocus: float = 0.15
     jpeg: float = 0.2
     dust: float = 0.1

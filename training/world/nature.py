@@ -18,7 +18,7 @@ def trees(site: Site, there: Tensor, near: float, far: float, count: int = 8, pi
     r = row(site, "tree", count, pitch)
     d, k = r.draw, r.scale
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + d.uniform("away", near, far) * k))
-    often = site.draw.uniform("tree.often", -0.1, 1.0, (2,)).repeat_interleave(count, 1)
+    often = site.draw.uniform("tree.often", 0.0, 1.2, (2,)).repeat_interleave(count, 1)
     here = there[:, None] & (d.unit("there") < often)
     conifer = d.chance("conifer", 0.25) & site.draw.chance("conifers", 0.5)[:, None]
     tall, thick = d.uniform("tall", 1.0, 2.8) * k, d.uniform("thick", 0.1, 0.3) * k
@@ -29,7 +29,7 @@ def trees(site: Site, there: Tensor, near: float, far: float, count: int = 8, pi
     leaf = site.family(d, "leaf", "foliage")
     green = tones(site.draw, "tree.leaf", 0.05, 0.2, 1.0)[:, None] * d.uniform("shade", 0.7, 1.3)[..., None]
     open_leaves = site.draw.uniform("tree.open", 0.15, 0.55)[:, None]
-    crown = d.uniform("crown", 1.0, 3.4) * k
+    crown = d.uniform("crown", 1.2, 3.8) * k
     for i in range(4):
         turn = 2.4 * i + d.uniform("turn", 0.0, 6.3)
         spread = torch.where(conifer, 0.0, (0.6 if i else 0.0) * crown)
@@ -54,7 +54,7 @@ def bushes(site: Site, there: Tensor, count: int = 12, pitch: float = 5.0, big: 
     tall = wide * d.uniform("tall", 0.7, 1.4) * rank
     away = site.width[:, None] + site.verge[:, None] * (1.0 if big > 1.5 else 0.7) + 0.7 * wide
     place, heading = site.road.place(r.s, r.side * (away + d.unit("away") * 1.5 * big * k))
-    often = site.draw.uniform(f"bush{big}.often", -0.2, 1.2, (2,)).repeat_interleave(count, 1)
+    often = site.draw.uniform(f"bush{big}.often", 0.0, 1.3, (2,)).repeat_interleave(count, 1)
     half = size(wide, tall, wide * d.uniform("long", 1.0, 1.8), wide)
     leaf = site.family(d, "leaf", "foliage", "foliage", "grass")
     green = tones(d, "tone", 0.04, 0.18, 1.0)

@@ -96,8 +96,14 @@ def panels(rng: Generator) -> Image:
 
 def windows(rng: Generator) -> Image:
     """A facade: a few windows in a plain wall, with frames, sills, blinds and dark or bright panes."""
-    image = rng.uniform(0.6, 0.9) + 0.02 * noise(rng, 1.4)
-    columns, rows = int(rng.integers(2, 4)), 2
+    image = rng.uniform(0.6, 0.9) + rng.uniform(0.01, 0.05) * noise(rng, 1.2)
+    columns, rows = int(rng.integers(2, 5)), int(rng.integers(2, 4))
+    for _ in range(int(rng.integers(0, 4))):  # pipes, ledges, cables
+        at, wide, value = rng.uniform(0, SIZE), rng.uniform(2, 6), rng.uniform(0.2, 1.0)
+        if rng.random() < 0.5:
+            _rectangle(image, at, 0, wide, SIZE, value)
+        else:
+            _rectangle(image, 0, at, SIZE, wide, value)
     wide, high = SIZE / columns, SIZE / rows
     pane_w, pane_h = rng.uniform(0.25, 0.6) * wide, rng.uniform(0.35, 0.65) * high
     frame, sill, bars = rng.uniform(0.3, 1.0), rng.uniform(0.3, 1.0), int(rng.integers(1, 4))

@@ -32,13 +32,15 @@ class Development:
         """(B, T, H, W) brightness to uint8 images; it may rain `outside` (B,)."""
         d, settings = self.draw, self.settings
         frame = torch.arange(light.shape[1], device=light.device).expand(light.shape[0], -1)
-        light = self._focus(light)
+        focus = d.unit("focus") * d.chance("defocus", settings.defocus)
+        light = _soften(light, d.uniform("blur.lens", *settings.blur) + focus)
         light = self._expose(light, frame)
         light = self._some(d.chance("dust", settings.dust), _dust, light, frame)
         light = self._some(d.chance("rain", settings.rain) & outside, _rain, light, frame)
         light = light.clamp(0.0, 1.0) ** per(d.log_uniform("gamma", *settings.gamma), light)
-        grey = self._some(d.chance("jpeg", settings.jpeg), _compress, 255.0 * light, frame)
-        return (grey + self._noise(grey, frame)).round_().clamp_(0, 255).to(torch.uint8)
+        grey = 255.0 * light
+        grey = self._some(d.chance("jpeg", settings.jpeg), _compress, grey + self._noise(grey, frame), frame)
+        return _soften(grey, d.uniform("blur.warp", *settings.blur)).round_().clamp_(0, 255).to(torch.uint8)
 
     def _some(self, which: Tensor, effect: Effect, images: Tensor, frame: Tensor) -> Tensor:
         """With an effect on those clips (B,) that it befalls; may change `images` in place."""
@@ -46,16 +48,6 @@ class Development:
         if len(chosen):
             images[chosen] = effect(Draw(self.draw.seeds[chosen], "photo."), images[chosen], frame[chosen])
         return images
-
-    def _focus(self, light: Tensor) -> Tensor:
-        d, settings = self.draw, self.settings
-        sigma = d.uniform("blur", *settings.blur) + d.unit("focus") * d.chance("defocus", settings.defocus)
-        taps = torch.arange(-2, 3, device=light.device)
-        kernel = (-0.5 * (taps / sigma.clamp_min(1e-3)[:, None]) ** 2).exp()
-        kernel = kernel / kernel.sum(1, keepdim=True)
-        for axis in (-1, -2):
-            light = _convolve(light, kernel, axis)
-        return light
 
     def _expose(self, light: Tensor, frame: Tensor) -> Tensor:
         d, settings = self.draw, self.settings
@@ -127,15 +119,16 @@ def _compress(d: Draw, grey: Tensor, frame: Tensor) -> Tensor:
     return out
 
 
-def _convolve(light: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    """With (B, 2 n + 1) kernels along an axis; what lies outside repeats the edge."""
-    reach, length = kernel.shape[1] // 2, light.shape[axis]
-    index = torch.arange(length, device=light.device)
-    out = torch.zeros_like(light)
-    for i in range(kernel.shape[1]):
-        shifted = light.index_select(axis, (index + i - reach).clamp(0, length - 1))
-        out = torch.addcmul(out, shifted, per(kernel[:, i], light))
-    return out
+def _soften(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of (B, T, H, W) by (B,) pixels, up to about one and a half."""
+    taps = torch.arange(-2, 3, device=images.device)
+    kernel = (-0.5 * (taps / sigma.clamp_min(1e-3)[:, None]) ** 2).exp()
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    for axis, around in ((3, (2, 2, 0, 0)), (2, (0, 0, 2, 2))):
+        wide = torch.nn.functional.pad(images, around, mode="replicate")
+        shifted = [wide.narrow(axis, i, images.shape[axis]) * per(kernel[:, i], images) for i in range(5)]
+        images = torch.stack(shifted).sum(0)
+    return images
 
 
 def _cosines(device: torch.device) -> Tensor:
