@@ -1,0 +1,163 @@
+"""The length of a step, read from the ground."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.ground import Ground, GroundFit, Prior, flow, normalised
+from ros2_vodistill.road import Road, plane_normal
+from tests.street import Street, motion
+
+Array = NDArray[np.float64]
+CAMERA = Camera(480, 200, "pinhole", 300, 300, 239.5, 80)
+HEIGHT = 1.5
+SCHEDULE = ((1, 4), (0, 4))
+
+
+def prior(step: Array, length: float, variance: float = 0.01, road: Array | None = None) -> Prior:
+    """What epipolar geometry would know of a step in metres, and a guess of its length in camera heights."""
+    direction = step[:3, 3] / np.linalg.norm(step[:3, 3])
+    covariance = np.diag([3e-4**2] * 3 + [5e-3**2] * 2)
+    known = Epipolar(step[:3, :3], direction, covariance, 1e-4, np.ones(1))
+    slopes, doubt = Road.unknown().seen
+    return Prior(known, length, variance, slopes if road is None else road, doubt)
+
+
+def measured(
+    step: Array, start: float, *, tilt: Array | None = None, street: Street | None = None, noise: float = 1.0
+) -> GroundFit:
+    """The fit of a step in metres from a guess of the length in camera heights; `tilt` is how the mount is off."""
+    tilt, street = np.eye(4) if tilt is None else tilt, street or Street(HEIGHT)
+    ground = Ground(CAMERA, Mount())
+    first, second = (street(CAMERA, pose, noise, seed) for seed, pose in enumerate((tilt, step_of(tilt, step))))
+    seen = np.linalg.inv(tilt) @ step @ tilt
+    return ground.fit(ground.views(first), ground.views(second), prior(seen, start), SCHEDULE)
+
+
+def step_of(tilt: Array, step: Array) -> Array:
+    return step @ tilt
+
+
+@pytest.mark.parametrize("step", [motion(0.6), motion(1.2, 0.05), motion(0.15), motion(-0.5), motion(0.2, side=0.3)])
+def test_the_length_is_right_to_a_percent(step: Array) -> None:
+    true = float(np.linalg.norm(step[:3, 3])) / HEIGHT
+    fit = measured(step, 0.9 * true)
+    assert np.linalg.norm(fit.translation) == pytest.approx(true, rel=0.015, abs=0.002)
+    assert geometry.angle(fit.rotation.T @ step[:3, :3]) < 1e-3
+    assert fit.score > 0.8
+    assert fit.support > 0.7
+    assert fit.strain < 3
+
+
+@pytest.mark.parametrize(("pitch", "roll"), [(0.02, 0.0), (-0.02, 0.0), (0.0, 0.03)])
+def test_a_mount_that_is_off_is_found_out(pitch: float, roll: float) -> None:
+    tilt = geometry.make(Mount(pitch=pitch, roll=roll).level_from_camera, np.zeros(3))
+    fit = measured(motion(0.6), 0.4, tilt=tilt)
+    assert np.linalg.norm(fit.translation) == pytest.approx(0.4, rel=0.02)
+    assert fit.road[1] == pytest.approx(np.tan(pitch), abs=0.008)
+    assert fit.road[0] == pytest.approx(np.tan(roll), abs=0.01)
+
+
+def test_without_slopes_a_mount_that_is_off_is_a_wrong_length() -> None:
+    """That is what the slopes are for: two hundredths of a radian are a tenth of the length."""
+    tilt, step, street = geometry.make(Mount(pitch=0.02).level_from_camera, np.zeros(3)), motion(0.6), Street(HEIGHT)
+    ground = Ground(CAMERA, Mount())
+    views = [ground.views(street(CAMERA, pose)) for pose in (tilt, step_of(tilt, step))]
+    stiff = prior(np.linalg.inv(tilt) @ step @ tilt, 0.4)
+    stiff = Prior(stiff.epipolar, stiff.length, stiff.length_variance, stiff.road, np.eye(3) * 1e-12)
+    assert np.linalg.norm(ground.fit(*views, stiff, SCHEDULE).translation) > 0.42
+
+
+def test_the_search_finds_a_step_that_nobody_foretold() -> None:
+    step, street, ground = motion(2.1, 0.02), Street(HEIGHT), Ground(CAMERA, Mount())
+    views = [ground.views(street(CAMERA, pose, 1.0)) for pose in (np.eye(4), step)]
+    length, offset = ground.search(*views, prior(step, 0.0), (0.0,))
+    assert length == pytest.approx(1.4, abs=1.5 * ground.pace)
+    assert offset == 0.0
+
+
+def test_the_covariance_says_how_faint_the_ground_is() -> None:
+    rich, faint = (measured(motion(0.6), 0.4, street=Street(HEIGHT, contrast=c), noise=3.0) for c in (30.0, 2.0))
+    rich_sd, faint_sd = (float(np.sqrt(fit.covariance[2, 2])) for fit in (rich, faint))
+    assert 1e-4 < rich_sd < faint_sd
+    assert abs(np.linalg.norm(faint.translation) - 0.4) < 5 * faint_sd + 0.01
+
+
+def test_another_scene_is_not_believed() -> None:
+    ground, step = Ground(CAMERA, Mount()), motion(0.6)
+    one, other = (ground.views(Street(HEIGHT, seed=s)(CAMERA, np.eye(4))) for s in (0, 1))
+    assert ground.fit(one, other, prior(step, 0.4), SCHEDULE).score < 0.4
+
+
+def test_black_ground_leaves_the_prior() -> None:
+    ground, black = Ground(CAMERA, Mount()), np.zeros((CAMERA.height, CAMERA.width), np.uint8)
+    fit = ground.fit(ground.views(black), ground.views(black), prior(motion(0.6), 0.37), SCHEDULE)
+    assert np.linalg.norm(fit.translation) == pytest.approx(0.37, abs=1e-6)
+    assert np.sqrt(fit.covariance[2, 2]) == pytest.approx(0.1, rel=0.05)
+    assert fit.score < 0.1
+
+
+def test_flow_agrees_with_differences() -> None:
+    rays = np.array([[-0.4, 0.2, 1.0], [0.0, 0.3, 1.0], [0.3, 0.1, 1.0]])
+    rotation, translation = geometry.so3_exp([0.01, 0.05, -0.02]), np.array([0.1, 0.02, 0.5])
+    road = np.array([0.02, -0.03, 0.0])
+    jacobian = flow(rays, rotation, translation, road)
+    before = rotation + np.outer(translation, plane_normal(road))
+
+    def moved(change: Array) -> Array:
+        """Where the points are now that were seen at the rays before: in this view's plane."""
+        turned = geometry.so3_exp(change[3:6]) @ rotation
+        after = turned + np.outer(translation + change[:3], plane_normal(road + [change[6], change[7], 0]))
+        seen = rays @ after.T @ np.linalg.inv(before).T
+        return seen[:, :2] / seen[:, 2:]
+
+    for k, change in enumerate(1e-6 * np.eye(8)):
+        np.testing.assert_allclose((moved(change) - rays[:, :2]) / 1e-6, jacobian[:, :, k], atol=1e-5)
+    # a road that falls away by c z^2 / 2 looks like ground that much nearer or farther: minus its flow by height
+    by_height = np.einsum("nij,j->ni", jacobian[:, :, :3], translation)
+    ahead = rays[:, 2] / rays[:, 1]
+    np.testing.assert_allclose(jacobian[:, :, 8], by_height * (ahead**2 / 2)[:, None], atol=1e-12)
+
+
+def test_light_and_contrast_hardly_matter() -> None:
+    image = Street(HEIGHT)(CAMERA, np.eye(4))
+    dim = (0.5 * image + 20).astype(np.uint8)
+    one, other = normalised(image)[20:-20, 20:-20], normalised(dim)[20:-20, 20:-20]
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99
+    assert one.std() == pytest.approx(other.std(), rel=0.1)
+
+
+@pytest.mark.parametrize("camera", [
+    CAMERA,
+    Camera(640, 480, "plumb_bob", 400, 400, 319.5, 239.5, (-0.3, 0.1, 0.001, -0.001, 0.0)),
+    Camera(640, 480, "equidistant", 200, 200, 319.5, 239.5, (0.01, -0.005, 0.002, 0.0)),
+    Camera(1241, 376, "pinhole", 718.856, 718.856, 607.1928, 185.2157),
+])  # fmt: skip
+@pytest.mark.parametrize("pitch", [0.0, 0.4])
+def test_the_levels_look_at_ground_that_the_camera_sees(camera: Camera, pitch: float) -> None:
+    mount = Mount(pitch=pitch)
+    ground = Ground(camera, mount)
+    assert len(ground.levels) >= 2
+    views = ground.views(np.full((camera.height, camera.width), 77, np.uint8))
+    for level, view in zip(ground.levels, views, strict=True):
+        assert view.shape == (level.view.height, level.view.width)
+        assert (level.rays[:, 1] > 0).all()
+        pixels = camera.project(level.rays @ mount.level_from_camera)
+        assert (pixels > -1).all()
+        assert (pixels < [camera.width, camera.height]).all()
+        assert level.visible(np.eye(3)).all()
+        assert (
+            level.crop(view)[level.block // 2 :: level.block, level.block // 2 :: level.block][level.used] == 77
+        ).all()
+    assert ground.levels[0].size[0] * ground.levels[0].size[1] < 180_000
+
+
+def test_a_camera_that_looks_up_has_no_ground() -> None:
+    ground = Ground(CAMERA, Mount(pitch=-0.5))
+    assert ground.levels == []
+    assert ground.views(np.zeros((CAMERA.height, CAMERA.width), np.uint8)) == []

@@ -1,0 +1,203 @@
+"""Another frontend's motion, refined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.calibration import load_camera
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.frontend import Relative
+from ros2_vodistill.refine import RefinedFrontend
+from ros2_vodistill.trajectory import load
+from tests.street import Street, motion
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+CAMERA = Camera(480, 200, "pinhole", 300, 300, 239.5, 80)
+HEIGHT = 1.5
+
+
+class Rough:
+    """A frontend that knows the truth, to some error: what a network would say.
+
+    Args:
+        poses: true ones of the frames to come, metres.
+        per_metre: what its unit makes of a metre.
+        length, degrees: standard deviations of its errors: share of the step, and angle.
+        bias: factor of its lengths.
+    """
+
+    name, min_translation, min_rotation, max_interval = "rough", 0.1, 0.03, 0.5
+
+    def __init__(
+        self,
+        poses: Array,
+        unit: str = "camera_height",
+        per_metre: float = 1 / HEIGHT,
+        length: float = 0.1,
+        degrees: float = 0.3,
+        bias: float = 1.0,
+    ) -> None:
+        self.poses, self.unit, self.per_metre = poses, unit, per_metre
+        self.length, self.angle, self.bias = length, np.radians(degrees), bias
+        self.random = np.random.default_rng(0)
+        self.reset()
+
+    def reset(self) -> None:
+        self.frame, self.reference = -1, -1
+        self.advanced = 0
+
+    def compare(self, image: Image) -> Relative | None:
+        self.frame += 1
+        if self.reference < 0:
+            return None
+        six = geometry.to_motion(geometry.invert(self.poses[self.reference]) @ self.poses[self.frame])
+        six[:3] *= self.bias * self.per_metre
+        spread = np.repeat([max(self.length * float(np.linalg.norm(six[:3])), 1e-4), self.angle], 3)
+        return Relative(geometry.from_motion(six + self.random.normal(0, spread)), np.diag(spread**2), ("inner",))
+
+    def advance(self) -> None:
+        self.reference = self.frame
+        self.advanced += 1
+
+
+def steps(step: Array, count: int = 6) -> Array:
+    return geometry.accumulate(np.stack([step] * (count - 1)))
+
+
+def refined(
+    inner: Rough, images: list[Image], camera: Camera = CAMERA, mount: Mount | None = None
+) -> tuple[list[Relative], RefinedFrontend]:
+    frontend = RefinedFrontend(inner, camera, mount or Mount(HEIGHT))
+    results = []
+    for image in images:
+        result = frontend.compare(image)
+        if result is not None:
+            results.append(result)
+        frontend.advance()
+    return results, frontend
+
+
+def street(poses: Array, camera: Camera = CAMERA) -> list[Image]:
+    return [Street(HEIGHT)(camera, pose, 1.0, seed) for seed, pose in enumerate(poses)]
+
+
+@pytest.mark.parametrize("step", [motion(0.6, 0.02), motion(0.3, side=0.3), motion(1.5, 0.01)])
+def test_rotation_direction_and_length_come_out_better(step: Array) -> None:
+    poses = steps(step)
+    results, _ = refined(Rough(poses), street(poses))
+    for result in results:
+        true = step[:3, 3] / HEIGHT
+        assert np.degrees(geometry.angle(result.motion[:3, :3].T @ step[:3, :3])) < 0.12
+        assert np.linalg.norm(result.motion[:3, 3] - true) < 0.03 * np.linalg.norm(true)
+        assert np.sqrt(np.diag(result.covariance)).max() < 0.1 * np.linalg.norm(true)
+        assert result.reasons == ("inner",)
+
+
+@pytest.mark.parametrize("bias", [0.75, 1.3])
+def test_the_ground_corrects_a_length_that_is_too_short_or_long(bias: float) -> None:
+    poses = steps(motion(0.6))
+    results, _ = refined(Rough(poses, bias=bias), street(poses))
+    assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.4, rel=0.04)
+
+
+def test_metres_stay_metres() -> None:
+    poses = steps(motion(0.6))
+    results, frontend = refined(Rough(poses, unit="metre", per_metre=1.0), street(poses))
+    assert frontend.unit == "metre"
+    assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.6, rel=0.03)
+
+
+def test_metres_without_a_height_leave_the_length_to_the_inner_one() -> None:
+    poses = steps(motion(0.6))
+    inner = Rough(poses, unit="metre", per_metre=1.0, length=0.02, bias=1.2)
+    results, _ = refined(inner, street(poses), mount=Mount(None))
+    assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.72, rel=0.05)
+    assert np.degrees(geometry.angle(results[-1].motion)) < 0.1
+
+
+def test_a_direction_without_length_gets_one_from_the_ground() -> None:
+    poses = steps(motion(0.6))
+    results, frontend = refined(Rough(poses, unit="none", per_metre=5.0), street(poses))
+    assert frontend.unit == "camera_height"
+    assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.4, rel=0.03)
+
+
+def test_where_nothing_can_be_followed_the_inner_motion_stands() -> None:
+    poses = steps(motion(0.6), 4)
+    grey = [np.full((CAMERA.height, CAMERA.width), 90, np.uint8)] * 4
+    inner, twin = Rough(poses), Rough(poses)
+    results, _ = refined(inner, grey)
+    for image, result in zip(grey, [None, *results], strict=True):
+        alone = twin.compare(image)
+        twin.advance()
+        if result is None or alone is None:
+            assert result is alone
+            continue
+        np.testing.assert_allclose(result.motion, alone.motion, atol=1e-12)
+        assert (np.diag(result.covariance) >= np.diag(alone.covariance) * (1 - 1e-9)).all()
+        assert any("corners" in reason for reason in result.reasons)
+        assert "inner" in result.reasons
+
+
+def test_a_mount_that_is_turned_keeps_the_axes_of_the_camera() -> None:
+    mount = Mount(HEIGHT, pitch=0.2, roll=0.1)
+    tilt = geometry.make(mount.level_from_camera, np.zeros(3))
+    poses = steps(motion(0.4, 0.03)) @ tilt
+    camera = Camera(480, 320, "pinhole", 300, 300, 239.5, 159.5)
+    results, _ = refined(Rough(poses), street(poses, camera), camera, mount)
+    true = geometry.invert(poses[0]) @ poses[1]
+    np.testing.assert_allclose(results[-1].motion[:3, 3], true[:3, 3] / HEIGHT, atol=0.01)
+    assert np.degrees(geometry.angle(results[-1].motion[:3, :3].T @ true[:3, :3])) < 0.1
+
+
+def test_standing_still_overrules_the_inner_one() -> None:
+    poses = np.stack([np.eye(4)] * 4)
+    inner = Rough(poses)
+    inner.length, inner.angle = 0.0, np.radians(0.1)
+    results, _ = refined(inner, street(poses))
+    assert all(result.still for result in results)
+
+
+def test_large_images_are_halved_and_measured_alike() -> None:
+    camera = Camera(1241, 500, "pinhole", 760, 760, 620, 200)
+    poses = steps(motion(0.6, 0.02), 3)
+    results, _ = refined(Rough(poses), street(poses, camera), camera)
+    assert np.degrees(geometry.angle(results[-1].motion[:3, :3].T @ motion(0, 0.02)[:3, :3])) < 0.08
+    assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.4, rel=0.03)
+
+
+def test_reset_and_advance_reach_the_inner_one() -> None:
+    poses = steps(motion(0.6))
+    inner = Rough(poses)
+    _, frontend = refined(inner, street(poses))
+    assert inner.advanced == len(poses)
+    frontend.reset()
+    assert inner.advanced == 0
+    assert frontend.compare(street(poses[:1])[0]) is None
+    assert (frontend.name, frontend.min_translation, frontend.max_interval) == ("rough+geometry", 0.1, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "metres", "degrees"), [("kitti00", 0.045, 0.075), ("kitti01", 0.05, 0.06)])
+def test_real_roads(shared_data: Path, name: str, metres: float, degrees: float) -> None:
+    """From a start that is off by 0.3 degrees and a tenth of the step: near the classical odometry's errors."""
+    folder = shared_data / name
+    if not folder.is_dir():
+        pytest.skip(f"no sequence at {folder}")
+    truth = load(folder / "poses.txt", times=folder / "times.txt").poses
+    images = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in sorted((folder / "image_0").iterdir())]
+    camera = load_camera(folder / "calib.txt", (images[0].shape[1], images[0].shape[0]))
+    results, _ = refined(Rough(truth, per_metre=1 / 1.65), images, camera, Mount(1.65))
+    measured = np.stack([result.motion for result in results])
+    measured[:, :3, 3] *= 1.65
+    errors = geometry.invert(geometry.relative(truth)) @ measured
+    assert np.sqrt((errors[:, :3, 3] ** 2).sum(axis=1).mean()) < metres
+    assert np.degrees(np.sqrt((geometry.angle(errors) ** 2).mean())) < degrees
