@@ -25,9 +25,10 @@ def from_above(run: Run) -> str:
     figure, (axes,) = _figure(7.0, 5.6)
     if run.truth is not None:
         estimate, truth = associate(run.estimate, run.truth)
-        _path(axes, truth, _TRUTH, "truth", 3.0)
-        _path(axes, align(estimate, truth, "sim3"), _ALIGNED, "estimate, Sim(3) aligned", 1.0, "--")
-        _path(axes, align(estimate, truth, "origin"), _ESTIMATE, "estimate, as it is", 1.5)
+        here = estimate.poses[0] @ geometry.invert(truth.poses[0])  # the truth may live in a world with other axes
+        _path(axes, truth.transformed(here), _TRUTH, "truth", 3.0)
+        _path(axes, align(estimate, truth, "sim3").transformed(here), _ALIGNED, "estimate, Sim(3) aligned", 1.0, "--")
+        _path(axes, estimate, _ESTIMATE, "estimate, as it is", 1.5)
     else:
         _path(axes, run.estimate, _ESTIMATE, "estimate", 1.5)
     axes.set(xlabel="x, right (m)", ylabel="z, forward (m)")

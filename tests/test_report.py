@@ -1,0 +1,45 @@
+"""The report's figures: what they show, whatever world the truth lives in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ros2_vodistill import geometry, plots
+from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.odometry import VisualOdometry
+from ros2_vodistill.run import Run, replay
+from ros2_vodistill.trajectory import Trajectory
+from tests.test_odometry import Scripted, frame
+
+CAMERA = Camera(64, 48, "pinhole", 40.0, 40.0, 31.5, 23.5)
+
+
+def run(world: np.ndarray) -> Run:
+    """A run that is right, against a truth in another world."""
+    odometry = VisualOdometry("classical", camera=CAMERA, mount=Mount(1.0))
+    odometry.frontend = Scripted()
+    stamps = 0.1 * np.arange(8)
+    motion = geometry.from_motion([0, 0, 0.5, 0, 0.02, 0])
+    poses = geometry.accumulate(np.repeat(motion[None], 7, axis=0))
+    frames = ((float(stamp), frame(0.5 * i)) for i, stamp in enumerate(stamps))
+    return replay(frames, odometry, truth=Trajectory(stamps, world @ poses), length=8)
+
+
+@pytest.mark.parametrize("turn", [[0.0, 0.0, 0.0], [np.pi / 2, 0.0, 0.0], [0.3, -1.2, 0.8]])
+def test_paths_are_drawn_from_above_in_the_cameras_axes(turn: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(plots, "_path", lambda axes, path, colour, label, *rest: drawn.update({label: path.positions}))
+    monkeypatch.setattr(plots, "_svg", lambda figure: "")
+    world = geometry.make(geometry.so3_exp(turn), [5.0, -3.0, 7.0])
+    plots.from_above(run(world))
+    assert len(drawn) == 3
+    for positions in drawn.values():
+        np.testing.assert_allclose(positions, drawn["estimate, as it is"], atol=1e-9)
+
+
+def test_figures_of_a_right_estimate_show_no_error() -> None:
+    result = run(np.eye(4))
+    assert result.metrics["rpe_t_m"] == pytest.approx(0.0, abs=1e-9)
+    assert result.metrics["nees"] == pytest.approx(0.0, abs=1e-9)
+    assert all(svg.startswith("<svg") for svg in (plots.errors(result), plots.over_time(result), plots.speed(result)))
