@@ -198,13 +198,9 @@ class Trainer:
 
     def _agree(self, over: bool) -> bool:
         """Every process stops after the same step: the first process's word counts, every few steps."""
-        if self.accelerator.num_processes == 1:
-            return over
-        if self.state.step % AGREE_STEPS:
+        if self.accelerator.num_processes > 1 and self.state.step % AGREE_STEPS:
             return False
-        word = torch.tensor([float(over)], device=self.accelerator.device)
-        torch.distributed.broadcast(word, 0)
-        return bool(word.item())
+        return agreed(self.accelerator, over)
 
     def _evaluate(self, log: Log) -> None:
         if self.evaluate is None:
@@ -247,6 +243,15 @@ class Trainer:
                 f"{newest}: does not fit the configured network: {error}",
                 "give the experiment another name, or remove the run's folder",
             ) from error
+
+
+def agreed(accelerator: Accelerator, word: bool) -> bool:
+    """What the first process says, in all of them."""
+    if accelerator.num_processes == 1:
+        return word
+    told = torch.tensor([float(word)], device=accelerator.device)
+    torch.distributed.broadcast(told, 0)
+    return bool(told.item())
 
 
 def _optimiser(learner: Learner, settings: Training) -> torch.optim.Optimizer:

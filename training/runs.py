@@ -15,14 +15,14 @@ from typing import Any
 import accelerate
 import torch
 import yaml
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, networks
 from training.config import Experiment, Run, Stage, Training, override, plain
 from training.data import streams
 from training.learner import Learner
-from training.loop import Trainer
+from training.loop import Trainer, agreed
 from training.measure import clip_errors, on_clips, read_recording, recording_errors
 from training.networks.base import Network
 from training.recipes import recipe
@@ -60,7 +60,8 @@ class Budget:
         state = trainer.train(minutes, self.steps or 0, self.decay if trainer.open_ended else 0)
         if self.steps is not None:
             self.steps -= state.step - before
-        say(f"{trainer.folder}: step {state.step}, {state.samples} clips, {state.seconds / 60:.1f} min")
+        if trainer.accelerator.is_main_process:
+            say(f"{trainer.folder}: step {state.step}, {state.samples} clips, {state.seconds / 60:.1f} min")
         return state.finished
 
 
@@ -89,7 +90,9 @@ def make_accelerator(settings: Training) -> Accelerator:
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
     if cuda:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    return Accelerator(cpu=not cuda, mixed_precision="bf16" if bf16 else "no")
+    # A loss may leave parameters alone: the log-variance, say, where only the motion is judged.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(cpu=not cuda, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[unused])
 
 
 def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> bool:
@@ -105,7 +108,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
     for stage in stages:
         folder = place.folder / stage.name
         if not finished(folder):
-            if budget.spent:
+            if agreed(place.accelerator, budget.spent):
                 return False
             settings = override(experiment.training, {**run.training, **stage.training}, f"{folder}: training")
             ending = budget.decay > 0 and settings.steps == 0
@@ -119,6 +122,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             if place.accelerator.is_main_process and (ending or not finished(_final(folder))):
                 shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")
                 (place.folder / f".{WEIGHTS}").replace(place.folder / WEIGHTS)
+            place.accelerator.wait_for_everyone()
             if not done:
                 return False
         start = folder / WEIGHTS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from ros2_vodistill.errors import VodistillError
 from tests.training.toy import ShiftStream, description, network
@@ -19,15 +19,17 @@ from training.config import Pose, Stage, Training
 from training.learner import Learner
 from training.loop import Trainer
 from training.networks import Network
+from training.runs import make_accelerator
 
 LAST = [name for name, _ in network().named_parameters()][-2]
 STAGE = Stage(pose=(Pose("gaussian", options={"beta": 0.0}),))
+TASK = Stage(pose=(Pose("baseline"),))
 
 
-def trainer(folder: Path, dropout: float = 0.25, **settings: Any) -> Trainer:
-    known = {"steps": 8, "rate": 1e-3, "warmup": 2, "log_steps": 1, "evaluate_minutes": 1e9, **settings}
-    learner = Learner(network(dropout=dropout), description(dropout=dropout), STAGE)
-    return Trainer(learner, ShiftStream(), Training(**known), folder, Accelerator(cpu=True), seed=5)
+def trainer(folder: Path, dropout: float = 0.25, stage: Stage = STAGE, **settings: Any) -> Trainer:
+    known = Training(**{"steps": 8, "rate": 1e-3, "warmup": 2, "log_steps": 1, "evaluate_minutes": 1e9, **settings})
+    learner = Learner(network(dropout=dropout), description(dropout=dropout), stage)
+    return Trainer(learner, ShiftStream(), known, folder, make_accelerator(known), seed=5)
 
 
 def last_weight(learnt: Network) -> torch.Tensor:
@@ -142,12 +144,29 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path)
 
 
+@pytest.mark.parametrize("settings", [{"precision": "bf16"}, {"channels_last": True}], ids=["bf16", "channels_last"])
+def test_other_arithmetic_learns_about_the_same(tmp_path: Path, settings: dict[str, Any]) -> None:
+    trainer(tmp_path / "plain", dropout=0.0).train()
+    AcceleratorState._reset_state()
+    try:
+        trainer(tmp_path / "other", dropout=0.0, **settings).train()
+    finally:
+        AcceleratorState._reset_state()
+    one, other = weights(tmp_path / "plain"), weights(tmp_path / "other")
+    assert all(x.dtype == torch.float32 for x in other.values())
+    assert max(float((one[k] - other[k]).abs().max()) for k in one) < 0.01
+    losses = [[row["loss"] for row in rows(tmp_path / name)] for name in ("plain", "other")]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    if "precision" in settings:
+        assert losses[0] != losses[1]
+
+
 WORKER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.training.test_loop import trainer
-trainer(Path(sys.argv[1]), steps=3, dropout=0.0, optimiser="adam").train()
+from tests.training.test_loop import TASK, trainer
+trainer(Path(sys.argv[1]), steps=3, dropout=0.0, stage=TASK, optimiser="adam").train()
 """
 
 
@@ -158,7 +177,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     script.write_text(WORKER.format(root=str(root)))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run([*launch, str(script), str(tmp_path / "two")], check=True, cwd=root, capture_output=True)
-    trainer(tmp_path / "one", steps=3, dropout=0.0, optimiser="adam").train()
+    trainer(tmp_path / "one", steps=3, dropout=0.0, stage=TASK, optimiser="adam").train()
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
     losses = [[row["gradient"] for row in rows(tmp_path / name)] for name in ("one", "two")]
