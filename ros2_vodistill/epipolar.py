@@ -24,6 +24,8 @@ _GENTLE = 4  # iterations that weigh outliers by the root of that, which leads t
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
 _ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
 _FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
+_PARALLAX = 3.0  # times the noise: less, left by a mere turn, shows no direction of a translation
+_SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _ENOUGH = 1e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
 
@@ -80,6 +82,25 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
     by_rotation = d_algebraic / length[:, None] - shrink * d_square
     by_direction = (cross / length[:, None] - shrink * d_square_direction) @ basis(direction).T
     return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
+
+
+def solve(first: Array, second: Array, expected: Array, noise: float, search: bool) -> Epipolar:
+    """The motion that explains the rays best.
+
+    Args:
+        expected: 4x4, where to start.
+        noise: of the rays, radians.
+        search: look for motions far from the expected one too; otherwise only where that one fits badly.
+    """
+    length = float(np.linalg.norm(expected[:3, 3]))
+    ahead = expected[:3, 3] / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
+    rotation, left = turn(first, second, noise)
+    if left < _PARALLAX * noise:
+        return turning(rotation, ahead, first, second, max(noise, left))
+    fits = [polish(expected[:3, :3], ahead, first, second, noise)]
+    if search or fits[0].sigma > _SUSPECT * noise:
+        fits += [polish(*start, first, second, noise) for start in five_point(first, second, 5 * noise)]
+    return facing(min(fits, key=lambda fit: cost(fit, first, second, 5 * noise)), first, second)
 
 
 def polish(

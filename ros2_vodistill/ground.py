@@ -11,13 +11,14 @@ heights that the ground there may lie off the plane; blocks that fit neither (ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
+from ros2_vodistill.blocks import HALF_WIDTH, Level, Shifts, flow
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar, basis
 from ros2_vodistill.road import plane_normal
@@ -25,19 +26,19 @@ from ros2_vodistill.view import View, Warp
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
+Schedule = tuple[tuple[int, int], ...]
+"""(level, most iterations) from coarse to fine."""
 
-_HALF_WIDTH = 2.0  # of the road that is looked at, camera heights
-_FARTHEST = 12.0  # camera heights
-_NEAREST = 0.8
+_NEAREST, _FARTHEST = 0.8, 12.0  # camera heights
 _SPARE = 2.5  # the view reaches this many times farther than the road that is looked at: the last frame's road
-_HIGH_PASS, _LOCAL = 15, 31  # pixels: boxes of the high-pass and of the local contrast
-_NOISE = 2.5  # grey levels added to the local contrast
-_CORRELATED = 8.0  # pixels that share one noise
+_REACH = 0.8  # of the nearest road: the longest step that is searched for
 _SHIFT = 0.05  # pixels
 _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
-_AGREES = 0.3  # weight of a block that agrees with the fit
-_WEAKEST_FIT = 0.01  # of normalised grey: residual variance that is never undercut
+_AGREES = 0.3  # weight of a block that agrees with a fit
+_SCORE, _SUPPORT, _STRAIN = 0.5, 0.62, 5.0  # of a fit that is believed
+_SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are searched
+_PATIENCE = 3  # searches in a row that find nothing; from then on every tenth frame
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Prior:
     """What is known before the ground is looked at; level frame, camera heights.
 
     Attributes:
-        epipolar: rotation, direction and their information.
-        length, length_variance: of the translation; signed along the direction.
+        epipolar: rotation, direction and their covariance.
+        length, length_variance: of the translation.
         road: (3,) slope_x, slope_z and curvature in this frame, and their 3x3 `road_covariance`.
     """
 
@@ -58,71 +59,43 @@ class Prior:
 
 
 @dataclass(frozen=True)
-class GroundFit:
-    """The motion and the road that align two views of the ground; level frame, camera heights.
-
-    Attributes:
-        rotation, translation: of this view in the last.
-        road: (3,) slope_x, slope_z and curvature.
-        covariance: 9x9 of (translation, left turn, road).
-        score: normalised correlation of the road's pixels, -1..1.
-        support: share of the visible blocks that agree.
-        strain: how far the fit bent the epipolar motion: squared standard deviations per degree of freedom.
-    """
+class Alignment:
+    """A motion (of this view in the last) and a road that bring two views of the ground together."""
 
     rotation: Array
     translation: Array
     road: Array
+
+    @property
+    def plane_motion(self) -> Array:
+        """`R + t n'`, which takes rays to the ground in this view to rays in the last."""
+        return self.rotation + np.outer(self.translation, plane_normal(self.road))
+
+    def moved(self, step: Array) -> Alignment:
+        """By (9,) translation, turn from the left, road."""
+        turned = geometry.so3_exp(step[3:6]) @ self.rotation
+        return Alignment(turned, self.translation + step[:3], self.road + step[6:])
+
+
+@dataclass(frozen=True)
+class GroundFit(Alignment):
+    """An alignment, and how good it is.
+
+    Attributes:
+        covariance: 9x9 of (translation, left turn, road).
+        score: correlation of the road's pixels, -1..1.
+        support: share of the visible blocks that agree.
+        strain: how far the fit bent the epipolar motion: squared standard deviations per degree of freedom.
+    """
+
     covariance: Array
     score: float
     support: float
     strain: float
 
-
-class Level:
-    """The geometry of one resolution: a level pinhole view, and the blocks of road in it."""
-
-    def __init__(self, view: View, seen: NDArray[np.bool_], near: float, far: float, block: int) -> None:
-        self.view, self.seen, self.block = view, seen, block
-        self.matrix = np.array([[view.fx, 0, view.cx], [0, view.fy, view.cy], [0, 0, 1.0]])
-        self.inverse = np.linalg.inv(self.matrix)
-        top = int(view.fy / far + view.cy)
-        half = min(view.width // 2, int(_HALF_WIDTH / near * view.fx))
-        self.rows, self.columns = max(1, (view.height - top) // block), max(1, 2 * half // block)
-        self.size = self.columns * block, self.rows * block
-        self.left, self.top = (view.width - self.size[0]) // 2, view.height - self.size[1]
-        self.shift = np.array([[1.0, 0, self.left], [0, 1, self.top], [0, 0, 1]])
-        x = self.left + block * np.arange(self.columns) + (block - 1) / 2
-        y = self.top + block * np.arange(self.rows) + (block - 1) / 2
-        rays = view.rays_at(np.stack(np.meshgrid(x, y), axis=-1))
-        blocks = self.columns, self.rows
-        covered = cv2.resize(self.crop(seen).astype(np.float32), blocks, interpolation=cv2.INTER_AREA)
-        self.used = (covered > 0.99) & (np.abs(rays[..., 0]) <= _HALF_WIDTH * rays[..., 1])
-        self.rays = rays[self.used]
-
-    def crop(self, view: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The part of a view that the blocks tile."""
-        return view[self.top : self.top + self.size[1], self.left : self.left + self.size[0]]
-
-    def pulled(self, view: Image, plane_motion: Array) -> Image:
-        """The last view as this one would see it, where the blocks are; plane_motion is `R + t n'`."""
-        homography = self.matrix @ plane_motion @ self.inverse @ self.shift
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        pulled = cv2.warpPerspective(view, homography, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(pulled, np.uint8)
-
-    def visible(self, plane_motion: Array) -> NDArray[np.bool_]:
-        """(B,) blocks whose ground the last view saw."""
-        pixels = self.rays @ (self.matrix @ plane_motion).T
-        ahead = pixels[:, 2] > 1e-6
-        x, y = (pixels[:, :2] / np.where(ahead, pixels[:, 2], 1.0)[:, None]).T.round().clip(-1e6, 1e6).astype(int)
-        inside = ahead & (x >= 0) & (y >= 0) & (x < self.view.width) & (y < self.view.height)
-        return inside & self.seen[np.where(inside, y, 0), np.where(inside, x, 0)]
-
-    def sums(self, values: NDArray[np.floating]) -> Array:
-        """(B,) totals over the pixels of each block."""
-        means = cv2.resize(values, (self.columns, self.rows), interpolation=cv2.INTER_AREA)
-        return means[self.used].astype(np.float64) * self.block**2
+    @property
+    def believed(self) -> bool:
+        return self.score > _SCORE and self.support > _SUPPORT and self.strain < _STRAIN
 
 
 class Ground:
@@ -139,39 +112,36 @@ class Ground:
     """
 
     def __init__(self, camera: Camera, mount: Mount, pixels: int = 110_000) -> None:
-        across, down = np.linspace(0, camera.width - 1, 97), np.linspace(0, camera.height - 1, 97)
-        grid = np.stack(np.meshgrid(across, down), axis=-1)
-        rays = camera.rays(grid).reshape(-1, 3) @ mount.level_from_camera.T
-        rays = rays[np.isfinite(rays).all(axis=1)]
-        rays = rays[(rays[:, 2] > 0.1) & (rays[:, 1] > rays[:, 2] / _FARTHEST)]
-        rays = rays[np.abs(rays[:, 0]) < _HALF_WIDTH * rays[:, 1]]
         self.levels: list[Level] = []
         self.pace = np.inf
+        self.reset()
+        rays = _towards_the_road(camera, mount)
         if len(rays) < 97:
             return
-        near = max(_NEAREST, float((rays[:, 2] / rays[:, 1]).min()))
-        far = min(_FARTHEST, 2 + 3 * near)
-        tangent = float(np.clip(np.abs(rays[:, 0] / rays[:, 2]).max(), 0.1, _HALF_WIDTH / near))
+        self._near = max(_NEAREST, float((rays[:, 2] / rays[:, 1]).min()))
+        far = min(_FARTHEST, 2 + 3 * self._near)
+        tangent = float(np.clip(np.abs(rays[:, 0] / rays[:, 2]).max(), 0.1, HALF_WIDTH / self._near))
         focal = np.sqrt(camera.fx * camera.fy)
-        focal *= min(1.0, np.sqrt(pixels / (focal**2 * 2 * tangent * (1 / near - 1 / far))))
+        focal *= min(1.0, np.sqrt(pixels / (focal**2 * 2 * tangent * (1 / self._near - 1 / far))))
         horizon = 1 / (_SPARE * far)
-        spread = min(1.5 * tangent, 2.5)
-        width, height = 8 * int(2 * spread * focal / 8), 8 * int((1 / near - horizon) * focal / 8)
+        width = 8 * int(2 * min(1.5 * tangent, 2.5) * focal / 8)
+        height = 8 * int((1 / self._near - horizon) * focal / 8)
         view = View(width, height, focal, focal, (width - 1) / 2, -horizon * focal)
         self._warp = Warp(camera, view, mount.level_from_camera)
-        seen = self._warp.map_x >= 0
-        for halvings, block in ((0, 16), (1, 8), (2, 8)):
-            k = 2**halvings
+        seen = (self._warp.map_x >= 0).astype(np.float32)
+        for k, block in ((1, 16), (2, 8), (4, 8)):
             centre = (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5
             small = View(width // k, height // k, focal / k, focal / k, *centre)
-            mask = cv2.resize(seen.astype(np.float32), (small.width, small.height), interpolation=cv2.INTER_AREA) > 0.99
-            level = Level(small, mask, near, far, block)
+            mask = cv2.resize(seen, (small.width, small.height), interpolation=cv2.INTER_AREA) > 0.99
+            level = Level(small, mask, self._near, far, block)
             if level.used.sum() < 8:
                 break
             self.levels.append(level)
-        if self.levels:
-            self._reach = 0.8 * near
-            self.pace = 1.5 * near**2 / self.levels[-1].view.fy
+            self.pace = 1.5 * self._near**2 / small.fy
+
+    def reset(self) -> None:
+        """Search again, however often that was in vain."""
+        self._misses = 0
 
     def views(self, image: Image) -> list[Image]:
         """A frame's ground, one view a level."""
@@ -181,131 +151,115 @@ class Ground:
             views.append(np.asarray(cv2.resize(views[-1], size, interpolation=cv2.INTER_AREA), np.uint8))
         return views
 
-    def search(
-        self, last: list[Image], this: list[Image], prior: Prior, slopes: tuple[float, ...]
-    ) -> tuple[float, float]:
-        """The length of the step and the offset to slope_z, of `slopes`, that correlate best at the coarsest level."""
-        level, picture = self.levels[-1], normalised(self.levels[-1].crop(this[-1]))
-        best = (-1.0, prior.length, 0.0)
-        for offset in slopes:
-            normal = plane_normal(prior.road + [0, offset, 0])
-            for length in np.arange(0.0, self._reach, self.pace):
-                motion = prior.epipolar.rotation + np.outer(length * prior.epipolar.direction, normal)
-                score = correlation(level, picture, normalised(level.pulled(last[-1], motion)), level.visible(motion))
-                best = max(best, (score, float(length), offset))
-        return best[1:]
+    def measure(self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule) -> GroundFit | None:
+        """Align two frames' views, from the prior or, where that is too vague or fails, from a search.
 
-    def fit(
-        self, last: list[Image], this: list[Image], prior: Prior, schedule: tuple[tuple[int, int], ...]
-    ) -> GroundFit:
-        """Align two frames' views.
-
-        Args:
-            schedule: (level, most iterations) from coarse to fine.
+        None where no alignment is to be believed.
         """
-        epipolar = prior.epipolar
-        across = basis(epipolar.direction)
-        road_information = np.linalg.inv(prior.road_covariance)
-        epipolar_information = np.linalg.inv(epipolar.covariance)
-        rotation, road = epipolar.rotation, prior.road.copy()
-        translation = prior.length * epipolar.direction
+        if not self.levels:
+            return None
+        schedule = tuple((min(level, len(self.levels) - 1), count) for level, count in schedule)
+        if prior.length_variance < 2 * self.pace**2:
+            result = self.fit(last, this, prior, schedule)
+            if result.believed:
+                self._misses = 0
+                return result
+        self._misses += 1
+        if self._misses > _PATIENCE and self._misses % 10:
+            return None
+        result = self.fit(last, this, self.search(last, this, prior), ((len(self.levels) - 1, 6), *schedule))
+        if not result.believed:
+            return None
+        self._misses = 0
+        return result
+
+    def search(self, last: list[Image], this: list[Image], prior: Prior) -> Prior:
+        """The prior with the length, and the slope, that correlate best at the coarsest level."""
+        level, picture = self.levels[-1], self.levels[-1].picture(this[-1])
+        sway = float(np.sqrt(prior.road_covariance[1, 1]))
+        best, found = -1.0, prior
+        for offset in (0.0, -sway, sway) if sway > _SWAY else (0.0,):
+            road = prior.road + [0.0, offset, 0.0]
+            for length in np.arange(0.0, _REACH * self._near, self.pace):
+                motion = Alignment(prior.epipolar.rotation, length * prior.epipolar.direction, road).plane_motion
+                score = level.correlation(picture, level.pulled(last[-1], motion), level.visible(motion))
+                if score > best:
+                    best, found = score, replace(prior, length=float(length), road=road)
+        return replace(found, length_variance=4 * self.pace**2)
+
+    def fit(self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule) -> GroundFit:
+        """Align two frames' views, from the prior on."""
+        certain = _Certain(prior)
+        at = Alignment(prior.epipolar.rotation, prior.length * prior.epipolar.direction, prior.road)
         for stage, (index, iterations) in enumerate(schedule):
             level = self.levels[index]
-            picture = normalised(level.crop(this[index]))
-            slope_x, slope_y = slopes_of(picture)
+            picture = level.picture(this[index])
             for iteration in range(iterations):
-                normal = plane_normal(road)
-                plane_motion = rotation + np.outer(translation, normal)
-                pulled = normalised(level.pulled(last[index], plane_motion))
-                visible = level.visible(plane_motion)
-                pulled_x, pulled_y = slopes_of(pulled)
-                along_x, along_y, error = (slope_x + pulled_x) / 2, (slope_y + pulled_y) / 2, pulled - picture
-                xx, xy, yy = level.sums(along_x**2), level.sums(along_x * along_y), level.sums(along_y**2)
-                tensor = np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2)
-                gradient = np.stack([level.sums(along_x * error), level.sums(along_y * error)], axis=-1)
-                energy = level.sums(error**2) / level.block**2
-                spread = max(float(np.median(energy[visible])) if visible.any() else 1.0, _WEAKEST_FIT)
+                motion = at.plane_motion
+                pulled, visible = level.pulled(last[index], motion), level.visible(motion)
+                shifts = level.shifts(picture, pulled, visible)
                 if iteration < 2:  # it hardly changes any more
-                    jacobian = flow(level.rays, rotation, translation, road) * level.view.fy
-                noise = np.linalg.inv(tensor + 1e-6 * np.eye(2))
-                offset = (noise @ gradient[..., None])[..., 0] + jacobian[:, :, 8] * road[2]
-                rough = jacobian[:, :, :3] @ translation * _ROUGH
-                covariance = noise * spread * _CORRELATED + rough[:, :, None] * rough[:, None] + _SHIFT**2 * np.eye(2)
-                information = np.linalg.inv(covariance)
-                weights = visible / (1 + (energy / (3 * spread)) ** 2)
-                if stage or iteration > 1:
-                    distance = np.einsum("ni,nij,nj->n", offset, information, offset)
-                    weights = weights / (1 + distance / _OUTLIER**2) ** 2
-                weighted = (information * weights[:, None, None]) @ jacobian
-                hessian = np.einsum("nji,njk->ik", jacobian, weighted)
-                slope = np.einsum("nij,ni->j", weighted, offset)
-                # the priors: epipolar, length, road
-                length = max(float(np.linalg.norm(translation)), 1e-3)
-                bent = np.concatenate([geometry.so3_log(rotation @ epipolar.rotation.T), across @ translation / length])
-                by = np.zeros((5, 9))
-                by[:3, 3:6], by[3:, :3] = np.eye(3), across / length
-                hessian += by.T @ epipolar_information @ by
-                slope += by.T @ epipolar_information @ bent
-                hessian[:3, :3] += np.outer(epipolar.direction, epipolar.direction) / prior.length_variance
-                slope[:3] += (
-                    epipolar.direction * (epipolar.direction @ translation - prior.length) / prior.length_variance
-                )
-                hessian[6:, 6:] += road_information
-                slope[6:] += road_information @ (road - prior.road)
-                step = -np.linalg.solve(hessian, slope)
-                translation = translation + step[:3]
-                rotation = geometry.so3_exp(step[3:6]) @ rotation
-                road = road + step[6:]
-                if np.abs(step[:3]).max() < 2e-4 * max(1.0, length) and iteration:
+                    jacobian = flow(level.rays, at.rotation, at.translation, at.road) * level.view.fy
+                hessian, slope, weights = _by_blocks(shifts, jacobian, at, visible, stage > 0 or iteration > 1)
+                known, pull, strain = certain.about(at)
+                covariance: Array = np.linalg.inv(hessian + known).astype(np.float64)
+                step = -covariance @ (slope + pull)
+                at = at.moved(step)
+                if np.abs(step[:3]).max() < 2e-4 * max(1.0, float(np.linalg.norm(at.translation))) and iteration:
                     break
-        score = correlation(level, picture, pulled, visible)
-        strain = float(bent @ epipolar_information @ bent) / 5
+        score = level.correlation(picture, pulled, visible)
         support = float((weights[visible] > _AGREES).mean()) if visible.any() else 0.0
-        return GroundFit(rotation, translation, road, np.linalg.inv(hessian), score, support, strain)
+        return GroundFit(at.rotation, at.translation, at.road, covariance, score, support, strain)
 
 
-def normalised(view: NDArray[np.generic]) -> NDArray[np.float32]:
-    """High-passed, lightly smoothed, and divided by the local contrast: what light and shade leave alone."""
-    grey = view.astype(np.float32)
-    grey -= cv2.boxFilter(grey, -1, (_HIGH_PASS, _HIGH_PASS))
-    smooth = cv2.GaussianBlur(grey, (5, 5), 1.0)
-    contrast = cv2.sqrBoxFilter(smooth, cv2.CV_32F, (_LOCAL, _LOCAL))
-    return np.asarray(smooth / np.sqrt(contrast + _NOISE**2), np.float32)
+class _Certain:
+    """A prior as normal equations."""
+
+    def __init__(self, prior: Prior) -> None:
+        self._prior = prior
+        self._across = basis(prior.epipolar.direction)
+        self._epipolar = np.linalg.inv(prior.epipolar.covariance)
+        self._road = np.linalg.inv(prior.road_covariance)
+
+    def about(self, at: Alignment) -> tuple[Array, Array, float]:
+        """Hessian (9,9) and slope (9,) at an alignment, and by how much that strains the epipolar motion."""
+        prior, direction = self._prior, self._prior.epipolar.direction
+        length = max(float(np.linalg.norm(at.translation)), 1e-3)
+        turn = geometry.so3_log(at.rotation @ prior.epipolar.rotation.T)
+        bent = np.concatenate([turn, self._across @ at.translation / length])
+        by = np.zeros((5, 9))
+        by[:3, 3:6], by[3:, :3] = np.eye(3), self._across / length
+        hessian, slope = by.T @ self._epipolar @ by, by.T @ self._epipolar @ bent
+        hessian[:3, :3] += np.outer(direction, direction) / prior.length_variance
+        slope[:3] += direction * (direction @ at.translation - prior.length) / prior.length_variance
+        hessian[6:, 6:] += self._road
+        slope[6:] += self._road @ (at.road - prior.road)
+        return hessian, slope, float(bent @ self._epipolar @ bent) / 5
 
 
-def slopes_of(picture: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Derivatives along x and y, per pixel."""
-    x, y = (cv2.Sobel(picture, -1, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    return np.asarray(x, np.float32), np.asarray(y, np.float32)
+def _by_blocks(
+    shifts: Shifts, jacobian: Array, at: Alignment, visible: NDArray[np.bool_], settled: bool
+) -> tuple[Array, Array, Array]:
+    """Hessian (9,9) and slope (9,) of the blocks' shifts, and the weights (B,) of the blocks.
 
-
-def correlation(
-    level: Level, picture: NDArray[np.float32], pulled: NDArray[np.float32], visible: NDArray[np.bool_]
-) -> float:
-    """Normalised, over the visible blocks; -1 where few are."""
-    if visible.sum() < 4:
-        return -1.0
-    both, one, other = (
-        level.sums(a * b)[visible].sum() for a, b in ((picture, pulled), (picture, picture), (pulled, pulled))
-    )
-    return float(both / np.sqrt(one * other + 1e-9))
-
-
-def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array:
-    """(B,2,9): how the ground at rays (B,3), z = 1, moves in this view's plane of unit focal length.
-
-    By the translation, a turn of the rotation from the left, the road's two slopes, and its curvature.
+    The road's curvature is left out where the last view is pulled: to first order it is put in here. Once the fit has
+    settled, blocks count by how well their shifts agree with it too, not only by how alike they look.
     """
-    normal = plane_normal(road)
-    back = np.linalg.inv(rotation + np.outer(translation, normal))
-    length = np.sqrt(1 + road[0] ** 2 + road[1] ** 2)
-    by_slope = (np.eye(3)[[0, 2]] - np.outer(normal[[0, 2]], normal)) / length
-    nearness = rays @ normal
-    turned = rays @ rotation.T
-    change = np.empty((len(rays), 3, 9))
-    change[:, :, :3] = nearness[:, None, None] * np.eye(3)
-    change[:, :, 3:6] = -geometry.hat(turned)
-    change[:, :, 6:8] = translation[:, None] * (rays @ by_slope.T)[:, None]
-    change[:, :, 8] = translation * nearness[:, None] * ((rays[:, 2] / rays[:, 1]) ** 2 / 2)[:, None]
-    change = back @ change
-    return change[:, :2] - rays[:, :2, None] * change[:, 2:]
+    offset = shifts.offset + jacobian[:, :, 8] * at.road[2]
+    rough = jacobian[:, :, :3] @ at.translation * _ROUGH
+    information = np.linalg.inv(shifts.covariance + rough[:, :, None] * rough[:, None] + _SHIFT**2 * np.eye(2))
+    weights = visible / (1 + (shifts.energy / 3) ** 2)
+    if settled:
+        distance = np.einsum("ni,nij,nj->n", offset, information, offset)
+        weights = weights / (1 + distance / _OUTLIER**2) ** 2
+    weighted = (information * weights[:, None, None]) @ jacobian
+    return np.einsum("nji,njk->ik", jacobian, weighted), np.einsum("nij,ni->j", weighted, offset), weights
+
+
+def _towards_the_road(camera: Camera, mount: Mount) -> Array:
+    """(N,3) rays of an even grid of the image's pixels that meet the road, level frame."""
+    across, down = np.linspace(0, camera.width - 1, 97), np.linspace(0, camera.height - 1, 97)
+    rays = camera.rays(np.stack(np.meshgrid(across, down), axis=-1)).reshape(-1, 3) @ mount.level_from_camera.T
+    rays = rays[np.isfinite(rays).all(axis=1)]
+    rays = rays[(rays[:, 2] > 0.1) & (rays[:, 1] > rays[:, 2] / _FARTHEST)]
+    return rays[np.abs(rays[:, 0]) < HALF_WIDTH * rays[:, 1]]

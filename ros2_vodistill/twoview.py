@@ -17,7 +17,7 @@ from ros2_vodistill import epipolar, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.frontend import Relative
-from ros2_vodistill.ground import Ground, GroundFit, Prior
+from ros2_vodistill.ground import Ground, GroundFit, Prior, Schedule
 from ros2_vodistill.lengths import Depths, Length, fused
 from ros2_vodistill.road import Road
 from ros2_vodistill.tracks import Tracker
@@ -27,10 +27,8 @@ Image = NDArray[np.uint8]
 Rays = tuple[Array, Array]
 
 _NOISE = 0.1  # pixels that a followed corner is off at best
-_SUSPECT = 1.5  # times the noise: residuals after which other motions are tried
 _STILL, _ALMOST_STILL = 0.15, 0.6  # pixels that half of the corners move at most while the camera stands, and in noise
 _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
-_TURN_ONLY = 0.3  # pixels of parallax below which the direction of a translation cannot be seen
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
 _POOR = 25.0  # factor of the variance where the corners are few or disagree
 _HEAVE = 0.03  # relative: the camera's height above the road changes as it drives, by this at least
@@ -40,9 +38,6 @@ _PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs
 _PARTIAL = 0.5  # relative: a guess of the length may be off for as long as it likes; repeating it proves nothing
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
-_SCORE, _SUPPORT, _STRAIN = 0.5, 0.62, 5.0  # of a fit of the ground that is believed
-_SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are tried
-_PATIENCE = 3  # times in a row that the ground is searched for in vain; from then on every tenth
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
 _FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and vibration, which no residual shows
 
@@ -103,7 +98,7 @@ class TwoView:
         tracker: Tracker,
         widest: int,
         ransac: bool,
-        schedule: tuple[tuple[int, int], ...],
+        schedule: Schedule,
     ) -> None:
         shrink = max(1, round(camera.width / widest))
         width, height = camera.width // shrink, camera.height // shrink
@@ -114,8 +109,7 @@ class TwoView:
         self._turn = np.kron(np.eye(2), self._level_from_camera)
         self._tracker, self._ransac = tracker, ransac
         self._ground = Ground(self._camera, mount)
-        coarsest = len(self._ground.levels) - 1
-        self._schedule = tuple((min(level, coarsest), count) for level, count in schedule)
+        self._schedule = schedule
         self.reset()
 
     def reset(self) -> None:
@@ -124,7 +118,7 @@ class TwoView:
         self._newest: Frame | None = None
         self._since = np.eye(4)  # from the reference to the last compared frame
         self._pace: Array | None = None  # from one compared frame to the next
-        self._misses = 0
+        self._ground.reset()
 
     def advance(self) -> None:
         """Make the newest compared frame the reference, with fresh corners where old ones are lost."""
@@ -161,7 +155,7 @@ class TwoView:
         if travel < _STILL:
             return self._rest()
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
-        fit = self._epipolar(rays, expected.motion)
+        fit = epipolar.solve(*rays, expected.motion, _NOISE * self._pixel, self._ransac)
         if fit.inliers.mean() < 0.4:
             reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
         if expected.covariance is not None:
@@ -198,20 +192,6 @@ class TwoView:
         seen = (rays - nearness[:, None] * motion[:3, 3]) @ motion[:3, :3]
         return self._camera.project(seen @ self._level_from_camera)
 
-    def _epipolar(self, rays: Rays, expected: Array) -> Epipolar:
-        """Rotation and direction of the motion that explains the corners best."""
-        noise = _NOISE * self._pixel
-        length = float(np.linalg.norm(expected[:3, 3]))
-        ahead = expected[:3, 3] / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
-        turn, left = epipolar.turn(*rays, noise)
-        if left < _TURN_ONLY * self._pixel:
-            return epipolar.turning(turn, ahead, *rays, max(noise, left))
-        fits = [epipolar.polish(expected[:3, :3], ahead, *rays, noise)]
-        if self._ransac or fits[0].sigma > _SUSPECT * noise:
-            fits += [epipolar.polish(*start, *rays, noise) for start in epipolar.five_point(*rays, 5 * noise)]
-        best = min(fits, key=lambda fit: epipolar.cost(fit, *rays, 5 * noise))
-        return epipolar.facing(best, *rays)
-
     def _carried(self, reference: Frame, fit: Epipolar, rays: Rays) -> Length | None:
         """The length of the step from what earlier frames left: known depths, the last step."""
         assert self._newest is not None
@@ -234,30 +214,12 @@ class TwoView:
     def _on_ground(self, reference: Frame, fit: Epipolar, length: Length | None) -> GroundFit | None:
         """What the ground says, if it can be believed."""
         assert self._newest is not None
-        ground, last, this = self._ground, reference.views, self._newest.views
-        if not this:
+        if not self._newest.views:
             return None
         known = length or Length(0.0, np.inf)
         slopes, covariance = reference.road.moved(fit.rotation, known.value).seen
         prior = Prior(fit, known.value, known.variance + _PACE[0] ** 2, slopes, covariance)
-        if known.variance < ground.pace**2:
-            result = ground.fit(last, this, prior, self._schedule)
-            if _believed(result):
-                self._misses = 0
-                return result
-        self._misses += 1
-        if self._misses > _PATIENCE and self._misses % 10:
-            return None
-        sway = float(np.sqrt(covariance[1, 1]))
-        value, offset = ground.search(last, this, prior, (0.0, -sway, sway) if sway > _SWAY else (0.0,))
-        start = replace(
-            prior, length=value, length_variance=4 * ground.pace**2, road=np.add(slopes, [0.0, offset, 0.0])
-        )
-        result = ground.fit(last, this, start, ((len(ground.levels) - 1, 6), *self._schedule))
-        if not _believed(result):
-            return None
-        self._misses = 0
-        return result
+        return self._ground.measure(reference.views, self._newest.views, prior, self._schedule)
 
     def _conclude(
         self,
@@ -351,7 +313,3 @@ def _scarce(count: int, image: Image) -> str:
     level, blank = float(image.mean()), float((image > 250).mean())
     look = "it is dark" if level < 30 else "it is overexposed" if blank > 0.4 else "little texture, or blur"
     return f"only {count} corners could be followed: {look}"
-
-
-def _believed(fit: GroundFit) -> bool:
-    return fit.score > _SCORE and fit.support > _SUPPORT and fit.strain < _STRAIN

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
+from ros2_vodistill.blocks import flow, normalised
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
-from ros2_vodistill.ground import Ground, GroundFit, Prior, flow, normalised
+from ros2_vodistill.ground import Ground, GroundFit, Prior
 from ros2_vodistill.road import Road, plane_normal
 from tests.street import Street, motion
 
@@ -76,9 +77,11 @@ def test_without_slopes_a_mount_that_is_off_is_a_wrong_length() -> None:
 def test_the_search_finds_a_step_that_nobody_foretold() -> None:
     step, street, ground = motion(2.1, 0.02), Street(HEIGHT), Ground(CAMERA, Mount())
     views = [ground.views(street(CAMERA, pose, 1.0)) for pose in (np.eye(4), step)]
-    length, offset = ground.search(*views, prior(step, 0.0), (0.0,))
-    assert length == pytest.approx(1.4, abs=1.5 * ground.pace)
-    assert offset == 0.0
+    found = ground.search(*views, prior(step, 0.0))
+    assert found.length == pytest.approx(1.4, abs=1.5 * ground.pace)
+    measured = ground.measure(*views, prior(step, 0.0, variance=np.inf), SCHEDULE)
+    assert measured is not None
+    assert np.linalg.norm(measured.translation) == pytest.approx(1.4, rel=0.02)
 
 
 def test_the_covariance_says_how_faint_the_ground_is() -> None:
@@ -92,6 +95,7 @@ def test_another_scene_is_not_believed() -> None:
     ground, step = Ground(CAMERA, Mount()), motion(0.6)
     one, other = (ground.views(Street(HEIGHT, seed=s)(CAMERA, np.eye(4))) for s in (0, 1))
     assert ground.fit(one, other, prior(step, 0.4), SCHEDULE).score < 0.4
+    assert ground.measure(one, other, prior(step, 0.4), SCHEDULE) is None
 
 
 def test_black_ground_leaves_the_prior() -> None:
@@ -161,3 +165,4 @@ def test_a_camera_that_looks_up_has_no_ground() -> None:
     ground = Ground(CAMERA, Mount(pitch=-0.5))
     assert ground.levels == []
     assert ground.views(np.zeros((CAMERA.height, CAMERA.width), np.uint8)) == []
+    assert ground.measure([], [], prior(motion(0.6), 0.4), SCHEDULE) is None

@@ -1,0 +1,148 @@
+"""A level view of the ground, cut into blocks, and how far each block lies from where it is expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.road import plane_normal
+from ros2_vodistill.view import View
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+Picture = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+HALF_WIDTH = 2.0  # of the road that is looked at, camera heights
+_HIGH_PASS, _LOCAL = 15, 31  # pixels: boxes of the high-pass and of the local contrast
+_NOISE = 2.5  # grey levels added to the local contrast
+_CORRELATED = 8.0  # pixels that share one noise
+_BEST = 0.01  # of normalised grey: residual variance that is never undercut
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """By how much the blocks of two pictures are apart.
+
+    Attributes:
+        offset: (B,2) pixels; `covariance` (B,2,2) by the noise of the pixels.
+        energy: (B,) squared difference of a block in terms of the median one.
+    """
+
+    offset: Array
+    covariance: Array
+    energy: Array
+
+
+class Level:
+    """The geometry of one resolution.
+
+    Args:
+        view: a level pinhole view of the ground.
+        seen: (H,W) of it that the camera sees.
+        near, far: the stretch of road to look at, camera heights.
+        block: edge of a block, pixels.
+
+    Attributes:
+        rays: (B,3) of the blocks' centres, level frame, z = 1.
+    """
+
+    def __init__(self, view: View, seen: Mask, near: float, far: float, block: int) -> None:
+        self.view, self.seen, self.block = view, seen, block
+        self._matrix = np.array([[view.fx, 0, view.cx], [0, view.fy, view.cy], [0, 0, 1.0]])
+        top = int(view.fy / far + view.cy)
+        half = min(view.width // 2, int(HALF_WIDTH / near * view.fx))
+        self._grid = max(1, 2 * half // block), max(1, (view.height - top) // block)  # columns, rows
+        self.size = self._grid[0] * block, self._grid[1] * block
+        self._left, self._top = (view.width - self.size[0]) // 2, view.height - self.size[1]
+        corner = np.array([[1.0, 0, self._left], [0, 1, self._top], [0, 0, 1]])
+        self._from_crop = np.linalg.inv(self._matrix) @ corner
+        centres = [
+            start + block * np.arange(n) + (block - 1) / 2
+            for start, n in zip((self._left, self._top), self._grid, strict=True)
+        ]
+        rays = view.rays_at(np.stack(np.meshgrid(*centres), axis=-1))
+        covered = cv2.resize(self.crop(seen).astype(np.float32), self._grid, interpolation=cv2.INTER_AREA)
+        self.used = (covered > 0.99) & (np.abs(rays[..., 0]) <= HALF_WIDTH * rays[..., 1])
+        self.rays = rays[self.used]
+
+    def crop(self, view: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The part of a view that the blocks tile."""
+        return view[self._top : self._top + self.size[1], self._left : self._left + self.size[0]]
+
+    def picture(self, view: Image) -> Picture:
+        """The part of a view that the blocks tile, normalised."""
+        return normalised(self.crop(view))
+
+    def pulled(self, view: Image, plane_motion: Array) -> Picture:
+        """The last view as this one would see it, normalised, where the blocks are; plane_motion is `R + t n'`."""
+        homography = self._matrix @ plane_motion @ self._from_crop
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return normalised(
+            cv2.warpPerspective(view, homography, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        )
+
+    def visible(self, plane_motion: Array) -> Mask:
+        """(B,) blocks whose ground the last view saw."""
+        pixels = self.rays @ (self._matrix @ plane_motion).T
+        ahead = pixels[:, 2] > 1e-6
+        x, y = (pixels[:, :2] / np.where(ahead, pixels[:, 2], 1.0)[:, None]).T.round().clip(-1e6, 1e6).astype(int)
+        inside = ahead & (x >= 0) & (y >= 0) & (x < self.view.width) & (y < self.view.height)
+        return inside & self.seen[np.where(inside, y, 0), np.where(inside, x, 0)]
+
+    def shifts(self, picture: Picture, pulled: Picture, visible: Mask) -> Shifts:
+        """How far `pulled` must be moved to lie on `picture`, to first order, block by block."""
+        x, y = (cv2.Sobel(cv2.add(picture, pulled), -1, *order, scale=1 / 16) for order in ((1, 0), (0, 1)))
+        error = pulled - picture
+        xx, xy, yy = self._sums(x * x), self._sums(x * y), self._sums(y * y)
+        inverse = np.linalg.inv(np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2) + 1e-6 * np.eye(2))
+        gradient = np.stack([self._sums(x * error), self._sums(y * error)], axis=-1)
+        energy = self._sums(error * error) / self.block**2
+        usual = max(float(np.median(energy[visible])), _BEST) if visible.any() else 1.0
+        noise = np.asarray(inverse * usual * _CORRELATED, np.float64)
+        return Shifts((inverse @ gradient[..., None])[..., 0], noise, energy / usual)
+
+    def correlation(self, picture: Picture, pulled: Picture, visible: Mask) -> float:
+        """Of two pictures, -1..1, over the visible blocks; -1 where those are few."""
+        if visible.sum() < 4:
+            return -1.0
+        pairs = (picture, pulled), (picture, picture), (pulled, pulled)
+        both, one, other = (float(self._sums(a * b)[visible].sum()) for a, b in pairs)
+        return both / float(np.sqrt(one * other + 1e-9))
+
+    def _sums(self, values: Picture) -> Array:
+        """(B,) totals over the pixels of each block."""
+        means = cv2.resize(values, self._grid, interpolation=cv2.INTER_AREA)
+        return means[self.used].astype(np.float64) * self.block**2
+
+
+def normalised(view: NDArray[np.generic]) -> Picture:
+    """High-passed, lightly smoothed, and divided by the local contrast: what light and shade leave alone."""
+    grey = view.astype(np.float32)
+    grey -= cv2.boxFilter(grey, -1, (_HIGH_PASS, _HIGH_PASS))
+    smooth = cv2.GaussianBlur(grey, (5, 5), 1.0)
+    contrast = cv2.sqrBoxFilter(smooth, cv2.CV_32F, (_LOCAL, _LOCAL))
+    return np.asarray(smooth / np.sqrt(contrast + _NOISE**2), np.float32)
+
+
+def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array:
+    """(B,2,9): how the ground at rays (B,3), z = 1, moves in this view's plane of unit focal length.
+
+    By the translation, a turn of the rotation from the left, the road's two slopes, and its curvature.
+    """
+    normal = plane_normal(road)
+    back = np.linalg.inv(rotation + np.outer(translation, normal))
+    length = np.sqrt(1 + road[0] ** 2 + road[1] ** 2)
+    by_slope = (np.eye(3)[[0, 2]] - np.outer(normal[[0, 2]], normal)) / length
+    nearness = rays @ normal
+    change = np.empty((len(rays), 3, 9))
+    change[:, :, :3] = nearness[:, None, None] * np.eye(3)
+    change[:, :, 3:6] = -geometry.hat(rays @ rotation.T)
+    change[:, :, 6:8] = translation[:, None] * (rays @ by_slope.T)[:, None]
+    change[:, :, 8] = translation * nearness[:, None] * ((rays[:, 2] / rays[:, 1]) ** 2 / 2)[:, None]
+    change = back @ change
+    return change[:, :2] - rays[:, :2, None] * change[:, 2:]
