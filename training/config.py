@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from training.settings import build, explain, overridden, override, plain, read
 
-from ros2_vodistill.errors import VodistillError
-from training.settings import build, explain, override, plain
-
-__all__ = ["Experiment", "build", "explain", "load", "override", "plain"]
+__all__ = ["Experiment", "build", "explain", "load", "overridden", "override", "plain", "read"]
 
 
 @dataclass(frozen=True)
@@ -333,44 +329,3 @@ class Experiment:
 def load(path: str | Path, overrides: list[str] | None = None) -> Experiment:
     """Read an experiment; `overrides` are `training.rate=1e-3` pairs that win over the file."""
     return build(Experiment, overridden(read(Path(path)), overrides), str(path))
-
-
-def overridden(values: dict[str, Any], overrides: list[str] | None) -> dict[str, Any]:
-    """Plain values with `key=value` pairs set in them."""
-    for text in overrides or []:
-        key, separator, value = text.partition("=")
-        if not separator:
-            raise VodistillError(f"--set {text}: not of the form key=value", "write, say, --set training.rate=1e-3")
-        _put(values, key.split("."), yaml.safe_load(value))
-    return values
-
-
-def read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The plain values of a YAML file, on top of those of its `base`."""
-    if path.resolve() in seen:
-        raise VodistillError(f"{path}: its `base` leads back to itself", "remove one of the `base` lines")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        shipped = ", ".join(sorted(p.name for p in (Path(__file__).parent / "configs").glob("*.yaml")))
-        raise VodistillError(f"{path}: {error.strerror}", f"training/configs holds {shipped}") from error
-    except yaml.YAMLError as error:
-        raise VodistillError(f"{path}: not YAML: {' '.join(str(error).split())}", "correct the line") from error
-    if not isinstance(values, dict):
-        raise VodistillError(f"{path}: must be a mapping of keys, not {values!r}", "see training/configs")
-    base = values.pop("base", None)
-    return values if base is None else _merge(read(path.parent / str(base), (*seen, path.resolve())), values)
-
-
-def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    out = dict(base)
-    for key, value in top.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), dict)
-        out[key] = _merge(out[key], value) if both else value
-    return out
-
-
-def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        values = values.setdefault(key, {})
-    values[keys[-1]] = value

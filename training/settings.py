@@ -1,4 +1,4 @@
-"""Dataclasses from plain values, with errors that say which key of which file is wrong, and back."""
+"""Dataclasses from YAML and back, with errors that say which key of which file is wrong."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+import yaml
 
 from ros2_vodistill.errors import VodistillError
 
@@ -71,6 +73,33 @@ def explain(kind: type, prefix: str = "") -> Iterator[tuple[str, str, str]]:
             many = typing.get_origin(hints[f.name])
             mark = ".NAME" if many is dict else "[]" if many is tuple else ""
             yield from explain(typing.cast(type, inner), f"{prefix}{f.name}{mark}.")
+
+
+def overridden(values: dict[str, Any], overrides: list[str] | None) -> dict[str, Any]:
+    """Plain values with `key=value` pairs set in them."""
+    for text in overrides or []:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise VodistillError(f"--set {text}: not of the form key=value", "write, say, --set training.rate=1e-3")
+        _put(values, key.split("."), yaml.safe_load(value))
+    return values
+
+
+def read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The plain values of a YAML file, on top of those of its `base`."""
+    if path.resolve() in seen:
+        raise VodistillError(f"{path}: its `base` leads back to itself", "remove one of the `base` lines")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        shipped = ", ".join(sorted(p.name for p in (Path(__file__).parent / "configs").glob("*.yaml")))
+        raise VodistillError(f"{path}: {error.strerror}", f"training/configs holds {shipped}") from error
+    except yaml.YAMLError as error:
+        raise VodistillError(f"{path}: not YAML: {' '.join(str(error).split())}", "correct the line") from error
+    if not isinstance(values, dict):
+        raise VodistillError(f"{path}: must be a mapping of keys, not {values!r}", "see training/configs")
+    base = values.pop("base", None)
+    return values if base is None else _merge(read(path.parent / str(base), (*seen, path.resolve())), values)
 
 
 def _attributes(docstring: str) -> dict[str, str]:
@@ -149,3 +178,17 @@ def _scalar(kind: Any, value: Any, where: str, key: str) -> Any:
         return value
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
     raise VodistillError(f"{where}: {key} is {value!r}", f"it must be {names.get(kind, kind.__name__)}")
+
+
+def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), dict)
+        out[key] = _merge(out[key], value) if both else value
+    return out
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+    values[keys[-1]] = value
