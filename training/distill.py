@@ -11,8 +11,9 @@ from training import checkpoint
 from training.config import Experiment
 from training.networks.base import Network
 from training.report import markdown
-from training.runs import WEIGHTS, Budget, Place, load_network, make_accelerator, train
+from training.runs import Budget, Place, make_accelerator, train
 from training.score import milliseconds, score
+from training.trained import WEIGHTS, load_network
 
 TEACHER = "teacher"
 

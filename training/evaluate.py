@@ -14,8 +14,8 @@ from training.data import streams
 from training.export import CARD, open_model
 from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
 from training.networks import Network
-from training.runs import load_network
 from training.steps import Steps, TorchSteps
+from training.trained import load_network
 
 
 def find_experiment(network: Path, file: Path | None, overrides: list[str] | None = None) -> Experiment:

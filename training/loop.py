@@ -24,6 +24,7 @@ from training.config import Training
 from training.data.batch import Stream, batches
 from training.learner import Learner
 from training.networks.base import Network
+from training.optimise import averaging, optimiser
 from training.progress import Log
 
 BAD_STEPS = 20
@@ -84,10 +85,9 @@ class Trainer:
         learner.to(accelerator.device)
         if settings.channels_last:
             learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(learner.network, multi_avg_fn=_averaging(settings.ema))
+        self.average = AveragedModel(learner.network, multi_avg_fn=averaging(settings.ema))
         self.average.requires_grad_(False)
-        optimiser = _optimiser(learner, settings)
-        self.model, self.optimiser = accelerator.prepare(learner, optimiser)
+        self.model, self.optimiser = accelerator.prepare(learner, optimiser(learner, settings))
         self.state = State()
         self.bad_steps = 0
         self._restore()
@@ -252,27 +252,6 @@ def agreed(accelerator: Accelerator, word: bool) -> bool:
     told = torch.tensor([float(word)], device=accelerator.device)
     torch.distributed.broadcast(told, 0)
     return bool(told.item())
-
-
-def _optimiser(learner: Learner, settings: Training) -> torch.optim.Optimizer:
-    parameters = [p for p in learner.parameters() if p.requires_grad]
-    if settings.optimiser == "adam":
-        return torch.optim.Adam(parameters, settings.rate)
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], settings.rate)
-
-
-def _averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """An exponential average that is quick at the start, when there is little to average."""
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], currents: list[Tensor], count: Tensor | int) -> None:
-        torch._foreach_lerp_(averages, currents, 1.0 - min(decay, (1 + int(count)) / (10 + int(count))))
-
-    return update
 
 
 @contextmanager

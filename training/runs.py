@@ -28,8 +28,8 @@ from training.networks.base import Network
 from training.recipes import recipe
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
+from training.trained import WEIGHTS, final_folder, finished
 
-WEIGHTS = "network.safetensors"
 WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio")
 """What is written of a real sequence's metrics while training."""
 UNTAUGHT = {"baseline", "gaussian", "laplace"}
@@ -119,7 +119,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             _begin(network, start, place.teacher if run.start_from_teacher else None)
             trainer = _trainer(experiment, stage, settings, folder, place, network, description)
             done = budget.train(trainer, place.say)
-            if place.accelerator.is_main_process and (ending or not finished(_final(folder))):
+            if place.accelerator.is_main_process and (ending or not finished(final_folder(folder))):
                 shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")
                 (place.folder / f".{WEIGHTS}").replace(place.folder / WEIGHTS)
             place.accelerator.wait_for_everyone()
@@ -127,49 +127,6 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
                 return False
         start = folder / WEIGHTS
     return True
-
-
-def finished(folder: Path) -> bool:
-    """Whether a stage was trained to its end."""
-    newest = checkpoint.latest(folder / "checkpoints")
-    return newest is not None and bool(checkpoint.read_json(newest / "state.json")["finished"])
-
-
-def load_network(path: Path | str) -> Network:
-    """A trained network from a run's folder or a safetensors file; it knows its description."""
-    file = weights_file(Path(path))
-    network = networks.build(description(file))
-    try:
-        network.load_state_dict(checkpoint.load_tensors(file)[0])
-    except RuntimeError as error:
-        raise VodistillError(f"{file}: its tensors do not fit its description: {error}", "train again") from error
-    return network
-
-
-def description(path: Path) -> dict[str, Any]:
-    """Of the network in a run's folder or safetensors file."""
-    file = weights_file(path)
-    metadata = checkpoint.load_tensors(file)[1]
-    if "network" not in metadata:
-        raise VodistillError(f"{file}: does not say which network it is", "give one that the training wrote")
-    return dict(json.loads(metadata["network"]))
-
-
-def clips_seen(path: Path) -> int:
-    """Clips that a run's stages were trained on, or, of a file alone, those of the stage that wrote it."""
-    stages = [s.parent for s in path.glob("*/checkpoints") if not _final(s.parent).exists()]
-    if not stages:
-        return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))
-    newest = (checkpoint.latest(stage / "checkpoints") for stage in stages)
-    return sum(int(checkpoint.read_json(c / "state.json")["samples"]) for c in newest if c)
-
-
-def weights_file(path: Path) -> Path:
-    """The safetensors file that a path, a run's folder or the file itself, means."""
-    file = path / WEIGHTS if path.is_dir() else path
-    if not file.exists():
-        raise VodistillError(f"{file}: not there", "train the network first, or correct the path")
-    return file
 
 
 def network_name(run: Run) -> str:
@@ -235,13 +192,9 @@ def _begin(network: Network, start: Path | None, teacher: Network | None) -> Non
         raise VodistillError("start_from_teacher: the student's encoder has no layer of the teacher's", "remove it")
 
 
-def _final(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}-final")
-
-
 def _branch(folder: Path, accelerator: Accelerator) -> Path:
     """The folder in which an open-ended stage is ended: a copy of its newest checkpoint, or an ending in progress."""
-    final, newest = _final(folder), checkpoint.latest(folder / "checkpoints")
+    final, newest = final_folder(folder), checkpoint.latest(folder / "checkpoints")
     if newest is None:
         raise VodistillError(f"{folder}: nothing is trained that --decay could end", "train without --decay first")
     ending = checkpoint.latest(final / "checkpoints")

@@ -15,8 +15,8 @@ from training.export import Origin, export, open_model
 from training.measure import on_clips, read_recording, recording_errors
 from training.networks import d_rate
 from training.quantize import quantize
-from training.runs import clips_seen, description, load_network
 from training.steps import TorchSteps
+from training.trained import clips_seen, description, load_network
 
 
 def ship(

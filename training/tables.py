@@ -21,9 +21,10 @@ from training.config import Experiment, plain
 from training.data import streams
 from training.distill import TEACHER, find_teacher
 from training.networks import Network, build
-from training.runs import Budget, Place, load_network, make_accelerator, train
+from training.runs import Budget, Place, make_accelerator, train
 from training.score import hint_error, milliseconds, score
 from training.teacher import confidence
+from training.trained import load_network
 
 RESULT = "result.json"
 

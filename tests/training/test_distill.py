@@ -18,8 +18,9 @@ from training.data import streams
 from training.learner import Learner
 from training.losses import Confidence, Poses, build_pose
 from training.recipes import RECIPES, recipe
-from training.runs import Budget, Place, clips_seen, finished, load_network, make_accelerator
+from training.runs import Budget, Place, make_accelerator
 from training.teacher import Teacher, confidence
+from training.trained import clips_seen, finished, load_network
 
 TEACHER = {**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}
 

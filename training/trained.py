@@ -1,0 +1,60 @@
+"""Trained networks on disk: what a run's folder holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ros2_vodistill.errors import VodistillError
+from training import checkpoint, networks
+from training.networks.base import Network
+
+WEIGHTS = "network.safetensors"
+
+
+def load_network(path: Path | str) -> Network:
+    """A trained network from a run's folder or a safetensors file; it knows its description."""
+    file = weights_file(Path(path))
+    network = networks.build(description(file))
+    try:
+        network.load_state_dict(checkpoint.load_tensors(file)[0])
+    except RuntimeError as error:
+        raise VodistillError(f"{file}: its tensors do not fit its description: {error}", "train again") from error
+    return network
+
+
+def description(path: Path) -> dict[str, Any]:
+    """Of the network in a run's folder or safetensors file."""
+    file = weights_file(path)
+    metadata = checkpoint.load_tensors(file)[1]
+    if "network" not in metadata:
+        raise VodistillError(f"{file}: does not say which network it is", "give one that the training wrote")
+    return dict(json.loads(metadata["network"]))
+
+
+def weights_file(path: Path) -> Path:
+    """The safetensors file that a path, a run's folder or the file itself, means."""
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.exists():
+        raise VodistillError(f"{file}: not there", "train the network first, or correct the path")
+    return file
+
+
+def clips_seen(path: Path) -> int:
+    """Clips that a run's stages were trained on, or, of a file alone, those of the stage that wrote it."""
+    stages = [s.parent for s in path.glob("*/checkpoints") if not final_folder(s.parent).exists()]
+    if not stages:
+        return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))
+    newest = (checkpoint.latest(stage / "checkpoints") for stage in stages)
+    return sum(int(checkpoint.read_json(c / "state.json")["samples"]) for c in newest if c)
+
+
+def finished(folder: Path) -> bool:
+    """Whether a stage was trained to its end."""
+    newest = checkpoint.latest(folder / "checkpoints")
+    return newest is not None and bool(checkpoint.read_json(newest / "state.json")["finished"])
+
+
+def final_folder(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-final")
