@@ -80,7 +80,7 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     route = Route(*(v.double() for v in (follow, curvature, begin, radius, torch.where(turns, angle, 0.0))))
     path = travel(d.within("travel"), motion, platform, frames, height, route, torch.where(is_["room"], 1.5, 100.0))
     hilly = d.chance("hilly", places.hilly) & ~(indoors | is_["tunnel"] | is_["park"])
-    hill = _hill(d.within("hill"), hilly, width, lane)
+    hill = _hill(d.within("hill"), hilly, width, lane, crossed)
     path = path.over(hill)
 
     # The road heads the way the camera goes at frame 0, which is at the origin, `lane` to the right of its middle.
@@ -98,7 +98,7 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     site = Site(d.within("main"), textures, hill, road, width, verge, scale, start, home, torch.ones_like(crossed))
     other = cross.locate(at[:, 0], at[:, 1])[0]
     across = cross_width.abs().clamp_max(10.0)
-    side = Site(d.within("cross"), textures, hill, cross, across, verge, scale, other - 55.0, other, crossed)
+    side = Site(d.within("cross"), textures, hill, cross, across, verge, scale, other - 40.0, other, crossed)
     pace = d.uniform("pace", 0.0, 1.0) * torch.where(is_["motorway"], 30.0, 12.0)
     covered = is_["park"] & d.chance("covered", 0.5)
     boxes, rounds = _solids(site, side, is_, lane, pace, covered)
@@ -127,9 +127,9 @@ def _platform(d: Draw, config: WorldConfig, indoors: Tensor, fast: Tensor) -> tu
     return platform, torch.where(indoors, height.clamp_max(2.2), height)
 
 
-def _hill(d: Draw, there: Tensor, width: Tensor, lane: Tensor) -> Hill:
-    """A slope ahead, or a bank beside the road."""
-    ahead = d.chance("ahead", 0.5)
+def _hill(d: Draw, there: Tensor, width: Tensor, lane: Tensor, crossed: Tensor) -> Hill:
+    """A slope ahead, or a bank beside a road that none crosses."""
+    ahead = d.chance("ahead", 0.5) | crossed
     side = (d.unit("side") - 0.5).sign()
     turn = torch.where(ahead, d.normal("turn", 0.2), side * math.pi / 2)
     bank = width - side * lane + d.uniform("away", 0.5, 6.0)
@@ -208,8 +208,8 @@ def _solids(
         uprights,
         things,
     ]
-    across = [street.houses(side, urban, 6), street.parked(side, urban, 5), street.fences(side, urban, 8)]
-    green = [nature.trees(side, urban | is_["country"], 0.6, 7.0, 5), nature.bushes(side, urban | is_["country"], 8)]
+    across = [street.houses(side, urban, 8), street.parked(side, urban, 8), street.fences(side, urban, 12)]
+    green = [nature.trees(side, urban | is_["country"], 0.6, 7.0, 8), nature.bushes(side, urban | is_["country"], 12)]
     return (
         Solids.gather([*moving, _off(side, boxes), _off(site, across)]),
         Solids.gather([_off(side, rounds), _off(site, green)]),

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from training.world.draw import Draw
-from training.world.scene import Hill, Road, Solids
+from training.world.records import per
+from training.world.scene import STRUCTURE, Hill, Road, Solids
 from training.world.textures import Textures
 
 
@@ -119,6 +120,9 @@ def stand(
     zero = torch.zeros_like(heading)
     faces = torch.stack(list(texture), -1) if not isinstance(texture, Tensor) else texture[..., None]
     foot = site.hill.up(place[..., 0], place[..., 1])
+    if label == STRUCTURE:  # walls go down to the lowest ground around them
+        sunk = 0.5 * per(site.hill.rise.abs(), foot) * half[..., ::2].amax(-1) * (foot != 0)
+        half, lift = torch.stack([half[..., 0], half[..., 1] + sunk, half[..., 2]], -1), lift - 2 * sunk
     centre = torch.stack([place[..., 0], -(foot + half[..., 1] + lift), place[..., 1]], -1)
     return Solids(
         centre=centre,

@@ -39,7 +39,7 @@ class Eyes(Record):
 
     def see(self, points: Tensor) -> Tensor:
         """(F, S, V, N, 3) world points in the frame of the rays."""
-        return (points - self.origin[..., None, :]) @ torch.linalg.inv(self.turn).transpose(-1, -2)
+        return (points - self.origin[..., None, :]) @ torch.linalg.inv_ex(self.turn)[0].transpose(-1, -2)
 
     def outline(self, solids: Solids) -> Tensor:
         """(F, N, 16, 3) corners in the frame of the rays, at the first moment and at the last."""
