@@ -36,7 +36,9 @@ _SHIFT = 0.05  # pixels
 _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
 _AGREES = 0.3  # weight of a block that agrees with a fit
-_SCORE, _SUPPORT, _STRAIN = 0.5, 0.62, 5.0  # of a fit that is believed
+_SCORE, _SUPPORT = 0.5, 0.62  # of a fit that is believed
+_STRAIN = 5.0  # of a fit that agrees with the epipolar motion
+_SURE = 0.9  # score and support of a fit that is believed rather than the epipolar motion
 _SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are searched
 _PATIENCE = 3  # searches in a row that find nothing; from then on every tenth frame
 
@@ -96,6 +98,11 @@ class GroundFit(Alignment):
     @property
     def believed(self) -> bool:
         return self.score > _SCORE and self.support > _SUPPORT and self.strain < _STRAIN
+
+    @property
+    def overrules(self) -> bool:
+        """It contradicts the epipolar motion, and is the better one."""
+        return min(self.score, self.support) > _SURE and self.strain >= _STRAIN
 
 
 class Ground:
@@ -159,19 +166,23 @@ class Ground:
         if not self.levels:
             return None
         schedule = tuple((min(level, len(self.levels) - 1), count) for level, count in schedule)
+        result = None
         if prior.length_variance < 2 * self.pace**2:
-            result = self.fit(last, this, prior, schedule)
-            if result.believed:
-                self._misses = 0
-                return result
-        self._misses += 1
-        if self._misses > _PATIENCE and self._misses % 10:
-            return None
-        result = self.fit(last, this, self.search(last, this, prior), ((len(self.levels) - 1, 6), *schedule))
-        if not result.believed:
-            return None
-        self._misses = 0
+            result = self._checked(last, this, prior, schedule)
+        self._misses = 0 if result else self._misses + 1
+        if result is None and (self._misses <= _PATIENCE or self._misses % 10 == 0):
+            patient = ((len(self.levels) - 1, 6), *((level, count + 3) for level, count in schedule))
+            result = self._checked(last, this, self.search(last, this, prior), patient)
+            self._misses = 0 if result else self._misses
         return result
+
+    def _checked(self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule) -> GroundFit | None:
+        """A fit that is believed; with little regard for the epipolar motion where it overrules that."""
+        result = self.fit(last, this, prior, schedule)
+        if result.overrules:
+            doubted = replace(prior.epipolar, covariance=result.strain * prior.epipolar.covariance)
+            result = self.fit(last, this, replace(prior, epipolar=doubted), schedule)
+        return result if result.believed else None
 
     def search(self, last: list[Image], this: list[Image], prior: Prior) -> Prior:
         """The prior with the length, and the slope, that correlate best at the coarsest level."""
