@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,23 @@ def _measured(precision: str, errors: dict[str, dict[str, float]]) -> list[dict[
     return [{**row, **errors[precision], "fp32": errors["fp32"], "drop": drop}]
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """onnxruntime's preparation speaks through the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
 def _static(source: Path, target: Path, steps: OnnxSteps, calibration: Stream) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / GRAPH
-        logging.getLogger().setLevel(logging.ERROR)
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        with _quiet():
+            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared),
             str(target),
