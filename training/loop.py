@@ -89,7 +89,7 @@ class Trainer:
         self.average.requires_grad_(False)
         self.model, self.optimiser = accelerator.prepare(learner, optimiser(learner, settings))
         self.state = State()
-        self.bad_steps = 0
+        self.bad_steps, self.evaluated = 0, -1
         self._restore()
 
     def train(self, minutes: float = 0.0, steps: int = 0, decay: int = 0) -> State:
@@ -203,9 +203,10 @@ class Trainer:
         return agreed(self.accelerator, over)
 
     def _evaluate(self, log: Log) -> None:
-        if self.evaluate is None:
-            return
         state = self.state
+        if self.evaluate is None or self.evaluated == state.step:
+            return
+        self.evaluated = state.step
         if self.accelerator.is_main_process:
             values = self.evaluate(self.network)
             log.evaluation(state.step, values)

@@ -125,6 +125,17 @@ def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
     assert torch.equal(weights(tmp_path)[LAST], seen[1])
 
 
+def test_the_last_step_is_evaluated_once(tmp_path: Path) -> None:
+    learning = trainer(tmp_path, steps=5, evaluate_steps=2)
+    learning.evaluate = lambda _: {"error": 1.0}
+    learning.train()
+    assert [row["step"] for row in rows(tmp_path) if "evaluation/error" in row] == [2, 4, 5]
+    learning = trainer(tmp_path / "even", steps=4, evaluate_steps=2)
+    learning.evaluate = lambda _: {"error": 1.0}
+    learning.train()
+    assert [row["step"] for row in rows(tmp_path / "even") if "evaluation/error" in row] == [2, 4]
+
+
 def test_gradients_that_are_not_finite_end_with_the_reason(tmp_path: Path) -> None:
     learning = trainer(tmp_path, steps=100)
     with torch.no_grad():
