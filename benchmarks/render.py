@@ -111,7 +111,7 @@ def main() -> None:
         cuda = arguments.device.startswith("cuda")
         result = {
             "command": f"python {' '.join(sys.argv)}",
-            "machine": torch.cuda.get_device_name() if cuda else f"{platform.processor()}, {os.cpu_count()} cores",
+            "machine": torch.cuda.get_device_name() if cuda else f"{platform.platform()}, {os.cpu_count()} cores",
             "torch": torch.__version__,
             "load": os.getloadavg()[0],
             "rows": rows,
