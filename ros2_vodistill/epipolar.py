@@ -26,7 +26,7 @@ _ALIKE = 6.0  # the variance is this much larger than if the errors of all corne
 _FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
 _PARALLAX = 3.0  # times the noise: less, left by a mere turn, shows no direction of a translation
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
-_ENOUGH = 1e-5  # radians: a step of Gauss-Newton that is not worth another
+_ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round

@@ -37,7 +37,7 @@ class RefinedFrontend:
         self._two_view = TwoView(
             camera,
             mount,
-            tracker=Tracker(count=300, window=11),
+            tracker=Tracker(count=200, window=9),
             widest=650,
             ransac=False,
             schedule=() if metric and mount.height is None else ((1, 1), (0, 2)),
