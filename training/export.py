@@ -19,6 +19,7 @@ import onnx
 import torch
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import Model
 from ros2_vodistill.view import View
 from training import checkpoint
 from training.config import Shipping
@@ -160,12 +161,13 @@ def first_frames(stream: Stream, count: int) -> Iterator[dict[str, Any]]:
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """card.json beside model.onnx, with the graph's hash and opset."""
+    """card.json beside model.onnx, with the graph's hash and opset; refused where the robot would refuse it."""
     graph = folder / GRAPH
     opsets = {entry.domain: entry.version for entry in onnx.load(str(graph), load_external_data=False).opset_import}
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
     whole = {**card, "sha256": digest, "opset": opsets[""]}
     checkpoint.write_text(folder / CARD, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    Model.load(folder)
 
 
 @contextmanager
@@ -184,13 +186,15 @@ def folder_replacing(path: Path) -> Iterator[Path]:
 
 
 def _range(motions: Motions, shipping: Shipping) -> dict[str, float]:
-    lengths = np.linalg.norm(motions.truth[:, :3], axis=1)
-    angles = np.linalg.norm(motions.truth[:, 3:], axis=1)
+    length, angle = (
+        float(np.quantile(np.linalg.norm(part, axis=1), shipping.quantile))
+        for part in (motions.truth[:, :3], motions.truth[:, 3:])
+    )
     return {
         "min_translation": shipping.min_translation,
-        "max_translation": float(f"{np.quantile(lengths, shipping.quantile):.3g}"),
+        "max_translation": float(f"{max(length, 2 * shipping.min_translation):.3g}"),
         "min_rotation": shipping.min_rotation,
-        "max_rotation": float(f"{np.quantile(angles, shipping.quantile):.3g}"),
+        "max_rotation": float(f"{max(angle, 2 * shipping.min_rotation):.3g}"),
         "max_interval": shipping.max_interval,
     }
 

@@ -1,0 +1,75 @@
+"""Evaluating a run or a model, and shipping one from the other."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.model import Model
+from tests.training.test_data import write_kitti
+from tests.training.toy import SPEC, ShiftStream
+from training import ship
+from training.config import Data, Experiment, Measure, Run, Training
+from training.data import streams
+from training.evaluate import evaluate, find_experiment
+from training.runs import Budget, Place, make_accelerator, train
+
+TOY = Experiment(
+    "toy",
+    data=Data(held_out=8),
+    training=Training(steps=2, batch_size=4, rate=1e-3, warmup=1),
+    teacher=Run(network=SPEC, method="likelihood"),
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trained run; experiments see shifted textures instead of the generated world."""
+    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_: ShiftStream(size, 3, seed))
+    monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
+    place = Place(tmp_path / "run", make_accelerator(TOY.training), say=lambda _: None, quiet=True)
+    assert train(TOY, TOY.teacher, place, Budget())
+    return place.folder
+
+
+def test_the_experiment_of_a_run_is_found_beside_it(run: Path, tmp_path: Path) -> None:
+    for place in (run, run / "pose", run / "network.safetensors"):
+        assert find_experiment(place, None) == TOY
+    assert find_experiment(run, None, ["data.held_out=3"]).data.held_out == 3
+    with pytest.raises(VodistillError, match=r"config\.yaml"):
+        find_experiment(tmp_path / "elsewhere" / "a" / "b", None)
+
+
+def test_a_run_and_its_model_err_alike(run: Path, tmp_path: Path) -> None:
+    recording = Measure(str(write_kitti(tmp_path / "kitti")), height=1.65)
+    (Path(recording.path) / "poses.txt").write_text((tmp_path / "kitti" / "poses" / "00.txt").read_text())
+    model = ship.ship(run, "toy-s", TOY, (recording,), None, tmp_path / "models", "the command")
+    trained, exported = (evaluate(path, TOY, (recording,)) for path in (run, model))
+    assert trained["parameters"] == exported["parameters"]
+    assert trained["held_out"]["motions"] == exported["held_out"]["motions"] == 16
+    for key in ("error", "t_median", "r_deg", "normalised"):
+        assert exported["held_out"][key] == pytest.approx(trained["held_out"][key], rel=1e-3)
+    rpe = [found["recordings"]["00"]["rpe_t_m"] for found in (trained, exported)]
+    assert rpe[0] == pytest.approx(rpe[1], rel=1e-4)
+    card = Model.load(model).card
+    assert card.data["samples"] == 8
+    assert card.measured[0]["command"] == "the command"
+    assert card.measured[1]["rpe_t_m"] == pytest.approx(rpe[0], rel=1e-4)
+    assert (card.teacher, card.d_rate) == (None, None)
+
+
+def test_shipped_covariances_are_calibrated(run: Path, tmp_path: Path) -> None:
+    """With the card's factors, each axis' squared error is its variance on the held-out clips, gross errors aside."""
+    from training.measure import on_clips
+    from training.trained import load_network
+
+    model = ship.ship(run, "toy-s", TOY, (), run, tmp_path / "models", "the command")
+    card = Model.load(model).card
+    assert card.d_rate == 0.0
+    motions = on_clips(load_network(run), ShiftStream(4, 3, seed=99), 8)
+    shares = (motions.estimate - motions.truth) ** 2 / (math.e**motions.log_variance * card.covariance_scale)
+    x = shares[:, 0]
+    assert x[x < x.max()].mean() == pytest.approx(0.92477, rel=0.02)
