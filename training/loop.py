@@ -123,9 +123,9 @@ class Trainer:
                         break
                 if self._due(clock, "checkpoint", settings.checkpoint_minutes):
                     self.save()
-                over = interrupted.is_set() or (minutes > 0 and now - start > 60 * minutes)
-                if self._agree(over):
+                if self._agreed(interrupted.is_set() or 0 < 60 * minutes < now - start):
                     break
+                clock["step"] = time.monotonic()
             if state.step >= last or state.finished:
                 state.finished = True
                 if not settings.patience:
@@ -190,17 +190,19 @@ class Trainer:
         return {**{k: v.detach() for k, v in losses.items()}, "gradient": norm.detach()}
 
     def _due(self, clock: dict[str, float], what: str, minutes: float, steps: int = 0) -> bool:
-        now = time.monotonic()
-        due = self.state.step % steps == 0 if steps else now - clock[what] >= 60 * minutes
+        """Whether so many steps, or else minutes, have passed."""
+        if steps:
+            return self.state.step % steps == 0
+        due = self._agreed(time.monotonic() - clock[what] >= 60 * minutes)
         if due:
-            clock[what] = now
+            clock[what] = time.monotonic()
         return due
 
-    def _agree(self, over: bool) -> bool:
-        """Every process stops after the same step: the first process's word counts, every few steps."""
+    def _agreed(self, word: bool) -> bool:
+        """What depends on the time happens after the same step in every process: asked every few steps."""
         if self.accelerator.num_processes > 1 and self.state.step % AGREE_STEPS:
             return False
-        return agreed(self.accelerator, over)
+        return agreed(self.accelerator, word)
 
     def _evaluate(self, log: Log) -> None:
         state = self.state
