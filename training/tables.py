@@ -137,7 +137,7 @@ def _prepare(experiment: Experiment, teacher: Network, folder: Path) -> None:
     device = make_accelerator(experiment.training).device
     settings, data = experiment.confidence, experiment.data
     for masks in {False, "fgd" in experiment.table.methods}:
-        streams.training(data, teacher, experiment.training.batch_size, experiment.seed, device, masks)
+        streams.training(data, teacher, experiment.training.batch_size, experiment.seed, device, masks=masks)
     known = teacher.to(device)
     fixed, count = streams.confidence(data, known, experiment.training.batch_size, settings, device)
     confidence(known, fixed, count, settings, folder / "tables" / "confidence.json")

@@ -172,7 +172,7 @@ def test_every_recipe_trains_a_step(method: str) -> None:
 @pytest.fixture
 def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experiments see shifted textures instead of the generated world."""
-    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_: ShiftStream(size, 3, seed))
+    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_, **__: ShiftStream(size, 3, seed))
     monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
     monkeypatch.setattr(streams, "confidence", lambda *_: (ShiftStream(4, 3, seed=98), 8))
 

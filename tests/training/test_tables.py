@@ -64,7 +64,7 @@ def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
     def held_out(data: Data, observer: object, device: object, frames: int = 3) -> ShiftStream:
         return ShiftStream(data.held_out, frames, seed=99)
 
-    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_: ShiftStream(size, 3, seed))
+    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_, **__: ShiftStream(size, 3, seed))
     monkeypatch.setattr(streams, "held_out", held_out)
     monkeypatch.setattr(streams, "confidence", lambda *_: (ShiftStream(4, 3, seed=98), 8))
     monkeypatch.setattr("training.tables.milliseconds", lambda network: network.parameter_count() / 1e3)
