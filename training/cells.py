@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ros2_vodistill.errors import VodistillError
+from training import networks
 from training.config import Run, Table
 from training.recipes import ON_MAPS, recipe
 
@@ -19,6 +20,7 @@ ABLATION = {
 }
 """Method -> hint and objective."""
 BLENDING = ("supervised", "minimum", "additional", "upper_bound", "pil_gaussian", "pil_laplace", "ail")
+PROBABILISTIC = ("pil_gaussian", "pil_laplace")
 TITLES = {
     "supervised": "Supervised S",
     "kd": "KD",
@@ -65,8 +67,9 @@ def cells(table: Table) -> list[Cell]:
 def run_of(table: Table, cell: Cell) -> Run:
     """How a cell is trained."""
     inherits = table.start_from_teacher and cell.method not in ON_MAPS
+    network = network_of(table, cell.network)
     return Run(
-        network=network_of(table, cell.network),
+        network=_with_deviation(network) if cell.method in PROBABILISTIC else network,
         method=cell.method,
         start_from_teacher=inherits,
         freeze=table.freeze if inherits else (),
@@ -76,6 +79,13 @@ def run_of(table: Table, cell: Cell) -> Run:
 def network_of(table: Table, label: str) -> str | dict[str, Any]:
     """The network of a label."""
     return {**table.networks, **table.rates}[label]
+
+
+def _with_deviation(network: str | dict[str, Any]) -> str | dict[str, Any]:
+    """With one more output, the deviation of each sample, in a family that has it on request."""
+    if not hasattr(networks.configure(network), "uncertainty"):
+        return network
+    return {**({"name": network} if isinstance(network, str) else network), "uncertainty": True}
 
 
 def title(method: str) -> str:

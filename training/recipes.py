@@ -7,6 +7,8 @@ from training.config import Feature, Pose, Stage
 
 HINT = Stage("hint", features=(Feature("ht"),), train="to_hint")
 TRUSTED_HINT = Stage("hint", features=(Feature("aht"),), train="to_hint")
+ADAPTED_HINT = Feature("ht", weight=0.5, options={"regressor": True})
+"""Chen's hint, through an adaptation layer always. Its weight is recalled, as nu is."""
 
 
 def recipe(name: str) -> tuple[Stage, ...]:
@@ -24,8 +26,8 @@ def _then(hint: Stage, loss: str) -> tuple[Stage, ...]:
     return hint, Stage("pose", pose=(Pose(loss),), train="after_hint")
 
 
-def _feature(loss: str) -> tuple[Stage, ...]:
-    return (Stage("pose", pose=(Pose("baseline"),), features=(Feature(loss, "level2", "level2"),)),)
+def _feature(loss: str, weight: float = 1.0) -> tuple[Stage, ...]:
+    return (Stage("pose", pose=(Pose("baseline"),), features=(Feature(loss, "level2", "level2", weight),)),)
 
 
 LEVELS = ("level0", "level1", "level2")
@@ -41,7 +43,7 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
     "pil_gaussian": _pose("pil_gaussian"),
     "ail": _pose("ail"),
     "kd": _pose("additional"),
-    "chen": (Stage("pose", pose=(Pose("chen"),), features=(Feature("ht"),)),),
+    "chen": (Stage("pose", pose=(Pose("chen"),), features=(ADAPTED_HINT,)),),
     "fitnets": (HINT, Stage("pose", pose=(Pose("additional"),))),
     "aht_ail": _then(TRUSTED_HINT, "ail"),
     "aht_student": _then(TRUSTED_HINT, "baseline"),
@@ -51,8 +53,9 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
     "review": (Stage("pose", pose=(Pose("baseline"),), features=(Feature("review", LEVELS, LEVELS),)),),
     "naive": _feature("naive"),
     "md": _feature("md"),
-    "lad": _feature("lad"),
-    "cad": _feature("cad"),
+    "lad": _feature("lad", 3.0),
+    "cad": _feature("cad", 3.0),
+    "pixel_angle": _feature("pixel_angle", 3.0),
     "cwd": _feature("cwd"),
     "fkd": _feature("fkd"),
     "fgd": _feature("fgd"),

@@ -133,19 +133,17 @@ def test_losses_are_weighted_summed_and_ramped() -> None:
     learner = Learner(network(dropout=0.0), description(dropout=0.0), stage, rotation_weight=7.0, teacher=taught)
     learner.eval()
     batch = ShiftStream().batch(0)
-    losses = learner(batch, 4)
-    lesson = taught.explain(batch, True)
-    output = learner.network(batch.views)
+    with torch.no_grad():
+        losses, whole = ({k: float(v) for k, v in learner(batch, step).items()} for step in (4, 1000))
+        lesson = taught.explain(batch, True)
+        output = learner.network(batch.views)
     flat = [x.flatten(0, 1) for x in (output.motion, batch.motions, lesson.motion)]
     poses = Poses(*flat, confidence=lesson.confidence.flatten())
-    assert float(losses["baseline"]) == pytest.approx(
-        2 * float(build_pose("baseline", rotation_weight=7.0)(poses)), rel=1e-5
-    )
+    assert losses["baseline"] == pytest.approx(2 * float(build_pose("baseline", rotation_weight=7.0)(poses)), rel=1e-5)
     expected = 3 * float(build_pose("ail", rotation_weight=7.0, alpha=0.25)(poses))
-    assert float(losses["ail"]) == pytest.approx(expected, rel=1e-5)
-    whole = learner(batch, 1000)
-    assert float(losses["aht"]) == pytest.approx(0.5 * float(whole["aht"]), rel=1e-5)
-    assert float(losses["loss"]) == pytest.approx(float(losses["baseline"] + losses["ail"] + losses["aht"]), rel=1e-6)
+    assert losses["ail"] == pytest.approx(expected, rel=1e-5)
+    assert losses["aht"] == pytest.approx(0.5 * whole["aht"], rel=1e-5)
+    assert losses["loss"] == pytest.approx(losses["baseline"] + losses["ail"] + losses["aht"], rel=1e-6)
 
 
 def test_what_needs_a_teacher_says_so() -> None:
@@ -156,6 +154,20 @@ def test_what_needs_a_teacher_says_so() -> None:
     with pytest.raises(VodistillError, match="level9"):
         stage = Stage(pose=(Pose("baseline"),), features=(Feature("md", "level9", "level0"),))
         Learner(network(), description(), stage, teacher=teacher())
+
+
+def test_recipes_follow_the_papers() -> None:
+    """Weights and adaptation layers that the companions and the baselines publish."""
+    (lad,), (cad,), (review,), (chen,) = (recipe(name) for name in ("lad", "cad", "review", "chen"))
+    assert [stage.features[0].weight for stage in (lad, cad, review)] == [3.0, 3.0, 1.0]
+    learner = Learner(network(), description(), chen, teacher=teacher())
+    assert any(name.startswith("features") for name, _ in learner.named_parameters())
+    hint, rest = recipe("fitnets")
+    assert (hint.train, hint.features[0].loss) == ("to_hint", "ht")
+    assert (rest.train, rest.pose[0].loss) == ("all", "additional")
+    hint, rest = recipe("aht_ail")
+    assert (hint.train, hint.features[0].loss, hint.pose) == ("to_hint", "aht", ())
+    assert (rest.train, rest.pose[0].loss, rest.features) == ("after_hint", "ail", ())
 
 
 @pytest.mark.parametrize("method", [m for m in RECIPES if m != "fgd"])

@@ -69,6 +69,18 @@ def test_a_regressor_learns_where_widths_differ() -> None:
     assert not list(module("ht", 3, 3).parameters())
 
 
+@torch.no_grad()
+def test_a_regressor_may_be_asked_for_where_widths_agree() -> None:
+    """Chen's hint goes through its adaptation layer always."""
+    loss = module("ht", 2, 2, regressor=True)
+    (weight, bias), confidence = loss.parameters(), torch.tensor([0.5, 1.0]).double()
+    student, teacher = torch.randn(2, 2).double(), torch.randn(2, 2).double()
+    errors = ((teacher.numpy() - student.numpy() @ weight.numpy().T - bias.numpy()) ** 2).sum(1)
+    assert loss(batch(student, teacher)).item() == pytest.approx(errors.mean())
+    attentive = module("aht", 2, 2, regressor=True)
+    assert attentive(batch(student, teacher, confidence=confidence)).item() == pytest.approx(errors @ [0.5, 1.0] / 2)
+
+
 # Raw features.
 
 

@@ -59,6 +59,19 @@ def test_map_losses_never_start_from_the_teacher() -> None:
         assert run_of(table, Cell("A", method, 0)).freeze == ()
 
 
+def test_probabilistic_imitation_has_a_deviation_for_each_sample() -> None:
+    """The paper's students otherwise learn one constant."""
+    swift = {"name": "swift-xs"}
+    table = Table(networks={"A": "flownet-3-3", "B": {"name": "flownet-7-2", "unit": "metre"}, "C": swift})
+    for method in ("pil_laplace", "pil_gaussian"):
+        assert run_of(table, Cell("A", method, 0)).network == {"name": "flownet-3-3", "uncertainty": True}
+        assert run_of(table, Cell("B", method, 0)).network == {
+            "name": "flownet-7-2", "unit": "metre", "uncertainty": True,
+        }  # fmt: skip
+        assert run_of(table, Cell("C", method, 0)).network == swift
+    assert run_of(table, Cell("A", "ail", 0)).network == "flownet-3-3"
+
+
 @pytest.fixture
 def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
     def held_out(data: Data, observer: object, device: object, frames: int = 3) -> ShiftStream:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from training.losses.base import Features, LevelLoss
 
 
 class Hint(LevelLoss):
-    """HT: the mean over samples of ||Psi_T - Psi_S||^2. Where the widths differ, a regressor learns along (FitNets)."""
+    """HT: the mean over samples of ||Psi_T - Psi_S||^2. Where the widths differ, a regressor learns along (FitNets).
+
+    Args:
+        regressor: have one where the widths agree, too.
+    """
 
     vectors = True
+
+    def __init__(self, student: int, teacher: int, regressor: bool = False) -> None:
+        super().__init__(student, teacher)
+        if regressor:
+            self.align = nn.Linear(student, teacher)
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Features) -> Tensor:
         return self.errors(student, teacher).mean()
