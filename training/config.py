@@ -182,6 +182,8 @@ class Stage:
         name: of its folder.
         pose: the losses on motions.
         features: the losses on features: hints and feature distillation.
+        matching: weight of the loss on the matches that a network with local correlations finds; needs the optical flow
+            that the generated world knows. 0 leaves it out.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
         training: settings that differ from the experiment's.
@@ -190,6 +192,7 @@ class Stage:
     name: str = "train"
     pose: tuple[Pose, ...] = ()
     features: tuple[Feature, ...] = ()
+    matching: float = 0.0
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
@@ -207,6 +210,7 @@ class Run:
     Attributes:
         network: a registered name, or a description of a network.
         path: a trained network instead (a run's folder or a safetensors file), for a teacher.
+        start: a trained network of the same description, whose weights the first stage starts from.
         method: a recipe from training/recipes.py, instead of stages.
         stages: one after the other, each starting where the last ended.
         start_from_teacher: the encoder starts with those of the teacher's layers that it has too.
@@ -216,6 +220,7 @@ class Run:
 
     network: str | dict[str, Any] = ""
     path: str = ""
+    start: str = ""
     method: str = ""
     stages: tuple[Stage, ...] = ()
     start_from_teacher: bool = False

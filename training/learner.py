@@ -11,6 +11,7 @@ from ros2_vodistill.errors import VodistillError
 from training.config import Feature, Pose, Stage
 from training.data.batch import Batch
 from training.losses import Features, Poses, build_features, build_pose
+from training.losses.matching import matching
 from training.networks.base import Network
 from training.teacher import Lesson, Teacher
 
@@ -44,13 +45,15 @@ class Learner(nn.Module):
                 for n, names in ((network, feature.student), (teacher.network, feature.teacher))
             ]
             self.features.append(build_features(feature.loss, *widths, **feature.options))
+        if stage.matching and not network.matches:
+            raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
         _select(network, stage)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
-        asked = bool(self.stage.features)
+        asked = bool(self.stage.features or self.stage.matching)
         output = self.network(batch.views, features=asked)
-        lesson = self.teacher.explain(batch, features=asked) if self.teacher else None
+        lesson = self.teacher.explain(batch, features=bool(self.stage.features)) if self.teacher else None
         poses = Poses(
             output.motion.flatten(0, 1),
             batch.motions.flatten(0, 1),
@@ -62,6 +65,9 @@ class Learner(nn.Module):
         for settings, loss in zip(self.stage.features, self.features, strict=True):
             ramp = min(1.0, (step + 1) / settings.ramp) if settings.ramp else 1.0
             losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
+        if self.stage.matching:
+            assert batch.flow is not None
+            losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
         return {"loss": sum(losses.values()), **losses}  # type: ignore[dict-item]
 
 

@@ -28,7 +28,7 @@ from training.networks.base import Network
 from training.recipes import recipe
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
-from training.trained import WEIGHTS, final_folder, finished
+from training.trained import WEIGHTS, final_folder, finished, load_weights, weights_file
 
 WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio")
 """What is written of a real sequence's metrics while training."""
@@ -104,7 +104,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
     description = networks.specify(network_name(run), networks.build(run.network))
     if place.accelerator.is_main_process:
         _write_origin(place.folder, experiment, run, stages)
-    start: Path | None = None
+    start = weights_file(Path(run.start)) if run.start else None
     for stage in stages:
         folder = place.folder / stage.name
         if not finished(folder):
@@ -116,7 +116,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
                 folder = _branch(folder, place.accelerator)
             torch.manual_seed(experiment.seed)
             network = networks.build(description)
-            _begin(network, start, place.teacher if run.start_from_teacher else None)
+            _begin(network, start, place.teacher if run.start_from_teacher and not run.start else None)
             trainer = _trainer(experiment, stage, settings, folder, place, network, description)
             done = budget.train(trainer, place.say)
             if place.accelerator.is_main_process and (ending or not finished(final_folder(folder))):
@@ -163,7 +163,9 @@ def _trainer(
     data = experiment.data
     teacher = None
     masks = "fgd" in stage.losses
-    stream = streams.training(data, network, settings.batch_size, experiment.seed, device, masks)
+    stream = streams.training(
+        data, network, settings.batch_size, experiment.seed, device, masks=masks, flow=stage.matching > 0
+    )
     if stage.losses - UNTAUGHT and place.teacher is not None:
         known, trust = place.teacher.to(device), experiment.confidence
         fixed, count = streams.confidence(data, known, settings.batch_size, trust, device)
@@ -185,9 +187,9 @@ def _trainer(
 
 
 def _begin(network: Network, start: Path | None, teacher: Network | None) -> None:
-    """Weights to start from: the stage before, else the teacher's parameters of the same name and shape."""
+    """Weights to start from: those of a file, else the teacher's parameters of the same name and shape."""
     if start is not None:
-        network.load_state_dict(checkpoint.load_tensors(start)[0])
+        load_weights(network, start)
     elif teacher is not None and not network.adopt(teacher):
         raise VodistillError("start_from_teacher: the student's encoder has no layer of the teacher's", "remove it")
 

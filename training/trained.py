@@ -17,11 +17,17 @@ def load_network(path: Path | str) -> Network:
     """A trained network from a run's folder or a safetensors file; it knows its description."""
     file = weights_file(Path(path))
     network = networks.build(description(file))
+    load_weights(network, file)
+    return network
+
+
+def load_weights(network: Network, file: Path) -> None:
+    """Fill a network with the weights of a safetensors file."""
     try:
         network.load_state_dict(checkpoint.load_tensors(file)[0])
     except RuntimeError as error:
-        raise VodistillError(f"{file}: its tensors do not fit its description: {error}", "train again") from error
-    return network
+        told = str(error).splitlines()[:3]
+        raise VodistillError(f"{file}: its tensors do not fit the network: {told}", "train again") from error
 
 
 def description(path: Path) -> dict[str, Any]:

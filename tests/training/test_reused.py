@@ -11,7 +11,7 @@ import torch
 from ros2_vodistill import geometry
 from training.config import Augmentation
 from training.data.batch import Batch
-from training.data.reused import Reused, mirrored, reversed_in_time, soften
+from training.data.reused import Clip, Reused, mirrored, reversed_in_time, soften
 
 RNG = np.random.default_rng(0)
 
@@ -37,20 +37,34 @@ def test_a_mirrored_motion_is_the_motion_between_mirrored_poses() -> None:
     motions = 0.3 * RNG.standard_normal((4, 6))
     mirror = np.diag([-1.0, 1, 1, 1])
     image = RNG.integers(0, 255, (5, 4, 6), dtype=np.uint8)
-    views, flipped = mirrored(({"image": image}, motions))
+    flipped = mirrored(Clip({"image": image}, motions))
     np.testing.assert_allclose(
-        geometry.from_motion(flipped), mirror @ geometry.from_motion(motions) @ mirror, atol=1e-12
+        geometry.from_motion(flipped.motions), mirror @ geometry.from_motion(motions) @ mirror, atol=1e-12
     )
-    np.testing.assert_array_equal(views["image"], image[..., ::-1])
+    np.testing.assert_array_equal(flipped.views["image"], image[..., ::-1])
+    assert flipped.flow is None
+
+
+def test_mirrored_flow_is_that_of_the_mirrored_pixels() -> None:
+    """Of a flow that is linear over the image: (0.1 x + 3, 0.2 x + 0.3 y) at pixel (x, y)."""
+    x, y = np.meshgrid(8.0 * np.arange(5), 8.0 * np.arange(3))
+    flow = np.stack([0.1 * x + 3, 0.2 * x + 0.3 * y])[None].astype(np.float32)
+    motions, width = np.zeros((1, 6)), 40
+    found = mirrored(Clip({"image": np.zeros((2, 24, width), np.uint8)}, motions, flow)).flow
+    assert found is not None and np.isnan(found[..., 0]).all()
+    there = width - 1 - x
+    expected = np.stack([-(0.1 * there + 3), 0.2 * there + 0.3 * y])
+    np.testing.assert_allclose(found[0, ..., 1:], expected[..., 1:], atol=1e-5)
 
 
 def test_a_reversed_clip_has_the_motions_of_its_poses_in_reverse() -> None:
     motions = 0.3 * RNG.standard_normal((4, 6))
     poses = geometry.accumulate(geometry.from_motion(motions))
     image = RNG.integers(0, 255, (5, 4, 6), dtype=np.uint8)
-    views, back = reversed_in_time(({"image": image}, motions))
-    np.testing.assert_allclose(geometry.from_motion(back), geometry.relative(poses[::-1]), atol=1e-12)
-    np.testing.assert_array_equal(views["image"], image[::-1])
+    back = reversed_in_time(Clip({"image": image}, motions, np.zeros((4, 2, 1, 1), np.float32)))
+    np.testing.assert_allclose(geometry.from_motion(back.motions), geometry.relative(poses[::-1]), atol=1e-12)
+    np.testing.assert_array_equal(back.views["image"], image[::-1])
+    assert back.flow is not None and np.isnan(back.flow).all()
 
 
 def test_softening_keeps_the_mean_and_lowers_the_contrast() -> None:

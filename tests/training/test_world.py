@@ -29,22 +29,54 @@ def lift(depth: np.ndarray) -> np.ndarray:
     return np.stack([(u - SMALL.cx) / SMALL.fx * depth, (v - SMALL.cy) / SMALL.fy * depth, depth], -1)
 
 
-def test_flow_agrees_with_depth_and_pose_where_nothing_moves() -> None:
+@pytest.mark.parametrize("back", [False, True])
+def test_flow_agrees_with_depth_and_pose_where_nothing_moves(back: bool) -> None:
     clip = render(config(), range(12), labels=True)
-    assert clip.flow is not None and clip.depth is not None and clip.moving is not None
+    flow = clip.flow_back if back else clip.flow
+    assert flow is not None and clip.depth is not None and clip.moving is not None
     u, v = pixels()
     checked = 0
     for b in range(12):
         for t in range(2):
-            motion = np.linalg.inv(clip.poses[b, t + 1].numpy()) @ clip.poses[b, t].numpy()
-            points = lift(clip.depth[b, t].numpy().astype(float)) @ motion[:3, :3].T + motion[:3, 3]
-            fine = (points[..., 2] > 0.3) & ~clip.moving[b, t].numpy() & (clip.depth[b, t].numpy() < FAR / 2)
+            here, there = (t + 1, t) if back else (t, t + 1)
+            motion = np.linalg.inv(clip.poses[b, there].numpy()) @ clip.poses[b, here].numpy()
+            points = lift(clip.depth[b, here].numpy().astype(float)) @ motion[:3, :3].T + motion[:3, 3]
+            fine = (points[..., 2] > 0.3) & ~clip.moving[b, here].numpy() & (clip.depth[b, here].numpy() < FAR / 2)
             expected = points[..., :2] / points[..., 2:] * [SMALL.fx, SMALL.fy] + [SMALL.cx, SMALL.cy]
-            found = np.stack([u, v], -1) + np.moveaxis(clip.flow[b, t].numpy(), 0, -1)
+            found = np.stack([u, v], -1) + np.moveaxis(flow[b, t].numpy(), 0, -1)
             error = np.abs(found - expected)[fine]
             checked += error.size
             assert np.percentile(error, 99) < 0.02 and error.max() < 1.0
     assert checked > 50_000
+
+
+def test_what_moves_flows_back_to_where_it_came_from() -> None:
+    """There and back again, by flow, and by flow back where it leads to: most pixels return, moving ones too."""
+    clip = render(config(places=only("street")), range(8), labels=True)
+    assert clip.flow is not None and clip.flow_back is not None and clip.moving is not None
+    u, v = pixels()
+    returned: dict[bool, list[float]] = {False: [], True: []}
+    for b in range(8):
+        there = np.stack([u, v], -1) + np.moveaxis(clip.flow[b, 0].numpy(), 0, -1)
+        x, y = np.rint(there[..., 0]).astype(int), np.rint(there[..., 1]).astype(int)
+        inside = (x >= 0) & (x < SMALL.width) & (y >= 0) & (y < SMALL.height)
+        back = np.moveaxis(clip.flow_back[b, 0].numpy(), 0, -1)[y.clip(0, SMALL.height - 1), x.clip(0, SMALL.width - 1)]
+        home = np.abs(np.stack([x, y], -1) + back - np.stack([u, v], -1)).max(-1) < 1.5
+        for moves in (False, True):
+            returned[moves] += home[inside & (clip.moving[b, 0].numpy() == moves)].tolist()
+    assert np.mean(returned[False]) > 0.85
+    assert len(returned[True]) > 100 and np.mean(returned[True]) > 0.6
+
+
+def test_labels_of_another_view_are_those_of_its_pixels() -> None:
+    """Every fourth pixel is a coarser view's; leaves, which thin out with the pixels' size, may differ."""
+    coarse = View(40, 12, *(value / 4 for value in (SMALL.fx, SMALL.fy, SMALL.cx, SMALL.cy)))
+    fine, own = (render(config(places=only("street")), range(4), labels=labels) for labels in (True, coarse))
+    assert torch.equal(fine.images, own.images)
+    assert fine.flow_back is not None and own.flow_back is not None and fine.depth is not None and own.depth is not None
+    assert own.depth.shape == (4, 3, 12, 40)
+    assert ((own.depth / fine.depth[..., ::4, ::4] - 1).abs() < 1e-4).float().mean() > 0.99
+    assert ((4 * own.flow_back - fine.flow_back[..., ::4, ::4]).abs() < 1e-2).float().mean() > 0.99
 
 
 def test_reprojection_lands_on_the_same_depth() -> None:
@@ -131,6 +163,7 @@ def test_long_clips_go_on_without_a_break() -> None:
     settings = config(places=only("street"), motion=Motion(still=0.0, reverse=0.0))
     clip = render(settings, [4, 11, 12, 19], frames=PART + 3, labels=True)
     assert clip.flow is not None and clip.flow.shape[:2] == (4, PART + 2) and clip.depth is not None
+    assert clip.flow_back is not None and clip.flow_back.shape == clip.flow.shape
     assert clip.moving is not None
     u, v = pixels()
     for b in range(4):

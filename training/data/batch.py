@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -24,29 +24,26 @@ class Batch:
         motions: (B, T-1, 6) float32: translation in the observer's unit, then rotation vector, of each frame in the
             last.
         masks: (B, T, H, W) bool, true on objects in the view `image`; None where unknown.
+        flow: (B, T-1, 2, H/8, W/8) in the view `image`: pixels (x, y) from every eighth pixel of a frame, from the
+            corner on, to where what it shows was in the last frame; NaN where unknown, None where nothing is known.
     """
 
     views: dict[str, Tensor]
     motions: Tensor
     masks: Tensor | None = None
+    flow: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        return replace(
-            self,
-            views={k: v.to(device, non_blocking=True) for k, v in self.views.items()},
-            motions=self.motions.to(device, non_blocking=True),
-            masks=None if self.masks is None else self.masks.to(device, non_blocking=True),
-        )
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """The same batch in page-locked memory, for a fast copy to a GPU."""
-        return replace(
-            self,
-            views={k: v.pin_memory() for k, v in self.views.items()},
-            motions=self.motions.pin_memory(),
-            masks=None if self.masks is None else self.masks.pin_memory(),
-        )
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        masks, flow = (None if tensor is None else change(tensor) for tensor in (self.masks, self.flow))
+        return Batch({name: change(view) for name, view in self.views.items()}, change(self.motions), masks, flow)
 
     def __len__(self) -> int:
         return self.motions.shape[0]

@@ -6,7 +6,7 @@ second to render teaches several times, and a network still never sees the same 
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cv2
@@ -19,8 +19,14 @@ from training.config import Augmentation
 from training.data.augment import augment
 from training.data.batch import Batch, Stream, share
 
-Clip = tuple[dict[str, NDArray[np.uint8]], NDArray[np.float64]]
-"""Views (T, H, W) by name, and motions (T-1, 6)."""
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a batch: views (T, H, W) by name, motions (T-1, 6), and flow (T-1, 2, H/8, W/8) where it is known."""
+
+    views: dict[str, NDArray[np.uint8]]
+    motions: NDArray[np.float64]
+    flow: NDArray[np.float32] | None = None
 
 
 class Reused:
@@ -48,8 +54,10 @@ class Reused:
             self._clip(int(numbers[i]), np.random.default_rng([self.seed, index, i]))
             for i in share(range(self.batch_size), rank, ranks)
         ]
-        views = {name: torch.from_numpy(np.stack([clip[name] for clip, _ in clips])) for name in clips[0][0]}
-        return Batch(views, torch.from_numpy(np.stack([motions for _, motions in clips]).astype(np.float32)))
+        views = {name: torch.from_numpy(np.stack([clip.views[name] for clip in clips])) for name in clips[0].views}
+        motions = torch.from_numpy(np.stack([clip.motions for clip in clips]).astype(np.float32))
+        flows = [clip.flow for clip in clips if clip.flow is not None]
+        return Batch(views, motions, None, torch.from_numpy(np.stack(flows)) if flows else None)
 
     def key(self) -> dict[str, Any]:
         how = {"times": self.times, "window": self.window, "seed": self.seed, "changes": asdict(self.augmentation)}
@@ -57,13 +65,15 @@ class Reused:
 
     def _clip(self, number: int, random: np.random.Generator) -> Clip:
         batch, place = self._rendered(number // self.batch_size), number % self.batch_size
-        clip = {name: view[place].numpy() for name, view in batch.views.items()}, batch.motions[place].double().numpy()
+        views = {name: view[place].numpy() for name, view in batch.views.items()}
+        flow = None if batch.flow is None else batch.flow[place].numpy()
+        clip = Clip(views, batch.motions[place].double().numpy(), flow)
         if random.random() < self.augmentation.mirror:
             clip = mirrored(clip)
         if random.random() < self.augmentation.reverse:
             clip = reversed_in_time(clip)
-        softened = soften(clip[0], random.uniform(0.0, self.augmentation.blur))
-        return augment(softened, self.augmentation, random), clip[1]
+        softened = soften(clip.views, random.uniform(0.0, self.augmentation.blur))
+        return replace(clip, views=augment(softened, self.augmentation, random))
 
     def _rendered(self, number: int) -> Batch:
         if number not in self._recent:
@@ -75,16 +85,22 @@ class Reused:
 
 def mirrored(clip: Clip) -> Clip:
     """Left and right exchanged, for views that are symmetric."""
-    views, motions = clip
-    flipped = {name: np.ascontiguousarray(view[..., ::-1]) for name, view in views.items()}
-    return flipped, motions * [-1, 1, 1, 1, -1, -1]
+    views = {name: np.ascontiguousarray(view[..., ::-1]) for name, view in clip.views.items()}
+    flow = None
+    if clip.flow is not None:
+        # Pixel 8 j lies between those that were every eighth one, 8 j - 1 and 8 j + 7 now.
+        right = clip.flow[..., ::-1] * np.array([[[-1]], [[1]]], np.float32)
+        left = np.roll(right, 1, -1)
+        left[..., 0] = np.nan
+        flow = 0.875 * left + 0.125 * right
+    return Clip(views, clip.motions * [-1, 1, 1, 1, -1, -1], flow)
 
 
 def reversed_in_time(clip: Clip) -> Clip:
-    """The last frame first."""
-    views, motions = clip
-    back = geometry.to_motion(geometry.invert(geometry.from_motion(motions[::-1])))
-    return {name: np.ascontiguousarray(view[::-1]) for name, view in views.items()}, back
+    """The last frame first; the flow, which is known one way only, is not known then."""
+    back = geometry.to_motion(geometry.invert(geometry.from_motion(clip.motions[::-1])))
+    views = {name: np.ascontiguousarray(view[::-1]) for name, view in clip.views.items()}
+    return Clip(views, back, None if clip.flow is None else np.full_like(clip.flow, np.nan))
 
 
 def soften(views: dict[str, NDArray[np.uint8]], sigma: float) -> dict[str, NDArray[np.uint8]]:

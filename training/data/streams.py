@@ -23,13 +23,24 @@ RENDERED_AT_ONCE = 8
 
 
 def training(
-    data: Data, observer: Observer, batch_size: int, seed: int, device: torch.device, masks: bool = False
+    data: Data,
+    observer: Observer,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    *,
+    masks: bool = False,
+    flow: bool = False,
 ) -> Stream:
-    """What a network learns from; with the masks of objects where they are known and asked for."""
+    """What a network learns from; with the masks of objects, or the optical flow, where they are asked for."""
+    if flow and (data.kind != "world" or data.clips):
+        raise VodistillError(
+            "a stage's `matching` needs optical flow", "take the endless generated world, or leave it out"
+        )
     if data.kind == "world":
         place = torch.device("cpu") if data.workers else device  # processes beside the training render on the CPU
         if not data.clips:
-            fresh = WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks)
+            fresh = WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks, flow=flow)
             return fresh if data.reuse == 1 else Reused(fresh, data.reuse, data.augmentation, seed=seed)
         return _clip_set(data, observer, batch_size, seed, device, masks)
     return WindowStream(

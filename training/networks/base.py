@@ -54,6 +54,23 @@ class Observation:
     maps: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Match:
+    """What a local correlation compares: scores (..., D, h, w), D = (2 vertical + 1)(2 horizontal + 1) row by row.
+
+    Attributes:
+        radius: reach (vertical, horizontal), in cells of the last frame.
+        cell: size of these, pixels of the view `image`.
+        spacing: of the cells of the newer frame, pixels.
+        offset: where the first of them is, pixels.
+    """
+
+    radius: tuple[int, int]
+    cell: int
+    spacing: int
+    offset: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """What all families can be told.
@@ -90,16 +107,19 @@ class Network(nn.Module):
         config: its description, complete.
         level_channels: channels of each feature map, by name ('level0', ...).
         hint_width: width of the vector feature 'hint'.
+        matches: the features that are scores of local correlations, by name.
     """
 
     head: nn.Module
     motion_scale: Tensor
     level_channels: dict[str, int]
     hint_width: int
+    matches: Mapping[str, Match]
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.matches = {}
         scale = [config.translation_scale] * 3 + [config.rotation_scale] * 3
         self.register_buffer("motion_scale", torch.tensor(scale), persistent=False)
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
-from training.networks.base import Network, NetworkConfig, Observation
+from training.networks.base import Match, Network, NetworkConfig, Observation
 from training.networks.correlation import Correlation, distinctive
 from training.networks.layers import GRUCell, ScaledConv2d, stage
 
@@ -146,7 +146,15 @@ class Decoder(nn.Module):
         condensed = torch.cat([functional.relu(self.squeeze(thirtysecond)), functional.avg_pool2d(flows, 2)], 1)
         vector = functional.relu(self.vector(condensed.flatten(1)))
         in_pixels = {"fine_flow": 4 * fine_flow, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
-        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels}
+        scores = {
+            name: seen[:, :-2] * correlation.temperature.exp()
+            for name, seen, correlation in (
+                ("fine_match", fine, self.fine),
+                ("match", middle, self.middle),
+                ("coarse_match", coarse, self.coarse),
+            )
+        }
+        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
 
 
 class Swift(Network):
@@ -154,7 +162,8 @@ class Swift(Network):
 
     The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3 and 4 of the pair at 1/8,
     1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
-    W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame.
+    W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
+    'coarse_match' the scores of all that each cell was compared with.
     """
 
     config: SwiftConfig
@@ -170,6 +179,12 @@ class Swift(Network):
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
         self.hint_width = config.hint
+        fine, middle, coarse = config.radii
+        self.matches = {
+            "fine_match": Match(fine, cell=4, spacing=8),
+            "match": Match(middle, cell=8, spacing=8),
+            "coarse_match": Match(coarse, cell=16, spacing=16, offset=4),
+        }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
 
     def observation_shapes(self) -> dict[str, tuple[int, ...]]:

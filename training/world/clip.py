@@ -45,6 +45,7 @@ class Clip:
         moving: (B, T, H, W) bool, true on what moves by itself.
         flow: (B, T-1, 2, H, W) pixels to where what frame t shows is in frame t + 1, seen there or not; x, then y. None
             through a lens.
+        flow_back: (B, T-1, 2, H, W) pixels to where what frame t + 1 shows was in frame t.
     """
 
     images: Tensor
@@ -55,6 +56,7 @@ class Clip:
     objects: Tensor | None = None
     moving: Tensor | None = None
     flow: Tensor | None = None
+    flow_back: Tensor | None = None
 
 
 def render(
@@ -64,14 +66,14 @@ def render(
     *,
     frames: int | None = None,
     view: View | Patch | Camera | None = None,
-    labels: bool = False,
+    labels: bool | View = False,
 ) -> Clip:
     """One clip for each seed; it depends on nothing but the seed and the configuration.
 
     Args:
         frames: length of the clips, instead of the configuration's.
         view: instead of the configuration's; a camera is rendered through its lens, in its own frame.
-        labels: depth, flow and masks too.
+        labels: depth, flow and masks too, in the same view or in one of their own.
     """
     device = torch.device(device)
     seeds = torch.as_tensor(seeds, dtype=torch.int64, device=device)
@@ -93,7 +95,7 @@ class Renderer:
         self.grid = grid(view, config.samples, device)
         self.budget = 1 << 17 if device.type == "cpu" else 1 << 24
 
-    def clip(self, seeds: Tensor, frames: int, labels: bool) -> Clip:
+    def clip(self, seeds: Tensor, frames: int, labels: bool | View) -> Clip:
         middle = (STEPS * (torch.arange(frames, device=seeds.device) + 1)).expand(len(seeds), -1)
         draw = Draw(seeds, "rig.")
         when, rolls = self._moments(draw, middle)
@@ -103,7 +105,8 @@ class Renderer:
             here = slice(first, first + PART)
             parts.append([self._light(world, when[:, here], rolls)])
             if labels:
-                parts[-1] += self._labels(world, middle[:, here], last=here.stop >= frames)
+                view = self.view if labels is True else labels
+                parts[-1] += self._labels(world, view, middle[:, here], first == 0, here.stop >= frames)
         light, *known = (torch.cat(part, 1) for part in zip(*parts, strict=True))
         images = Development(seeds, self.config.photometry)(light, ~world.inside) * self._window(draw) * self.grid.seen
         poses = torch.eye(4, dtype=torch.float64, device=seeds.device).repeat(len(seeds), frames, 1, 1)
@@ -159,16 +162,19 @@ class Renderer:
         left, right, top, bottom = (v[:, None, None, None] for v in sides.unbind(1))
         return ((x >= left) & (x < 1 - right) & (y >= top) & (y < 1 - 0.3 * bottom)).to(torch.uint8)
 
-    def _labels(self, world: World, middle: Tensor, last: bool) -> list[Tensor]:
+    def _labels(
+        self, world: World, view: View | Patch | Camera, middle: Tensor, first: bool, last: bool
+    ) -> list[Tensor]:
         """Depth, masks of objects and of what moves, and flow (for a view with a pinhole), at the middle of the
-        exposures and of the pixels; flow to the next frame, which the last part of a clip has not for its last."""
+        exposures and of the pixels; flow to the next frame, which the last part of a clip has not for its last, and to
+        the one before."""
         b, t = middle.shape
         clips = torch.arange(b, device=middle.device).repeat_interleave(t)
-        through = grid(self.view, 1, middle.device)
+        through = grid(view, 1, middle.device)
         caster = Caster(through, self.textures, self.budget)
-        onward = torch.cat([middle, middle[:, -1:] + STEPS], 1)
+        onward = torch.cat([middle[:, :1] - STEPS, middle, middle[:, -1:] + STEPS], 1)
         eyes = self._eyes(world, onward[..., None, None])
-        now = torch.arange(len(eyes.time), device=middle.device).view(b, t + 1)[:, :-1].flatten()
+        now = torch.arange(len(eyes.time), device=middle.device).view(b, t + 2)[:, 1:-1].flatten()
         stage = world.stage.select(clips)
         hits = caster.hits(stage, eyes.select(now))
         index, (_, r, c, _) = hits.index[:, 0], through.shape
@@ -178,25 +184,25 @@ class Renderer:
         label = stage.index("label").flatten()[column] * (index >= 0)
         images = [through.image(v).unflatten(0, (b, t)) for v in (
             1.0 / hits.inverse[:, 0], label > 0, (velocity != 0).any(-1))]  # fmt: skip
-        if isinstance(self.view, View):
-            flow = self._flow(self.view, through, eyes, hits.inverse[:, 0], velocity, (b, t))
-            images.append(flow[:, :-1] if last else flow)
+        if isinstance(view, View):
+            flows = [self._flow(view, through, eyes, hits.inverse[:, 0], velocity, (b, t), way) for way in (1, -1)]
+            images += [flows[0][:, :-1] if last else flows[0], flows[1][:, 1:] if first else flows[1]]
         return images
 
     def _flow(
-        self, view: View, through: Grid, eyes: Eyes, inverse: Tensor, velocity: Tensor, shape: tuple[int, int]
+        self, view: View, through: Grid, eyes: Eyes, inverse: Tensor, velocity: Tensor, shape: tuple[int, int], way: int
     ) -> Tensor:
-        """(B, T, 2, H, W) for exposures of T + 1 frames."""
+        """(B, T, 2, H, W) to the next frame (`way` 1) or to the one before (-1), of the inner of T + 2 frames."""
         b, t = shape
         _, r, c, p = through.shape
         rays = through.tiles[:, 0].movedim(1, 0).reshape(3, -1).double()
         inverse, velocity = inverse.reshape(b, t, -1, 1).double(), velocity.reshape(b, t, -1, 3).double()
-        origin, turn, time = (v.double().view(b, t + 1, *v.shape[3:]) for v in (eyes.origin, eyes.turn, eyes.time))
-        ray = (turn[:, :-1] @ rays).transpose(-1, -2)  # world, for a depth of one
-        step = torch.diff(time, dim=1)[..., None, None]
-        shift = (origin[:, :-1] - origin[:, 1:])[:, :, None] + velocity * step
+        pairs = (v.double().view(b, t + 2, *v.shape[3:]) for v in (eyes.origin, eyes.turn, eyes.time))
+        (origin, there), (turn, turn_there), (time, then) = ((v[:, 1:-1], v[:, 1 + way : t + 1 + way]) for v in pairs)
+        ray = (turn @ rays).transpose(-1, -2)  # world, for a depth of one
+        shift = (origin - there)[:, :, None] + velocity * (then - time)[..., None, None]
         inverse = torch.where(inverse <= 1.0 / FAR, torch.zeros_like(inverse), inverse)
-        seen = torch.linalg.solve(turn[:, 1:], (ray + shift * inverse).transpose(-1, -2))  # B T 3 M
+        seen = torch.linalg.solve(turn_there, (ray + shift * inverse).transpose(-1, -2))  # B T 3 M
         place = seen[:, :, :2] / seen[:, :, 2:].clamp_min(1e-6) - rays[:2]
         focal = torch.tensor([view.fx, view.fy], device=place.device, dtype=torch.float64)[:, None]
         return through.image((place * focal).float().reshape(b * t * 2 * r * c, p)).view(b, t, 2, *through.size)
