@@ -131,6 +131,17 @@ def test_a_longer_slot_gives_frames_in_order() -> None:
     assert slot.dropped == 1
 
 
+def test_a_feed_that_was_given_a_longer_slot_works_on_every_frame_of_a_burst() -> None:
+    robot = Robot(slot=Slot(10))
+    for _ in range(10):
+        robot.now += 0.01
+        robot.offer()
+    while robot.feed.work():
+        pass
+    assert len(robot.odometry.steady.seen) == 10
+    assert robot.feed.slot.dropped == 0
+
+
 # The clock rules
 
 

@@ -78,7 +78,9 @@ class Feed:
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self.odometry, self._publish = odometry, publish
-        self.slot, self.stamps, self.speed = slot or Slot(), stamps or Stamps(), speed or Speed()
+        self.slot = Slot() if slot is None else slot
+        self.stamps = Stamps() if stamps is None else stamps
+        self.speed = Speed() if speed is None else speed
         self.restart_at_start, self.withhold_degraded, self.stall = restart_at_start, withhold_degraded, stall
         self._clock, self._wall = clock, wall
         self._commands: deque[tuple[Callable[[], None], Future[None]]] = deque()

@@ -44,9 +44,6 @@ class Slot:
         self._woken = False
         self.dropped = 0
 
-    def __len__(self) -> int:
-        return len(self._frames)
-
     def put(self, frame: Frame) -> None:
         """Never waits."""
         with self._changed:
