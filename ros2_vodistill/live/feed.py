@@ -304,6 +304,7 @@ class Feed:
             "status": estimate.status.value if estimate else Status.INITIALISING.value,
             "scale from": estimate.scale.value if estimate else "-",
             "camera height (m)": f"{mount.height:g}" if mount and mount.height else "unknown",
+            **({} if self.speed.last is None else {"speed given (m/s)": f"{self.speed.last:.2f}"}),
             "frames in (Hz)": f"{self._in.at(now):.1f}",
             "odometry out (Hz)": f"{self._out.at(now):.1f}",
             "stamp to publish p50 / p99 (ms)": str(self._ages),

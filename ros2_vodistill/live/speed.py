@@ -15,19 +15,24 @@ class Speed:
     Args:
         timeout: seconds by which a speed's stamp may differ from the frame's.
         size: how many are kept.
+
+    Attributes:
+        last: the one that came last, m/s.
     """
 
     def __init__(self, timeout: float = 0.5, size: int = 200) -> None:
         self.timeout = timeout
         self._samples: deque[tuple[int, float]] = deque(maxlen=size)
         self._lock = threading.Lock()
+        self.last: float | None = None
 
     def add(self, stamp: int, speed: float) -> bool:
         """Nanoseconds and m/s, of any sign; False if it is not a number and was left out."""
         if not math.isfinite(speed):
             return False
+        self.last = abs(speed)
         with self._lock:
-            self._samples.append((stamp, abs(speed)))
+            self._samples.append((stamp, self.last))
         return True
 
     def at(self, stamp: int) -> float | None:

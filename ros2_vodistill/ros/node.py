@@ -329,7 +329,8 @@ class VoNode(LifecycleNode):
         if not (np.isfinite(pose).all() and np.isfinite(covariance).all()):
             self.get_logger().error("set_pose is ignored: it holds no pose")
             return
-        self._feed.reset(pose, covariance).add_done_callback(self._report)
+        at = ", ".join(f"{x:.2f}" for x in pose[:3, 3])
+        self._feed.reset(pose, covariance).add_done_callback(lambda done: self._report(done, f"set_pose: at {at}"))
 
     def _set_parameters(self, changes: list[Any]) -> Any:
         result, values = declared.check(changes, self._values, configured=self._feed is not None)
@@ -371,6 +372,8 @@ class VoNode(LifecycleNode):
         if self._feed is not None:
             more |= {"engine": self._engine, "decoder": self._decoder}
             more |= {"engines passed over": self._passed_over} if self._passed_over else {}
+            heard = (self._odometry, self._broadcaster.pub_tf, self._path_out)
+            more["subscribers of odom / tf / path"] = " / ".join(str(p.get_subscription_count()) for p in heard)
         name = f"{self.get_fully_qualified_name().lstrip('/')}: visual odometry"
         entry = diagnostics.status(health, name, self._values["model"], more)
         self._diagnostics.publish(diagnostics.array(self.get_clock().now().to_msg(), entry))
@@ -389,10 +392,12 @@ class VoNode(LifecycleNode):
             return replace(health, message=f"{health.message}: {problem}")
         return health
 
-    def _report(self, done: Any) -> None:
+    def _report(self, done: Any, success: str = "") -> None:
         """Of a command that the worker has carried out."""
         if error := done.exception():
             self.get_logger().error(str(error))
+        elif success:
+            self.get_logger().info(success)
 
     def _failed(self, error: Exception) -> None:
         """On the worker's thread: something that nothing expected."""

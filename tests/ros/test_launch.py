@@ -16,7 +16,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's 
 from ros2_vodistill import trajectory
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.sources import open_source
-from tests.ros.conftest import COUNT, REPOSITORY, Ros
+from tests.ros.conftest import COUNT, PATIENCE, REPOSITORY, Ros
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
         "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={out}", "model:=brightness",
         "rate:=0.5",
     )  # fmt: skip
-    ros.until(lambda: process.poll() is not None, "the end of the replay", 150)
+    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
     assert process.returncode == 0, ros.told()
     source = open_source(bag)
     odometry = VisualOdometry(ros.folder / "models" / "brightness", camera=source.require_camera(), mount=source.mount)
@@ -86,7 +86,7 @@ def test_a_replay_without_odometry_fails_with_a_code(ros: Ros, bag: Path, instal
         "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={ros.folder / 'out'}",
         "model:=nonsense",
     )  # fmt: skip
-    ros.until(lambda: process.poll() is not None, "the end of the replay", 150)
+    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
     assert process.returncode != 0
     assert "there is no model 'nonsense'" in ros.told()
     assert not alive(process.pid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from ros2_vodistill.live import Body
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.sources import messages
 from ros2_vodistill.sources.transforms import mount_of
-from tests.ros.conftest import CALIBRATED, CAMERA, COUNT, MOUNT, Driver, Listener, Ros, frames, stamps
+from tests.ros.conftest import CALIBRATED, CAMERA, COUNT, MOUNT, PERIOD, Driver, Listener, Ros, frames, stamps
 
 pytestmark = pytest.mark.slow
 
@@ -101,11 +100,9 @@ def test_the_same_frames_give_the_trajectory_of_the_core_to_the_last_digit(ros: 
     assert (last.header.frame_id, last.child_frame_id) == ("odom", "base_link")
     assert last.transform.translation.x == odometry.pose.pose.position.x
     assert last.header.stamp == odometry.header.stamp
-    ros.until(lambda: listener.health, "diagnostics")
-    (health,) = listener.health.values()
-    assert health.values["decoder"].startswith(("cv_bridge", "own"))
-    assert "brightness on onnxruntime" in health.values["engine"]
-    assert listener.paths
+    assert listener.value("decoder").startswith(("cv_bridge", "own"))
+    assert "brightness on onnxruntime" in listener.value("engine")
+    ros.until(lambda: listener.paths, "a path")
 
 
 def test_compressed_images_give_the_core_of_the_decoded_ones(ros: Ros) -> None:
@@ -134,15 +131,12 @@ def test_reset_and_set_pose(ros: Ros) -> None:
     message = PoseWithCovarianceStamped()
     message.header.frame_id = "map"
     message.pose.pose.position.x, message.pose.pose.orientation.w = 100.0, 1.0
-    publisher.publish(message)
-    ros.until(lambda: "is ignored: it must be in odom" in ros.told(), "the refusal of a pose in map")
+    refused = "set_pose in 'map' is ignored: it must be in odom"
+    ros.repeat(lambda: publisher.publish(message), lambda: refused in ros.told(), "the refusal of a pose in map")
     message.header.frame_id = "odom"
     publisher.publish(message)
-    start, tries = 3000.0, 0
-    while listener.poses()[-1, 0, 3] < 50:
-        drive(driver, listener, start=start + 10 * tries, count=2)
-        tries += 1
-        assert tries < 50
+    ros.until(lambda: "set_pose: at 100.00, 0.00, 0.00" in ros.told(), "the pose to be set")
+    drive(driver, listener, start=3000.0, count=2)
     assert listener.poses()[-1, 0, 3] == pytest.approx(100.0, abs=1.0)
 
 
@@ -185,7 +179,7 @@ def test_parameters_are_checked_and_take_effect_at_run_time(ros: Ros) -> None:
 def test_what_is_missing_is_named_and_latched_calibration_is_heard(ros: Ros) -> None:
     driver, listener = Driver(ros, latched_info=True), Listener(ros)
     driver.info()
-    ros.vo(queue_size=1)
+    ros.vo()
     driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
     listener.says("waiting for the camera's place (tf_static): waiting for the transform from base_link to camera_opt")
     assert not listener.odometry
@@ -221,9 +215,8 @@ def test_a_qos_override_is_obeyed(ros: Ros) -> None:
     driver, listener = Driver(ros, best_effort=True), Listener(ros)
     ros.vo(**{"qos_overrides./camera/image_raw.subscription.reliability": "best_effort"})
     driver.connected(listener)
-    driver.image(1000.1, frames()[1])
-    driver.image(1000.2, frames()[2])
-    ros.until(lambda: listener.odometry, "odometry")
+    sent = iter(zip(stamps(), frames(), strict=True))
+    ros.repeat(lambda: driver.image(*next(sent)), lambda: listener.odometry, "odometry")
 
 
 def test_a_publisher_that_goes_and_comes_back_and_a_bag_that_loops(ros: Ros) -> None:
@@ -235,7 +228,7 @@ def test_a_publisher_that_goes_and_comes_back_and_a_bag_that_loops(ros: Ros) -> 
     again.greet(listener, lambda: again.image(1000.0, frames(1)[0]))  # the same stamps again
     drive(again, listener, count=5)
     np.testing.assert_array_equal(listener.poses()[:4], listener.poses()[4:])
-    listener.says("restarted: stamps went back by 0.40 s")
+    ros.until(lambda: listener.value("last restart") == "stamps went back by 0.40 s", "the restart to be told")
 
 
 def test_speed_gives_the_scale(ros: Ros) -> None:
@@ -245,33 +238,25 @@ def test_speed_gives_the_scale(ros: Ros) -> None:
     for i, (stamp, image) in enumerate(zip(stamps(6), frames(6), strict=True)):
         message = TwistStamped()
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(messages.nanoseconds(stamp), 10**9)
-        message.twist.linear.x = 2.0
-        publisher.publish(message)
-        end = time.monotonic() + 0.3
-        ros.until(lambda end=end: time.monotonic() > end, "the speed to be on its way before its frame")
+        message.twist.linear.x = 2.0 + i
+        ros.repeat(
+            lambda message=message: publisher.publish(message),
+            lambda i=i: listener.value("speed given (m/s)") == f"{2 + i}.00",
+            "the speed to be heard before its frame",
+        )
         driver.image(stamp, image)
         ros.until(lambda n=i: len(listener.odometry) >= n, "odometry")
     steps = np.linalg.norm(np.diff(listener.poses()[:, :3, 3], axis=0), axis=1)
-    np.testing.assert_allclose(steps, 0.2, rtol=1e-3)
+    np.testing.assert_allclose(steps, PERIOD * np.array([4.0, 5.0, 6.0, 7.0]), rtol=1e-3)
+    assert listener.value("scale from") == "speed"
 
 
 def test_two_nodes_in_two_namespaces_do_not_hear_each_other(ros: Ros) -> None:
     sides = ("left", "right")
     pairs = {name: (Driver(ros, prefix=f"/{name}"), Listener(ros, prefix=f"/{name}")) for name in sides}
-    for name in sides:
-        ros.vo(namespace=f"/{name}", publish_tf=False)
-    names = {f"{name}/vo: visual odometry" for name in sides}
-    ros.until(lambda: names <= set(pairs["left"][1].health), "both nodes")
-    for driver, listener in pairs.values():
-        driver.place()
-        told = listener.health
-
-        def calibrated(told: dict[str, SimpleNamespace] = told, driver: Driver = driver) -> bool:
-            topic = driver.images.topic_name.strip("/").partition("/")[0]
-            return told[f"{topic}/vo: visual odometry"].message.startswith(CALIBRATED)
-
-        ros.repeat(driver.info, calibrated, "calibration")
-        driver.greet(listener, lambda driver=driver: driver.image(1000.0, frames(1)[0]))
+    for name, (driver, listener) in pairs.items():
+        ros.vo(namespace=f"/{name}")
+        driver.connected(listener)
     drive(*pairs["left"], count=5)
     assert len(pairs["left"][1].odometry) == 4
     assert not pairs["right"][1].odometry
