@@ -129,16 +129,20 @@ def evaluate(
 @app.command()
 def models(
     verify: Annotated[
-        bool, typer.Option("--verify", help="Open every model and check its hash, graph and card.")
+        bool,
+        typer.Option("--verify", help="Open every model, check its hash, graph and card, and recompute its figures."),
     ] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the recordings that cards name, for --verify.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that can be called by name.
 
-    Example: `vodistill models --verify`
+    Example: `vodistill models --verify --data ~/recordings`
     """
-    from ros2_vodistill.engines import make
-    from ros2_vodistill.model import Model, read_card, shipped
+    from ros2_vodistill import measured
+    from ros2_vodistill.model import read_card, shipped
 
     rows, broken = [], []
     for folder in shipped():
@@ -152,20 +156,21 @@ def models(
             "folder": str(folder),
         }
         if verify:
-            try:
-                make(Model.load(folder))
-                row["verified"] = "yes"
-            except VodistillError as error:
-                row["verified"] = error.problem
+            with _ERROR.status(f"verifying {folder.name}"):
+                row["verified"], row["figures"] = measured.verify(folder, data)
+            if row["verified"] != "yes":
                 broken.append(folder.name)
         rows.append(row)
     if as_json:
         _OUT.print_json(json.dumps(rows))
     else:
-        table = Table(*(rows[0] if rows else ["no models found"]))
+        columns = [name for name in rows[0] if name not in ("verified", "figures")] if rows else []
+        table = Table(*(columns or ["no models found"]))
         for row in rows:
-            table.add_row(*(_text(value) for value in row.values()))
+            table.add_row(*(_text(row[name]) for name in columns))
         _OUT.print(table)
+        for row in rows if verify else []:
+            _OUT.print(f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}", highlight=False)
     if broken:
         raise typer.Exit(1)
 

@@ -46,10 +46,14 @@ def _experiment(config: Path, overrides: list[str] | None, measure: list[str] | 
 
 def _measure(text: str) -> configuration.Measure:
     path, _, height = text.partition("@")
+    return configuration.Measure(path, _height(path, height))
+
+
+def _height(path: str, text: str) -> float | None:
     try:
-        return configuration.Measure(path, float(height) if height else None)
+        return float(text) if text else None
     except ValueError:
-        raise VodistillError(f"--measure {text}: {height!r} is no height", "write FOLDER@1.65, in metres") from None
+        raise VodistillError(f"{path}@{text}: {text!r} is no height", f"write {path}@1.65, in metres") from None
 
 
 @app.command()
@@ -147,6 +151,29 @@ def quantize(
 
     experiment = configuration.load(config, overrides)
     console.print(str(ship.lower(model, precision, experiment, out or model.parent)))
+
+
+@app.command()
+def card(
+    model: Annotated[Path, typer.Argument(help="an exported model's folder")],
+    recordings: Annotated[list[str], typer.Argument(help="NAME[@HEIGHT] of recordings with their truth")],
+    data: Annotated[Path | None, typer.Option(help="folder of the recordings; the checkout has demo/bag")] = None,
+) -> None:
+    """Measure a model on recordings through the robot's own door, and write the errors onto its card.
+
+    Example: python -m training card models/swift-s demo/bag kitti00@1.65 --data DATA
+    """
+    from ros2_vodistill import measured
+
+    rows = []
+    for name, _, height in (text.partition("@") for text in recordings):
+        path = measured.find(name, data)
+        if path is None:
+            raise VodistillError(f"{name}: no such recording", "name the folder that it is in: --data FOLDER")
+        for refine in (False, True):
+            figures = measured.measure(model, path, _height(name, height), refine=refine)
+            rows.append({"recording": name, "command": "vodistill models --verify --data DATA", **figures})
+    measured.keep(model, rows)
 
 
 @app.command()

@@ -71,6 +71,11 @@ def test_from_an_experiment_to_a_model_and_its_tables(tmp_path: Path) -> None:
     assert lower.precision == "int8"
     exported = json.loads(run("evaluate", models / "tiny-s", "--config", TINY).stdout)
     assert exported["held_out"]["error"] == pytest.approx(found["held_out"]["error"], rel=1e-4)
+    run("card", models / "tiny-s", "demo/bag")
+    rows = [row for row in Model.load(models / "tiny-s").card.measured if row.get("recording") == "demo/bag"]
+    assert [row["refined"] for row in rows] == [False, True]
+    assert "--data FOLDER" in run("card", models / "tiny-s", "nowhere@1.65", expect=2).stderr
+    assert "is no height" in run("card", models / "tiny-s", "demo/bag@high", expect=2).stderr
 
     run("tables", "--config", TINY, *own, "--jobs", "2")
     text = (runs / "tiny" / "report" / "tables.md").read_text()
