@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ros2_vodistill import __version__
+from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, table_of, text
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT
 
@@ -25,7 +24,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-_OUT, _ERROR = Console(), Console(stderr=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -34,7 +32,7 @@ def version(
 ) -> None:
     """Metric visual odometry from one camera."""
     if show:
-        _OUT.print(__version__)
+        OUT.print(__version__)
         raise typer.Exit
 
 
@@ -86,9 +84,9 @@ def run(
         threads=threads,
     )
     for passed in odometry.passed_over:
-        _ERROR.print(f"passed over {passed}", style="yellow", markup=False, highlight=False)
+        note(f"passed over {passed}")
     count = _length(frames)
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(f"{odometry.name} on {frames.name}", total=count)
         result = replay(
             frames,
@@ -103,10 +101,10 @@ def run(
     report.write_html(result, out / "report.html")
     if rerun is not None:
         viewer.write_rerun(result, frames.require_camera(), rerun)
-    for note in result.notes:
-        _ERROR.print(f"note: {note}", style="yellow", markup=False, highlight=False)
-    _OUT.print(_figures(result.metrics))
-    _OUT.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    for line in result.notes:
+        note(f"note: {line}")
+    OUT.print(table_of(result.metrics))
+    OUT.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
 @app.command(name="eval")
@@ -123,7 +121,7 @@ def evaluate(
     from ros2_vodistill import metrics, trajectory
 
     figures = metrics.evaluate(trajectory.load(estimate, times), trajectory.load(truth, times))
-    _emit(figures, as_json)
+    emit(figures, as_json)
 
 
 @app.command()
@@ -156,21 +154,21 @@ def models(
             "folder": str(folder),
         }
         if verify:
-            with _ERROR.status(f"verifying {folder.name}"):
+            with ERROR.status(f"verifying {folder.name}"):
                 row["verified"], row["figures"] = measured.verify(folder, data)
             if row["verified"] != "yes":
                 broken.append(folder.name)
         rows.append(row)
     if as_json:
-        _OUT.print_json(json.dumps(rows))
+        OUT.print_json(json.dumps(rows))
     else:
         columns = [name for name in rows[0] if name not in ("verified", "figures")] if rows else []
         table = Table(*(columns or ["no models found"]))
         for row in rows:
-            table.add_row(*(_text(row[name]) for name in columns))
-        _OUT.print(table)
+            table.add_row(*(text(row[name]) for name in columns))
+        OUT.print(table)
         for row in rows if verify else []:
-            _OUT.print(f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}", highlight=False)
+            OUT.print(f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}", highlight=False)
     if broken:
         raise typer.Exit(1)
 
@@ -185,13 +183,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     findings = examination.examine()
     if as_json:
-        _OUT.print_json(json.dumps([vars(finding) for finding in findings]))
+        OUT.print_json(json.dumps([vars(finding) for finding in findings]))
         return
     table = Table("", "what", "found", "remedy")
     for finding in findings:
         mark = "[green]yes[/]" if finding.works else "[yellow]no[/]"
         table.add_row(mark, finding.what, finding.found, finding.remedy)
-    _OUT.print(table)
+    OUT.print(table)
 
 
 engine_app = typer.Typer(help="Prepare engines for this machine.", no_args_is_help=True)
@@ -218,7 +216,7 @@ def build(
     from ros2_vodistill.model import Model
 
     chosen = Model.load(model).variant(precision)
-    with _progress() as progress:
+    with progress_bar() as progress:
         tasks: dict[str, Any] = {}
 
         def show(phase: str, step: int, total: int) -> None:
@@ -226,8 +224,8 @@ def build(
                 tasks[phase] = progress.add_task(phase, total=total)
             progress.update(tasks[phase], completed=step)
 
-        path = tensorrt.prepare(chosen, _note, show)
-    _OUT.print(f"{chosen.card.name}: {path}", soft_wrap=True)
+        path = tensorrt.prepare(chosen, note, show)
+    OUT.print(f"{chosen.card.name}: {path}", soft_wrap=True)
 
 
 @app.command()
@@ -254,7 +252,7 @@ def bench(
     """
     from ros2_vodistill import bench as benchmark
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("timing", total=None)
         figures = benchmark.compare(
             model or benchmark.default_models(),
@@ -267,7 +265,7 @@ def bench(
         )
     if out is not None:
         benchmark.write(figures, out)
-    _OUT.print(benchmark.table(figures))
+    OUT.print(benchmark.table(figures))
 
 
 def main() -> None:
@@ -275,18 +273,14 @@ def main() -> None:
     try:
         app()
     except VodistillError as error:
-        _ERROR.print("error:", style="bold red", end=" ")
-        _ERROR.print(error.problem, soft_wrap=True, highlight=False, markup=False)
+        ERROR.print("error:", style="bold red", end=" ")
+        ERROR.print(error.problem, soft_wrap=True, highlight=False, markup=False)
         if error.remedy:
-            _ERROR.print(f"  {error.remedy}", soft_wrap=True, highlight=False, markup=False)
+            ERROR.print(f"  {error.remedy}", soft_wrap=True, highlight=False, markup=False)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        _ERROR.print("stopped")
+        ERROR.print("stopped")
         sys.exit(130)
-
-
-def _note(text: str) -> None:
-    _ERROR.print(text, style="yellow", markup=False, highlight=False)
 
 
 def _mount(known: Any, height: float | None, pitch: float | None, roll: float | None) -> Any:
@@ -308,35 +302,6 @@ def _length(frames: Any) -> int | None:
         return len(frames)
     except TypeError:
         return None
-
-
-def _progress() -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=_ERROR, transient=True)
-
-
-def _emit(figures: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        _OUT.print_json(json.dumps(figures, allow_nan=False))
-    else:
-        _OUT.print(_figures(figures))
-
-
-def _figures(figures: dict[str, Any]) -> Table:
-    table = Table("figure", "value", show_edge=False)
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            if name != "options":
-                table.add_row(name, ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "-")
-        elif not isinstance(value, list):
-            table.add_row(name, _text(value))
-    return table
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
