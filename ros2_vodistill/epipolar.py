@@ -8,6 +8,7 @@ vector that turns R from the left, then two numbers along `basis(direction)`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -24,7 +25,8 @@ _GENTLE = 4  # iterations that weigh outliers by the root of that, which leads t
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
 _ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
 _FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
-_PARALLAX = 3.0  # times the noise: less, left by a mere turn, shows no direction of a translation
+_PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less, in such a share, there is no direction
+_COARSE = 5.0  # times the noise: residuals that motions are compared by
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
@@ -84,23 +86,31 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
     return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
 
 
-def solve(first: Array, second: Array, expected: Array, noise: float, search: bool) -> Epipolar:
-    """The motion that explains the rays best.
+def solve(first: Array, second: Array, expected: Sequence[Array], noise: float, search: bool) -> Epipolar:
+    """The motion that explains the rays best, with the points in front of both views.
 
     Args:
-        expected: 4x4, where to start.
+        expected: motions (4x4) to start from: from the one that fits best.
         noise: of the rays, radians.
-        search: look for motions far from the expected one too; otherwise only where that one fits badly.
+        search: look for motions far from the expected ones too; otherwise only where those fit badly.
     """
-    length = float(np.linalg.norm(expected[:3, 3]))
-    ahead = expected[:3, 3] / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
+    starts = [(motion[:3, :3], direction_of(motion)) for motion in expected]
     rotation, left = turn(first, second, noise)
-    if left < _PARALLAX * noise:
-        return turning(rotation, ahead, first, second, max(noise, left))
-    fits = [polish(expected[:3, :3], ahead, first, second, noise)]
+    if np.quantile(left, _NEARLY_ALL) < _PARALLAX * noise:
+        return turning(rotation, starts[0][1], first, second, max(noise, float(np.median(left))))
+    starts.append((rotation, starts[0][1]))
+    best = min(starts, key=lambda start: cost(*start, first, second, noise))
+    fits = [polish(*best, first, second, noise)]
     if search or fits[0].sigma > _SUSPECT * noise:
-        fits += [polish(*start, first, second, noise) for start in five_point(first, second, 5 * noise)]
-    return facing(min(fits, key=lambda fit: cost(fit, first, second, 5 * noise)), first, second)
+        fits += [polish(*start, first, second, noise) for start in five_point(first, second, _COARSE * noise)]
+    fits = [facing(fit, first, second, noise) for fit in fits]
+    return min(fits, key=lambda fit: cost(fit.rotation, fit.direction, first, second, noise))
+
+
+def direction_of(motion: Array) -> Array:
+    """Unit (3,) of a motion's translation; ahead where there is none."""
+    length = float(np.linalg.norm(motion[:3, 3]))
+    return motion[:3, 3] / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
 
 
 def polish(
@@ -134,10 +144,16 @@ def _weighed(values: Array, noise: float) -> tuple[float, Array]:
     return sigma, 1 / (1 + (values / (_OUTLIER * sigma)) ** 2) ** 2
 
 
-def cost(fit: Epipolar, first: Array, second: Array, scale: float) -> float:
-    """Mean robust cost of a fit, to compare fits; `scale` in radians, the same for all."""
-    values, _ = residuals(fit.rotation, fit.direction, first, second)
-    return float(np.log1p((values / scale) ** 2).mean())
+def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> float:
+    """Mean robust cost of a motion, to compare motions.
+
+    Rays that meet behind the views are off by their parallax too: the first one misses the half-plane that the second
+    one can have moved in.
+    """
+    values, _ = residuals(rotation, direction, first, second)
+    one, other, parallax = nearness(rotation, direction, first, second)
+    values = np.where((one > 0) & (other > 0), values, np.hypot(values, parallax))
+    return float(np.log1p((values / (_COARSE * noise)) ** 2).mean())
 
 
 def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Array, Array]]:
@@ -155,12 +171,12 @@ def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Arra
         direction = np.asarray(column, float)[:, 0]
         turns = (np.asarray(one, float), np.asarray(two, float))
         signed = [(rotation, sign * direction) for rotation in turns for sign in (1.0, -1.0)]
-        found.append(max(signed, key=lambda motion: ahead_of_both(motion[0], motion[1], first, second)))
+        found.append(min(signed, key=lambda motion: cost(*motion, first, second, threshold / _COARSE)))
     return found
 
 
-def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tuple[Array, float]:
-    """The rotation alone that fits best, robustly, and the median angle in radians that it leaves."""
+def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tuple[Array, Array]:
+    """The rotation alone that fits best, robustly, and the angles (N,) in radians that it leaves."""
     rotation = np.eye(3)
     left = np.ones(len(first))
     for _ in range(iterations):
@@ -168,7 +184,7 @@ def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tupl
         u, _, vt = np.linalg.svd((first.T * weights) @ second)
         rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
         left = np.linalg.norm(first - second @ rotation.T, axis=1)
-    return rotation, float(np.median(left))
+    return rotation, left
 
 
 def turning(rotation: Array, direction: Array, first: Array, second: Array, sigma: float) -> Epipolar:
@@ -220,18 +236,12 @@ def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> 
     return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
 
 
-def facing(fit: Epipolar, first: Array, second: Array) -> Epipolar:
-    """The same fit with the direction that puts most points in front of the camera."""
-    back = ahead_of_both(fit.rotation, -fit.direction, first, second)
-    if back <= ahead_of_both(fit.rotation, fit.direction, first, second):
+def facing(fit: Epipolar, first: Array, second: Array, noise: float) -> Epipolar:
+    """The same fit with the direction that puts the points in front of the camera."""
+    there, back = (cost(fit.rotation, sign * fit.direction, first, second, noise) for sign in (1.0, -1.0))
+    if there <= back:
         return fit
     return replace(fit, direction=-fit.direction, covariance=_FLIP @ fit.covariance @ _FLIP)
-
-
-def ahead_of_both(rotation: Array, direction: Array, first: Array, second: Array) -> float:
-    """How many more rays meet in front of both views than behind one; those with little parallax hardly count."""
-    one, other, parallax = nearness(rotation, direction, first, second)
-    return float((np.minimum(parallax, 0.02) * np.where((one > 0) & (other > 0), 1.0, -1.0)).sum())
 
 
 def _ratio(above: Array, below: Array) -> Array:

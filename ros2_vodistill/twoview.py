@@ -140,9 +140,8 @@ class TwoView:
         if reference is None:
             self._newest = Frame(small, views, np.empty((0, 2)), Depths.unknown(0), Road.unknown())
             return None
-        expected = Guess(self._since if self._pace is None else self._since @ self._pace)
-        if guess is not None:
-            expected = self._levelled(guess)
+        pace = self._since if self._pace is None else self._since @ self._pace
+        expected = Guess(pace) if guess is None else self._levelled(guess)
         where = self._expect(reference, expected.motion)
         points, found = self._tracker.follow(reference.image, small, reference.points, where)
         first, second = self._rays(reference.points), self._rays(points)
@@ -155,7 +154,7 @@ class TwoView:
         if travel < _STILL:
             return self._rest()
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
-        fit = epipolar.solve(*rays, expected.motion, _NOISE * self._pixel, self._ransac)
+        fit = epipolar.solve(*rays, (expected.motion, pace), _NOISE * self._pixel, self._ransac)
         if fit.inliers.mean() < 0.4:
             reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
         if expected.covariance is not None:
