@@ -301,8 +301,8 @@ def test_100_hz_into_a_10_hz_engine_keeps_up_and_counts_drops() -> None:
             ages.append(robot.wall - robot.published[-1].stamp)
     assert robot.feed.slot.dropped == 450
     assert max(ages) == 0
-    assert robot.feed.counts["received"] == 500
-    assert robot.feed.counts["published"] == 49
+    assert robot.feed.vitals.counts["frames received"] == 500
+    assert robot.feed.vitals.counts["frames published"] == 49
     assert robot.feed.health(1).values["frames dropped for newer ones"] == "450"
 
 
@@ -324,7 +324,7 @@ def test_hours_leave_memory_and_figures_as_they_are() -> None:
     robot.odometry.steady.max_interval = 20.0
     for _ in range(5):
         robot.step()
-    few = len(repr(vars(robot.feed._ages))), len(robot.feed.health(1).values)
+    few = len(repr(vars(robot.feed.vitals._ages))), len(robot.feed.health(1).values)
     image = robot.image()
     for i in range(3 * 360):
         image[0, 0] ^= 1
@@ -334,7 +334,7 @@ def test_hours_leave_memory_and_figures_as_they_are() -> None:
         robot.feed.work()
         if i % 100 == 50:
             assert robot.health()[0] is Level.OK
-    assert len(robot.feed._ages._values) == 300
+    assert len(robot.feed.vitals._ages._values) == 300
     assert len(robot.feed.health(1).values) <= few[1] + 2
     assert not robot.feed._commands
 
@@ -379,7 +379,7 @@ def test_a_bag_that_loops_starts_again(at_start: bool) -> None:
     second = [output.pose for output in robot.published[len(first) :]]
     anchor = np.eye(4) if at_start else first[-1]
     np.testing.assert_allclose(second, [anchor @ pose for pose in first], atol=1e-12)
-    assert robot.feed.counts["restarts"] == 1
+    assert robot.feed.vitals.counts["restarts"] == 1
     assert "restarted: stamps went back by 0.40 s" in robot.health()[1]
     assert bool(robot.published[-1].pose_covariance[0, 0] > 1.0) is not at_start
 

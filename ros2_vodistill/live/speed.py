@@ -35,6 +35,11 @@ class Speed:
             self._samples.append((stamp, self.last))
         return True
 
+    def forget(self) -> None:
+        """All of them, as when the clock has jumped."""
+        with self._lock:
+            self._samples.clear()
+
     def at(self, stamp: int) -> float | None:
         """m/s at this time (nanoseconds): the nearest in time; None if none is near enough."""
         with self._lock:

@@ -13,28 +13,29 @@ from ros2_vodistill import geometry
 from ros2_vodistill.live import Output
 from ros2_vodistill.odometry import Estimate, Scale, Status
 from ros2_vodistill.ros import messages
+from ros2_vodistill.ros.decoder import Decoder
 
 CHANNELS = {"mono8": 1, "8UC1": 1, "bgr8": 3, "8UC3": 3, "bgra8": 4, "rgb8": 3, "rgba8": 4, "mono16": 2, "16UC1": 2}
 
 
 @pytest.mark.parametrize("encoding", [*CHANNELS, "bayer_rggb8", "yuv422"])
 def test_cv_bridge_and_the_own_decoder_give_equal_arrays(encoding: str) -> None:
-    bridge, which = messages.cv_bridge_or_none()
-    if bridge is None:
-        pytest.skip(f"decoder: {which}")
+    bridge, own = Decoder(), Decoder(bridge=False)
+    if not bridge.told.startswith("cv_bridge"):
+        pytest.skip(f"decoder: {bridge.told}")
     step = 22 * CHANNELS.get(encoding, 2 if encoding == "yuv422" else 1)
     data = np.random.default_rng(1).integers(0, 256, 14 * step, dtype=np.uint8)
     message = Image(height=14, width=22, encoding=encoding, step=step, data=data.tobytes())
-    by_bridge, own = messages.decoder(message, bridge)(), messages.decoder(message, None)()
+    by_bridge, by_own = bridge.later(message)(), own.later(message)()
     assert by_bridge.dtype == np.uint8 and by_bridge.shape == (14, 22)
-    np.testing.assert_array_equal(by_bridge, own)
+    np.testing.assert_array_equal(by_bridge, by_own)
+    assert bridge.told == f"{'cv_bridge' if encoding in CHANNELS else 'own'} for {encoding}"
+    assert own.told == f"own for {encoding} (cv_bridge is not asked for)"
 
 
 def test_without_cv_bridge_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cv_bridge", None)
-    bridge, which = messages.cv_bridge_or_none()
-    assert bridge is None
-    assert which.startswith("own (cv_bridge does not work here: ")
+    assert Decoder().told.startswith("own (cv_bridge does not work here: ")
 
 
 def test_an_odometry_message_has_its_covariances_row_by_row() -> None:
@@ -51,5 +52,5 @@ def test_an_odometry_message_has_its_covariances_row_by_row() -> None:
     assert (position.x, position.y, position.z) == (1.0, 2.0, 3.0)
     np.testing.assert_allclose([turn.x, turn.y, turn.z, turn.w], [0, 0, 0.5**0.5, 0.5**0.5])
     assert (twist.linear.y, twist.angular.z) == (1.0, 5.0)
-    stamped = messages.transform(output, "odom", "base_link")
+    stamped = messages.transform(message)
     assert stamped.transform.translation.z == 3.0 and stamped.transform.rotation == turn

@@ -1,0 +1,142 @@
+"""What has happened to a feed of late, and what that says of its health."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from ros2_vodistill.live.health import Ages, Level, Rate
+from ros2_vodistill.odometry import Estimate, Scale, Status
+
+_ODD_AGE = 60.0  # seconds beyond which a frame's age says that two clocks are at work
+_RECENT = 5.0  # seconds for which a fault is told
+
+
+class Vitals:
+    """Told by the feed of every event; judges from any thread.
+
+    Args:
+        clock: seconds, never jumping.
+
+    Attributes:
+        stall: seconds without a frame, or on one frame, that are a stall.
+        counts: events by name.
+        estimate: the last one.
+    """
+
+    def __init__(self, clock: Callable[[], float], stall: float) -> None:
+        self._clock, self.stall = clock, stall
+        self.counts: Counter[str] = Counter()
+        self.estimate: Estimate | None = None
+        self._fault, self._fault_at = "", -np.inf  # of the last frame that gave nothing
+        self._restarted, self._restarted_at = "", -np.inf
+        self._began, self._last_frame, self._busy = clock(), -np.inf, np.inf
+        self._jump = ""
+        self._age: float | None = None
+        self._ages, self._work = Ages(), Ages()
+        self._in, self._out = Rate(), Rate()
+
+    # Events
+
+    def received(self, at: float) -> None:
+        """A frame has come."""
+        self._last_frame = at
+        self.counts["frames received"] += 1
+        self._in.tick(at)
+
+    def begins(self) -> None:
+        """Work on a frame begins."""
+        self._busy = self._clock()
+
+    def ends(self) -> None:
+        """Whatever it gave."""
+        self._busy = np.inf
+
+    def pushed(self) -> None:
+        """The odometry has taken the frame in hand."""
+        self._work.add(1e3 * (self._clock() - self._busy))
+
+    def published(self, age: float) -> None:
+        """An output, so many seconds after its frame's stamp."""
+        self.counts["frames published"] += 1
+        self._out.tick(self._clock())
+        self._age = age
+        if abs(age) < _ODD_AGE:
+            self._ages.add(1e3 * age)
+
+    def refused(self, kind: str, why: str) -> None:
+        """A frame gave no output."""
+        self.counts[f"frames {kind}"] += 1
+        self._fault, self._fault_at = why, self._clock()
+
+    def restarted(self, why: str) -> None:
+        """The odometry starts again."""
+        self.counts["restarts"] += 1
+        self._restarted, self._restarted_at = why, self._clock()
+
+    def clock_jumped(self, seconds: float) -> None:
+        """Ages from before mean nothing any more."""
+        self.counts["clock jumps"] += 1
+        self._jump = f"{seconds:+.2f}"
+        self._age, self._ages = None, Ages()
+
+    # What they say
+
+    def flow(self, publishers: int | None, topic: str) -> tuple[Level, str] | None:
+        """What is wrong with the coming and going of frames; None if nothing."""
+        now = self._clock()
+        silent = now - max(self._last_frame, self._began)
+        working = now - self._busy
+        if working > self.stall:
+            return Level.ERROR, f"stalled: at work on one frame for {working:.1f} s"
+        if self._last_frame == -np.inf:
+            if publishers:
+                level = Level.ERROR if silent > self.stall else Level.WARN
+                return level, f"no frame yet on {topic} for {silent:.1f} s, though it has {_publishers(publishers)}"
+            return Level.WARN, f"waiting for images: nobody publishes {topic}"
+        if silent > self.stall:
+            who = "nobody publishes it" if publishers == 0 else f"though it has {_publishers(publishers)}"
+            return Level.ERROR, f"stalled: no frame on {topic} for {silent:.1f} s, {who}"
+        return None
+
+    def running(self, stampless: bool) -> tuple[Level, str]:
+        """How the odometry is while frames flow."""
+        now, estimate = self._clock(), self.estimate
+        if now - self._fault_at < _RECENT:
+            return Level.ERROR if self._out.at(now) == 0 else Level.WARN, self._fault
+        notes = []
+        if now - self._restarted_at < _RECENT:
+            notes.append(f"restarted: {self._restarted}")
+        if estimate is None:
+            return Level.WARN, "; ".join([*notes, "initialising"])
+        if estimate.status is not Status.TRACKING:
+            notes.append(f"degraded: {'; '.join(estimate.reasons)}")
+        if estimate.scale is Scale.UNKNOWN:
+            notes.append("the scale is unknown: give camera_height or a speed")
+        if stampless:
+            notes.append("frames have no stamp: the time of arrival is used")
+        elif self._age is not None and abs(self._age) >= _ODD_AGE:
+            notes.append(f"frames are {self._age:.0f} s old: the camera uses another clock (use_sim_time?)")
+        return (Level.WARN, "; ".join(notes)) if notes else (Level.OK, "standing" if estimate.still else "tracking")
+
+    def values(self) -> dict[str, str]:
+        """Figures by name."""
+        now, estimate = self._clock(), self.estimate
+        return {
+            "status": estimate.status.value if estimate else Status.INITIALISING.value,
+            "scale from": estimate.scale.value if estimate else "-",
+            "frames in (Hz)": f"{self._in.at(now):.1f}",
+            "odometry out (Hz)": f"{self._out.at(now):.1f}",
+            "stamp to publish p50 / p99 (ms)": str(self._ages),
+            "work p50 / p99 (ms)": str(self._work),
+            **{name: str(count) for name, count in self.counts.copy().items()},
+            **({"last restart": self._restarted} if self._restarted else {}),
+            **({"last clock jump (s)": self._jump} if self._jump else {}),
+            **({"last fault": self._fault} if self._fault else {}),
+        }
+
+
+def _publishers(count: int | None) -> str:
+    return "a publisher" if count is None else f"{count} publisher{'' if count == 1 else 's'}"
