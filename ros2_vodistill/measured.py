@@ -25,8 +25,8 @@ FIGURES = (
 """What is kept of a run's metrics."""
 
 TOLERANCE, SMALL = 0.1, 2e-3
-"""Largest difference of a recomputed figure, relative and absolute: machines add numbers up in different orders, and over
-a whole path a little adds up too (engines differ by up to 3 %)."""
+"""Largest difference of a recomputed figure, relative and absolute: machines add numbers up in different orders, and
+over a whole path a little becomes more (engines differ by up to 3 %)."""
 
 
 @dataclass(frozen=True)
