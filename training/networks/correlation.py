@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_TILE = 6, 8
+"""Cells, at most, that are compared together with all that any of them can reach."""
+
 
 def distinctive(features: Tensor) -> Tensor:
     """Features (N, C, H, W) less what all cells of the frame share, each cell's vector brought to mean square 1.
@@ -14,14 +17,17 @@ def distinctive(features: Tensor) -> Tensor:
     agree.
     """
     features = features - features.mean((2, 3), keepdim=True)
-    return features * torch.rsqrt(features.square().mean(1, keepdim=True) + 1e-4)
+    channels, size = features.shape[1], features.shape[2:]
+    each = features.new_full((1, channels), 1 / channels)
+    square = (each @ (features * features).flatten(2)).unflatten(2, size)
+    return features * torch.rsqrt(square + 1e-4)
 
 
 def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Tensor:
     """Likeness of each cell of `this` to the cells of `last` around it.
 
-    Each row of `this` is multiplied with the rows of `last` that it can reach; of every product only a band is wanted,
-    and a band becomes a rectangle once the rows are a little longer than they were (pad, reshape, slice).
+    Each tile of `this` is multiplied with the window of `last` that it can reach, and of every product the wanted ones
+    are gathered.
 
     Args:
         this: (N, C, H, W).
@@ -35,15 +41,37 @@ def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Te
     count, channels, height, width = this.shape
     stride = last.shape[2] // height
     vertical, horizontal = radius
-    rows, columns, reach = 2 * vertical + 1, 2 * horizontal + 1, stride * width + 2 * horizontal
-    queries = this.permute(0, 2, 3, 1) * channels**-0.5
-    padded = functional.pad(last, (horizontal, horizontal, vertical, vertical))
-    shifted = [padded[:, :, dy : dy + stride * height : stride] for dy in range(rows)]
-    keys = torch.stack(shifted, 3).permute(0, 2, 1, 3, 4).reshape(count, height, channels, rows * reach)
-    product = (queries @ keys).flatten(2)
-    skewed = functional.pad(product, (0, stride * width)).reshape(count, height, width, rows * reach + stride)
-    band = skewed[..., : rows * reach].reshape(count, height, width, rows, reach)[..., :columns]
-    return band.flatten(3)
+    rows, columns = (_divisor(size, most) for size, most in zip((height, width), _TILE, strict=True))
+    down, across = height // rows, width // columns
+    size = stride * (rows - 1) + 2 * vertical + 1, stride * (columns - 1) + 2 * horizontal + 1
+    this, last = this.permute(0, 2, 3, 1) * channels**-0.5, last.permute(0, 2, 3, 1)
+    queries = _windows(this, (rows, columns), (rows, columns))
+    padded = functional.pad(last, (0, 0, horizontal, horizontal, vertical, vertical))
+    keys = _windows(padded, size, (stride * rows, stride * columns))
+    products = (queries @ keys.transpose(2, 3)).flatten(2)
+    wanted = _wanted((rows, columns), size, stride, radius).to(this.device)
+    likeness = products.gather(2, wanted.expand(count, down * across, -1))
+    return likeness.reshape(count, down, across, rows, columns, -1).transpose(2, 3).reshape(count, height, width, -1)
+
+
+def _windows(cells: Tensor, size: tuple[int, int], step: tuple[int, int]) -> Tensor:
+    """All windows (N, K, rows * columns, C) of a map (N, H, W, C), row by row, so many cells apart."""
+    tops, lefts = (range(0, cells.shape[i + 1] - size[i] + 1, step[i]) for i in range(2))
+    bands = torch.stack([cells[:, top : top + size[0]] for top in tops], 1)
+    return torch.stack([bands[..., left : left + size[1], :] for left in lefts], 2).flatten(3, 4).flatten(1, 2)
+
+
+def _wanted(tile: tuple[int, int], window: tuple[int, int], stride: int, radius: tuple[int, int]) -> Tensor:
+    """Which products of a tile's cells with its window are within the radius, cell by cell."""
+    y, x, v, u = (torch.arange(n) for n in (*tile, *(2 * r + 1 for r in radius)))
+    row, column = stride * y[:, None, None, None] + v[:, None], stride * x[:, None, None] + u
+    cell = tile[1] * y[:, None] + x
+    return ((cell[..., None, None] * window[0] + row) * window[1] + column).flatten()
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor that is at most so large."""
+    return max(n for n in range(1, most + 1) if number % n == 0)
 
 
 class Correlation(nn.Module):
@@ -65,5 +93,5 @@ class Correlation(nn.Module):
         in cells of `last`."""
         likeness = local_correlation(this, last, self.radius)
         displacement = torch.softmax(likeness * self.temperature.exp(), -1) @ self.offsets
-        both = torch.cat([likeness, displacement], -1).permute(0, 3, 1, 2)
-        return both, both[:, -2:]
+        likeness, displacement = likeness.permute(0, 3, 1, 2), displacement.permute(0, 3, 1, 2)
+        return torch.cat([likeness, displacement], 1), displacement
