@@ -20,6 +20,7 @@ from training.config import Augmentation, Confidence, Data
 from training.data import kitti, malaga, streams
 from training.data.augment import augment
 from training.data.batch import batches, share
+from training.data.generated import WorldStream
 from training.data.kept import ClipSet, Kept
 from training.data.windows import WindowStream
 
@@ -266,8 +267,27 @@ class Counting(ShiftStream):
 
     asked = 0
 
+    def key(self) -> dict[str, object]:
+        return {**super().key(), "counting": id(self)}
+
     def batch(self, index: int, rank: int = 0, ranks: int = 1):  # type: ignore[no-untyped-def]  # noqa: ANN201
         self.asked += 1
+        return super().batch(index, rank, ranks)
+
+
+class Remembered(Counting):
+    """The same clips whoever makes it; interrupted after batch `last`."""
+
+    def __init__(self, batch_size: int, last: int = 99) -> None:
+        super().__init__(batch_size)
+        self.last = last
+
+    def key(self) -> dict[str, object]:
+        return {"kind": "remembered"}
+
+    def batch(self, index: int, rank: int = 0, ranks: int = 1):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        if index > self.last:
+            raise KeyboardInterrupt
         return super().batch(index, rank, ranks)
 
 
@@ -275,11 +295,12 @@ def test_kept_batches_are_made_once() -> None:
     source = Counting()
     kept = Kept(source)
     assert torch.equal(kept.batch(1).motions, kept.batch(1).motions)
+    assert torch.equal(Kept(source).batch(1).motions, kept.batch(1).motions)
     assert source.asked == 1
 
 
 def test_a_finite_set_is_rendered_once_and_seen_whole(tmp_path: Path) -> None:
-    source = Counting(batch_size=4)
+    source = Remembered(batch_size=4)
     clips = ClipSet(source, 12, 6, tmp_path)
     seen = torch.cat([clips.batch(i).motions for i in range(2)])
     all_of_them = torch.cat([ShiftStream(4).batch(i).motions for i in range(3)])
@@ -287,10 +308,39 @@ def test_a_finite_set_is_rendered_once_and_seen_whole(tmp_path: Path) -> None:
     assert not torch.equal(clips.batch(0).motions, clips.batch(2).motions)
     asked = source.asked
     again = ClipSet(source, 12, 6, tmp_path)
-    assert source.asked == asked + 1  # to see whether there are masks
+    assert source.asked == asked == 3
     assert torch.equal(again.batch(3).views["image"], clips.batch(3).views["image"])
     with pytest.raises(VodistillError, match=r"data\.clips"):
         ClipSet(source, 10, 6, tmp_path)
+
+
+def test_an_interrupted_rendering_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.data.kept.PIECE", 1)
+    whole = ClipSet(Remembered(batch_size=4), 12, 4, tmp_path / "whole").clips
+    killed = Remembered(batch_size=4, last=1)
+    with pytest.raises(KeyboardInterrupt):
+        ClipSet(killed, 12, 4, tmp_path / "killed")
+    again = Remembered(batch_size=4)
+    assert torch.equal(ClipSet(again, 12, 4, tmp_path / "killed").clips.motions, whole.motions)
+    assert again.asked == 1
+
+
+def test_clips_with_masks_serve_those_who_ask_for_none(tmp_path: Path) -> None:
+    def clips(masks: bool) -> ClipSet:
+        source = WorldStream(world(), OBSERVER, 2, masks=masks)
+        return ClipSet(source, 4, 2, tmp_path, shuffle=False)
+
+    plain = clips(masks=False)
+    masked = clips(masks=True)
+    (file,) = tmp_path.glob("*/*.safetensors")
+    written = file.stat().st_mtime_ns
+    again = clips(masks=False)
+    assert file.stat().st_mtime_ns == written
+    assert masked.batch(1).masks is not None
+    assert plain.batch(1).masks is None
+    assert again.batch(1).masks is None
+    for other in (plain, again):
+        assert torch.equal(other.batch(1).views["image"], masked.batch(1).views["image"])
 
 
 def world(**settings: object) -> Data:

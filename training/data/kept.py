@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.data.batch import Batch, Stream, share
 
+PIECE = 16
+"""Batches in a file: what an interrupted rendering has to do again, at most."""
+
 
 class Kept:
-    """A stream that remembers its batches; for streams of which only the first few are ever asked for."""
+    """A stream that remembers its batches as long as the process lives, whoever asks for them; for streams of which
+    only the first few are ever asked for."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self.batch_size = stream, stream.batch_size
-        self.batches: dict[tuple[int, int, int], Batch] = {}
+        self.batches = _memory(json.dumps(stream.key(), sort_keys=True), stream.batch_size)
 
     def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
         key = (index, rank, ranks)
@@ -33,6 +40,21 @@ class Kept:
         return self.stream.key()
 
 
+@lru_cache(maxsize=2)
+def _memory(key: str, batch_size: int) -> dict[tuple[int, int, int], Batch]:
+    return {}
+
+
+class Source(Stream, Protocol):
+    """What clips are rendered by.
+
+    Attributes:
+        masks: whether its batches have the masks of objects.
+    """
+
+    masks: bool
+
+
 class ClipSet:
     """The first `count` clips of a stream as a finite set, reshuffled every time that all were seen.
 
@@ -41,7 +63,7 @@ class ClipSet:
     """
 
     def __init__(
-        self, source: Stream, count: int, batch_size: int, cache: Path, *, seed: int = 0, shuffle: bool = True
+        self, source: Source, count: int, batch_size: int, cache: Path, *, seed: int = 0, shuffle: bool = True
     ) -> None:
         if count < batch_size or count % source.batch_size:
             raise VodistillError(
@@ -70,21 +92,38 @@ class ClipSet:
         return {"kind": "clips", "count": self.count, "source": self.source.key(), "seed": self.seed}
 
 
-def _render(source: Stream, count: int, cache: Path) -> Batch:
-    """All clips, from the file in the folder `cache` that an earlier call left, if their key is the same."""
-    with_masks = source.batch(0).masks is not None
-    key = json.dumps({"count": count, "masks": with_masks, **source.key()}, sort_keys=True)
-    path = cache / f"clips-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
-    if not path.exists():
-        parts = [source.batch(i) for i in range(count // source.batch_size)]
-        tensors = {f"view/{name}": torch.cat([p.views[name] for p in parts]) for name in parts[0].views}
-        tensors["motions"] = torch.cat([p.motions for p in parts])
-        if with_masks:
-            tensors["masks"] = torch.cat([_known(p.masks) for p in parts])
-        checkpoint.save_tensors(path, tensors, {"key": key})
-    tensors, metadata = checkpoint.load_tensors(path)
-    if metadata.get("key") != key:
-        raise VodistillError(f"{path}: was rendered by other settings", "remove it")
+def _render(source: Source, count: int, cache: Path) -> Batch:
+    """All clips, from the folder in `cache` that an earlier call left or began."""
+    key = json.dumps({"count": count, **source.key()}, sort_keys=True)
+    folder = cache / f"clips-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    batches = range(count // source.batch_size)
+    pieces = [batches[i : i + PIECE] for i in range(0, len(batches), PIECE)]
+    console = Console(stderr=True)
+    parts = [
+        _piece(source, piece, folder / f"{piece.start:06d}.safetensors", key)
+        for piece in track(pieces, "clips", console=console, disable=not console.is_terminal)
+    ]
+    return Batch(
+        {name: torch.cat([part.views[name] for part in parts]) for name in parts[0].views},
+        torch.cat([part.motions for part in parts]),
+        torch.cat([_known(part.masks) for part in parts]) if source.masks else None,
+    )
+
+
+def _piece(source: Source, numbers: range, path: Path, key: str) -> Batch:
+    """Some batches as one, read from their file if it is there and has the masks, should they be asked for."""
+    if path.exists():
+        tensors, metadata = checkpoint.load_tensors(path)
+        if metadata.get("key") != key:
+            raise VodistillError(f"{path}: was rendered by other settings", "remove it")
+        if "masks" in tensors or not source.masks:
+            return Batch(checkpoint.under("view", tensors), tensors["motions"], tensors.get("masks"))
+    parts = [source.batch(i).to(torch.device("cpu")) for i in numbers]
+    tensors = {f"view/{name}": torch.cat([p.views[name] for p in parts]) for name in parts[0].views}
+    tensors["motions"] = torch.cat([p.motions for p in parts])
+    if source.masks:
+        tensors["masks"] = torch.cat([_known(p.masks) for p in parts])
+    checkpoint.save_tensors(path, tensors, {"key": key})
     return Batch(checkpoint.under("view", tensors), tensors["motions"], tensors.get("masks"))
 
 
