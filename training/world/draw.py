@@ -6,9 +6,11 @@ draw leaves all others as they were.
 
 from __future__ import annotations
 
+import copy
 import math
 import zlib
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -36,6 +38,7 @@ class Draw:
 
     def __init__(self, seeds: Tensor, scope: str = "", places: Tensor | None = None) -> None:
         self.seeds, self.scope, self.places = seeds, scope, places
+        self._sheet = _Sheet(seeds, places, _asked(scope, places is not None))
 
     @property
     def device(self) -> torch.device:
@@ -43,7 +46,9 @@ class Draw:
 
     def within(self, scope: str) -> Draw:
         """Draws whose names begin with `scope`."""
-        return Draw(self.seeds, f"{self.scope}{scope}.", self.places)
+        inner = copy.copy(self)
+        inner.scope = f"{self.scope}{scope}."
+        return inner
 
     def at(self, places: Tensor) -> Draw:
         """Draws (B, N, ...) that belong to places (B, N), such as the numbers of houses along a road."""
@@ -51,17 +56,15 @@ class Draw:
 
     def bits(self, name: str, counters: Tensor) -> Tensor:
         """24 random bits for each of the (B, ...) or (1, ...) int64 counters, as int64."""
-        key = zlib.crc32(f"{self.scope}{name}".encode())
-        base = _mix(self.seeds * _GOLDEN + key).reshape(-1, *[1] * (counters.dim() - 1))
-        return (_mix(base + counters * _GOLDEN) >> 40) & 0xFFFFFF
+        base = _mix(self.seeds * _GOLDEN + _key(f"{self.scope}{name}"))
+        return _bits(base.reshape(-1, *[1] * (counters.dim() - 1)), counters)
 
     def unit(self, name: str, shape: Sequence[int] = ()) -> Tensor:
         """(B, *shape), or (B, N, *shape) for places; uniform between 0 and 1, without either."""
-        count = math.prod(shape)
-        counters = torch.arange(count, device=self.device).reshape(1, *shape)
-        if self.places is not None:
-            counters = self.places.reshape(*self.places.shape, *[1] * len(shape)) * (1 << 20) + counters
-        return (self.bits(name, counters).float() + 0.5) / 2**24
+        numbers = self._sheet.unit(f"{self.scope}{name}", math.prod(shape))
+        if not shape:
+            return numbers[0]
+        return numbers.movedim(0, -1).contiguous().unflatten(-1, tuple(shape))
 
     def uniform(
         self, name: str, low: float | Tensor = 0.0, high: float | Tensor = 1.0, shape: Sequence[int] = ()
@@ -84,12 +87,66 @@ class Draw:
 
     def choice(self, name: str, weights: Sequence[float], shape: Sequence[int] = ()) -> Tensor:
         """int64 indices, as likely as their weights say."""
-        total = torch.tensor(weights, dtype=torch.float64).cumsum(0)
-        edges = (total / total[-1]).float()[:-1].to(self.device)
-        return torch.bucketize(self.unit(name, shape), edges, right=True)
+        return torch.bucketize(self.unit(name, shape), _edges(tuple(weights), str(self.device)), right=True)
 
     def pick(self, name: str, options: Sequence[float], shape: Sequence[int] = ()) -> Tensor:
         """One of the options, all equally likely, as float32."""
-        return torch.tensor(options, dtype=torch.float32, device=self.device)[
-            self.choice(name, [1.0] * len(options), shape)
-        ]
+        chosen = self.choice(name, [1.0] * len(options), shape)
+        return constant(tuple(map(float, options)), str(self.device))[chosen]
+
+
+class _Sheet:
+    """The draws of some samples, or of places in them, all at once as far as their names are known.
+
+    A draw is twenty small operations, a clip needs a thousand draws, and on a GPU the number of operations is what
+    counts: so the names that earlier clips asked for are drawn together.
+    """
+
+    def __init__(self, seeds: Tensor, places: Tensor | None, asked: dict[str, int]) -> None:
+        self.seeds, self.places, self.asked = seeds, places, asked
+        self.drawn: dict[str, Tensor] = {}
+
+    def unit(self, name: str, count: int) -> Tensor:
+        """(count, B) or (count, B, N) numbers between 0 and 1."""
+        if name not in self.drawn or len(self.drawn[name]) < count:
+            self.asked[name] = max(count, self.asked.get(name, 0))
+            self._draw({name: self.asked[name]} if self.drawn else self.asked)
+        return self.drawn[name][:count]
+
+    def _draw(self, counts: dict[str, int]) -> None:
+        keys = [_key(name) for name, count in counts.items() for _ in range(count)]
+        counters = [i for count in counts.values() for i in range(count)]
+        key, counter = torch.tensor([keys, counters], device=self.seeds.device)[..., None]
+        base = _mix(self.seeds * _GOLDEN + key)
+        if self.places is not None:
+            base, counter = base[..., None], self.places * (1 << 20) + counter[..., None]
+        units = (_bits(base, counter).float() + 0.5) / 2**24
+        self.drawn.update(zip(counts, units.split(list(counts.values())), strict=True))
+
+
+@cache
+def _asked(scope: str, at_places: bool) -> dict[str, int]:
+    """Names that were asked for below a scope in this process, and how many numbers of each."""
+    return {}
+
+
+@cache
+def _key(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def _bits(base: Tensor, counters: Tensor) -> Tensor:
+    return (_mix(base + counters * _GOLDEN) >> 40) & 0xFFFFFF
+
+
+@cache
+def constant(values: tuple[float, ...], device: str) -> Tensor:
+    """Numbers that the code knows, on a device: float32, or int64 where all are whole."""
+    return torch.tensor(values, device=device)
+
+
+@cache
+def _edges(weights: tuple[float, ...], device: str) -> Tensor:
+    """Where the shares of the weights end, but for the last."""
+    total = torch.tensor(weights, dtype=torch.float64).cumsum(0)
+    return (total / total[-1]).float()[:-1].to(device)

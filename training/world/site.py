@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from training.world.draw import Draw
+from training.world.draw import Draw, constant
 from training.world.records import per
 from training.world.scene import STRUCTURE, Hill, Road, Solids
 from training.world.textures import Textures
@@ -45,8 +45,8 @@ class Site:
         """A random texture of one of these families; repeat one to make it likelier."""
         chosen = draw.pick(f"{name}.family", range(len(families)), shape).long()
         members = [self.textures.families[family] for family in families]
-        first = torch.tensor([m[0] for m in members], device=draw.device)[chosen]
-        count = torch.tensor([len(m) for m in members], device=draw.device)[chosen]
+        first = constant(tuple(m[0] for m in members), str(draw.device))[chosen]
+        count = constant(tuple(len(m) for m in members), str(draw.device))[chosen]
         return (first + (draw.unit(f"{name}.member", shape) * count).floor()).float()
 
     def within(self, name: str) -> Site:
