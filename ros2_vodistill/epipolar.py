@@ -28,6 +28,8 @@ _FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent 
 _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less, in such a share, there is no direction
 _COARSE = 5.0  # times the noise: residuals that motions are compared by
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
+_DUBIOUS = 0.4  # cost that is more than a few corners gone astray: other starts are tried
+_WORTH = 10  # corners that inertia weighs as much as
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
 
@@ -59,6 +61,19 @@ class Epipolar:
         return self.weights > 0.25
 
 
+@dataclass(frozen=True)
+class Inertia:
+    """The direction (unit, (3,)) that a camera would keep, and how far it may turn that in a step, radians."""
+
+    direction: Array
+    doubt: float
+
+    def cost(self, direction: Array) -> float:
+        """Of another direction."""
+        gap = float(np.linalg.norm(direction - self.direction)) / self.doubt
+        return _WORTH * math.log1p(gap**2)
+
+
 def basis(direction: Array) -> Array:
     """(2,3) unit vectors across a direction."""
     x, y, z = direction.tolist()
@@ -86,25 +101,39 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
     return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
 
 
-def solve(first: Array, second: Array, expected: Sequence[Array], noise: float, search: bool) -> Epipolar:
+def solve(
+    first: Array, second: Array, expected: Sequence[Array], noise: float, search: bool, inertia: Inertia | None = None
+) -> Epipolar:
     """The motion that explains the rays best, with the points in front of both views.
 
     Args:
-        expected: motions (4x4) to start from: from the one that fits best.
+        expected: motions (4x4) to start from: from the one that fits best, and from others where that ends badly.
         noise: of the rays, radians.
         search: look for motions far from the expected ones too; otherwise only where those fit badly.
+        inertia: decides between motions that fit about equally well.
     """
+
+    def poor(rotation: Array, direction: Array) -> float:
+        unlikely = 0.0 if inertia is None else inertia.cost(direction) / len(first)
+        return cost(rotation, direction, first, second, noise) + unlikely
+
+    def fitted(start: tuple[Array, Array]) -> Epipolar:
+        fit = polish(*start, first, second, noise)
+        if poor(fit.rotation, fit.direction) <= poor(fit.rotation, -fit.direction):
+            return fit
+        return turned_round(fit)
+
     starts = [(motion[:3, :3], direction_of(motion)) for motion in expected]
     rotation, left = turn(first, second, noise)
     if np.quantile(left, _NEARLY_ALL) < _PARALLAX * noise:
         return turning(rotation, starts[0][1], first, second, max(noise, float(np.median(left))))
-    starts.append((rotation, starts[0][1]))
-    best = min(starts, key=lambda start: cost(*start, first, second, noise))
-    fits = [polish(*best, first, second, noise)]
+    starts = sorted([*starts, (rotation, starts[0][1])], key=lambda start: poor(*start))
+    fits = [fitted(starts[0])]
+    if poor(fits[0].rotation, fits[0].direction) > _DUBIOUS:
+        fits += [fitted(start) for start in starts[1:]]
     if search or fits[0].sigma > _SUSPECT * noise:
-        fits += [polish(*start, first, second, noise) for start in five_point(first, second, _COARSE * noise)]
-    fits = [facing(fit, first, second, noise) for fit in fits]
-    return min(fits, key=lambda fit: cost(fit.rotation, fit.direction, first, second, noise))
+        fits += [fitted(start) for start in five_point(first, second, noise)]
+    return min(fits, key=lambda fit: poor(fit.rotation, fit.direction))
 
 
 def direction_of(motion: Array) -> Array:
@@ -156,13 +185,13 @@ def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: 
     return float(np.log1p((values / (_COARSE * noise)) ** 2).mean())
 
 
-def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Array, Array]]:
-    """RANSAC: the motions (rotation, direction) that explain most rays to within `threshold` radians."""
+def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, Array]]:
+    """RANSAC: the motions (rotation, direction) that explain most rays to within a few times the noise, radians."""
     ahead = (first[:, 2] > _PLANE) & (second[:, 2] > _PLANE)
     if ahead.sum() < 8:
         return []
     a, b = first[ahead, :2] / first[ahead, 2:], second[ahead, :2] / second[ahead, 2:]
-    essentials, _ = cv2.findEssentialMat(b, a, np.eye(3), cv2.RANSAC, 0.999, threshold, 300)
+    essentials, _ = cv2.findEssentialMat(b, a, np.eye(3), cv2.RANSAC, 0.999, _COARSE * noise, 300)
     if essentials is None:
         return []
     found = []
@@ -171,7 +200,7 @@ def five_point(first: Array, second: Array, threshold: float) -> list[tuple[Arra
         direction = np.asarray(column, float)[:, 0]
         turns = (np.asarray(one, float), np.asarray(two, float))
         signed = [(rotation, sign * direction) for rotation in turns for sign in (1.0, -1.0)]
-        found.append(min(signed, key=lambda motion: cost(*motion, first, second, threshold / _COARSE)))
+        found.append(min(signed, key=lambda motion: cost(motion[0], motion[1], first, second, noise)))
     return found
 
 
@@ -236,11 +265,8 @@ def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> 
     return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
 
 
-def facing(fit: Epipolar, first: Array, second: Array, noise: float) -> Epipolar:
-    """The same fit with the direction that puts the points in front of the camera."""
-    there, back = (cost(fit.rotation, sign * fit.direction, first, second, noise) for sign in (1.0, -1.0))
-    if there <= back:
-        return fit
+def turned_round(fit: Epipolar) -> Epipolar:
+    """The same fit with the opposite direction, which has the same residuals."""
     return replace(fit, direction=-fit.direction, covariance=_FLIP @ fit.covariance @ _FLIP)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import epipolar, geometry
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.epipolar import Epipolar, Inertia
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, GroundFit, Prior, Schedule
 from ros2_vodistill.lengths import Depths, Length, fused
@@ -154,7 +154,7 @@ class TwoView:
         if travel < _STILL:
             return self._rest()
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
-        fit = epipolar.solve(*rays, (expected.motion, pace), _NOISE * self._pixel, self._ransac)
+        fit = epipolar.solve(*rays, (expected.motion, pace), _NOISE * self._pixel, self._ransac, self._inertia(pace))
         if fit.inliers.mean() < 0.4:
             reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
         if expected.covariance is not None:
@@ -173,6 +173,12 @@ class TwoView:
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
             return self._rest()
         return result
+
+    def _inertia(self, pace: Array) -> Inertia | None:
+        length = float(np.linalg.norm(pace[:3, 3]))
+        if self._pace is None or length < _CREEP:
+            return None
+        return Inertia(pace[:3, 3] / length, _PACE[0] / length + _PACE[1])
 
     def _rays(self, points: Array) -> Array:
         return self._camera.rays(points) @ self._level_from_camera.T

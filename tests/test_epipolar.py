@@ -105,17 +105,39 @@ def test_five_point_without_enough_rays_ahead_finds_nothing() -> None:
     assert epipolar.five_point(behind, behind, 1e-3) == []
 
 
-def test_facing_turns_a_direction_that_puts_the_points_behind() -> None:
+def test_a_fit_turned_round_says_the_same_about_the_opposite_direction() -> None:
     first, second, _ = scene(MOTION)
     fit = epipolar.polish(MOTION[:3, :3], -DIRECTION, first, second, 1e-4)
-    facing = epipolar.facing(fit, first, second, 1e-4)
-    np.testing.assert_allclose(facing.direction, DIRECTION, atol=1e-6)
     length = Length(2.0, 0.01)
-    forth, back = (epipolar.spread(f, length) for f in (facing, epipolar.facing(facing, first, second, 1e-4)))
+    np.testing.assert_allclose(epipolar.turned_round(fit).direction, DIRECTION, atol=1e-6)
+    forth, back = (epipolar.spread(f, length) for f in (fit, epipolar.turned_round(epipolar.turned_round(fit))))
     np.testing.assert_allclose(forth, back)
     # the sign of a translation changes the sign of how it varies with the turn, and nothing else
-    signs = np.diag([-1.0] * 3 + [1.0] * 3)
-    np.testing.assert_allclose(epipolar.spread(fit, length), signs @ forth @ signs, atol=1e-15)
+    signs, opposite = np.diag([-1.0] * 3 + [1.0] * 3), epipolar.spread(epipolar.turned_round(fit), length)
+    np.testing.assert_allclose(opposite, signs @ forth @ signs, atol=1e-15)
+
+
+def test_solve_starts_elsewhere_where_the_best_start_ends_badly() -> None:
+    motion = geometry.from_motion([0.0, 0.02, 0.06, -0.006, 0.0, -0.002])
+    first, second, _ = scene(motion, 200, noise=2e-4, seed=3)
+    starts = [geometry.from_motion([-0.9, 0.2, -0.3, -0.005, 0.0, 0.0]), geometry.from_motion([0, 0, 1.0, 0, 0, 0])]
+    fit = epipolar.solve(first, second, starts, 2e-4, search=False)
+    assert np.arccos(fit.direction @ unit(motion[:3, 3])) < 0.1
+
+
+def test_inertia_decides_which_way_to_go_where_half_of_the_points_go_the_other_way() -> None:
+    straight = geometry.make(np.eye(3), [0.0, 0.0, 1.0])
+    first, second, _ = scene(straight, 40, noise=1e-4)
+    rays = np.concatenate([first[20:], second[:20]]), np.concatenate([second[20:], first[:20]])
+    for way in ([0.0, 0.0, 1.0], [0.0, 0.0, -1.0]):
+        fit = epipolar.solve(*rays, [straight], 1e-4, False, epipolar.Inertia(np.array(way), 0.1))
+        assert fit.direction @ way > 0.99
+
+
+def test_inertia_does_not_outweigh_the_points() -> None:
+    first, second, _ = scene(MOTION, noise=1e-4)
+    fit = epipolar.solve(first, second, [MOTION], 1e-4, False, epipolar.Inertia(-DIRECTION, 0.1))
+    assert fit.direction @ DIRECTION > 0.99
 
 
 def test_nearness_is_the_inverse_distance_in_baselines() -> None:
