@@ -496,6 +496,22 @@ def test_speed_gives_the_scale_where_it_is_fresh() -> None:
     assert robot.published[-1].estimate.scale is Scale.CAMERA_HEIGHT
 
 
+def test_when_the_clock_jumps_speeds_and_ages_are_forgotten_and_frames_go_on() -> None:
+    robot = Robot(speed=Speed(timeout=0.3))
+    for _ in range(3):
+        robot.feed.speed.add(robot.wall + SECOND // 10, 3.0)
+        robot.step()
+    assert robot.feed.health(1).values["stamp to publish p50 / p99 (ms)"] == "0.0 / 0.0"
+    before = len(robot.published)
+    robot.feed.clock_jumped(-12.5)
+    robot.step()
+    assert len(robot.published) == before + 1
+    assert robot.published[-1].estimate.scale is Scale.CAMERA_HEIGHT  # although a speed of 0.1 s ago was there
+    values = robot.feed.health(1).values
+    assert (values["clock jumps"], values["last clock jump (s)"]) == ("1", "-12.50")
+    assert "restarts" not in values
+
+
 def test_an_unknown_scale_is_told() -> None:
     robot = Robot(ready=False)
     robot.feed.set_camera(CAMERA)

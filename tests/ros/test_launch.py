@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -16,43 +14,11 @@ pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's 
 from ros2_vodistill import trajectory
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.sources import open_source
-from tests.ros.conftest import COUNT, PATIENCE, REPOSITORY, Ros
+from tests.ros.camera import COUNT, frames
+from tests.ros.process import IMAGE, INFO, PATIENCE, REPOSITORY, Ros, alive
+from tests.ros.talk import Listener, core
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def installed(ros: Ros, tmp_path: Path) -> Path:
-    """An ament prefix whose programs are the checkout's, so that nothing has to be built."""
-    prefix = tmp_path / "install"
-    share, library = prefix / "share" / "ros2_vodistill", prefix / "lib" / "ros2_vodistill"
-    index = prefix / "share" / "ament_index" / "resource_index" / "packages"
-    for folder in (share, library, index):
-        folder.mkdir(parents=True)
-    (index / "ros2_vodistill").touch()
-    for name in ("launch", "config", "rviz"):
-        shutil.copytree(REPOSITORY / name, share / name)
-    for name, module in (("vo", "node"), ("replay", "replay")):
-        script = library / name
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\nfrom ros2_vodistill.ros.{module} import main\nsys.exit(main())\n"
-        )
-        script.chmod(0o755)
-    ros.env["AMENT_PREFIX_PATH"] = f"{prefix}:{os.environ['AMENT_PREFIX_PATH']}"
-    return prefix
-
-
-def alive(session: int) -> list[str]:
-    """Command lines of the processes that are left of a session."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == session and fields[0] != "Z":
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
 
 
 def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
@@ -101,11 +67,75 @@ def test_sigint_to_a_launch_leaves_no_process(ros: Ros, installed: Path) -> None
     assert "Traceback" not in ros.told()
 
 
-@pytest.mark.parametrize("name", ["vo", "replay", "demo"])
+def test_sigint_while_it_starts_leaves_no_process(ros: Ros, installed: Path) -> None:
+    process = ros.start("ros2", "launch", "ros2_vodistill", "vo.launch.py", "model:=brightness")
+    ros.until(lambda: len(alive(process.pid)) >= 2, "the node's process")
+    ros.interrupt(process)
+    ros.until(lambda: not alive(process.pid), "all processes to end")
+
+
+def test_a_launch_test_of_vo(ros: Ros, installed: Path) -> None:
+    ros.env["PATIENCE"] = str(PATIENCE)
+    test = REPOSITORY / "tests" / "ros" / "launched_vo.py"
+    process = ros.start(sys.executable, "-m", "launch_testing.launch_test", str(test))
+    ros.until(lambda: process.poll() is not None, "the end of the launch test", PATIENCE * 3)
+    assert process.returncode == 0, ros.told()
+    assert "test_it_brings_itself_up_under_its_name" in ros.told() and "test_it_ends_with_code_0" in ros.told()
+
+
+def test_a_bag_that_is_played_in_a_loop_gives_the_core_in_every_round(ros: Ros, bag: Path, installed: Path) -> None:
+    listener = Listener(ros)
+    vo = ros.start(
+        "ros2", "launch", "ros2_vodistill", "vo.launch.py", f"image:={IMAGE}", f"camera_info:={INFO}",
+        "model:=brightness", "reliability:=reliable", "depth:=100", "queue_size:=100",
+    )  # fmt: skip
+    ros.until(listener.is_connected, "the node and this side to have discovered each other")
+    ros.start("ros2", "bag", "play", str(bag), "--loop", "--disable-keyboard-controls")
+
+    def rounds() -> list[np.ndarray]:
+        """Indices of each round, which begins where stamps go back."""
+        backwards = np.flatnonzero(np.diff(listener.stamps()) < 0) + 1
+        return np.split(np.arange(len(listener.odometry)), backwards)
+
+    ros.until(lambda: len(rounds()) > 3, "three rounds")
+    expected = [pose[:3, 3] for pose in core(ros.folder, frames())]
+    for indices in rounds()[1:3]:
+        np.testing.assert_array_equal(listener.poses()[indices][:, :3, 3], expected)
+    assert listener.value("last restart").startswith("stamps went back by 2.")
+    assert vo.poll() is None
+
+
+def test_in_real_time_the_node_stays_near_vodistill_run(ros: Ros, installed: Path) -> None:
+    """Frames that come while one is worked on are dropped, as on a robot; what remains gives nearly the same."""
+    demo, out, model = REPOSITORY / "demo" / "bag", ros.folder / "out", REPOSITORY / "models" / "swift-s"
+    process = ros.start(
+        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={demo}", f"out:={out}", f"model:={model}",
+        "every_frame:=false",
+    )  # fmt: skip
+    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    assert process.returncode == 0, ros.told()
+    live = trajectory.read_tum(out / "trajectory.tum")
+    source = open_source(demo)
+    odometry = VisualOdometry(model, camera=source.require_camera(), mount=source.mount)
+    estimates = {stamp: odometry.push(image, stamp) for stamp, image in source}
+    place = source.place("base_link")
+    pairs = [
+        (pose, place @ estimates[stamp].pose @ np.linalg.inv(place))
+        for stamp, pose in zip(live.stamps.tolist(), live.poses, strict=True)
+        if estimates[stamp] is not None
+    ]
+    assert len(pairs) > 10
+    (live_start, run_start), (live_end, run_end) = pairs[0], pairs[-1]
+    by_node, by_run = np.linalg.inv(live_start) @ live_end, np.linalg.inv(run_start) @ run_end
+    apart = np.linalg.norm(by_node[:3, 3] - by_run[:3, 3])
+    assert apart < 0.05 * np.linalg.norm(by_run[:3, 3]), (apart, len(pairs))
+
+
+@pytest.mark.parametrize("name", ["vo", "replay", "demo", "ekf"])
 def test_every_argument_is_described(ros: Ros, installed: Path, name: str) -> None:
     process = ros.start("ros2", "launch", "ros2_vodistill", f"{name}.launch.py", "--show-args")
     ros.until(lambda: process.poll() is not None, "the arguments")
     told = ros.told()
     assert process.returncode == 0, told
     assert "No description given" not in told
-    assert "model" in told
+    assert "image" in told or "bag" in told

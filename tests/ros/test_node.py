@@ -1,84 +1,27 @@
-"""The node against a real ROS 2, in a process of its own."""
+"""The node against a real ROS 2, in a process of its own: what it gives, its services, parameters and states."""
 
 from __future__ import annotations
-
-import os
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's tests need a real ROS 2")
 
-from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.msg import Parameter, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter as RclpyParameter
 from std_srvs.srv import Trigger
 
 from ros2_vodistill import geometry
 from ros2_vodistill.image import decode_compressed
-from ros2_vodistill.live import Body
-from ros2_vodistill.odometry import VisualOdometry
+from ros2_vodistill.ros import node
 from ros2_vodistill.sources import messages
-from ros2_vodistill.sources.transforms import mount_of
-from tests.ros.conftest import CALIBRATED, CAMERA, COUNT, MOUNT, PERIOD, Driver, Listener, Ros, frames, stamps
+from tests.ros.camera import COUNT, frames, stamps
+from tests.ros.process import Ros
+from tests.ros.talk import Driver, Listener, change, core, drive, ready, set_parameter, state
 
 pytestmark = pytest.mark.slow
-
-
-def ready(ros: Ros, **parameters: object) -> tuple[Driver, Listener]:
-    """A node that has all it needs but images."""
-    driver, listener = Driver(ros), Listener(ros)
-    ros.vo(**parameters)
-    ros.until(lambda: ros.node.count_publishers("/odom") > 0, "odom")
-    driver.connected(listener)
-    return driver, listener
-
-
-def drive(driver: Driver, listener: Listener, start: float = 1000.0, count: int = COUNT) -> None:
-    """All frames, each after the answer to the one before."""
-    before = len(listener.odometry)
-    for i, (stamp, image) in enumerate(zip(stamps(count, start), frames(count), strict=True)):
-        driver.image(stamp, image)
-        if i:
-            listener.ros.until(lambda n=i: len(listener.odometry) >= before + n, f"odometry of frame {i}")
-
-
-def core(folder: Path, images: list[np.ndarray], start: float = 1000.0) -> list[np.ndarray]:
-    """What Python gives for the same frames: base_link in odom."""
-    from ros2_vodistill.sources.record import _base_from_camera
-    from ros2_vodistill.sources.transforms import Transforms
-
-    transforms = Transforms()
-    transforms.add_message(messages.transform(0, "base_link", "camera_optical_frame", _base_from_camera(MOUNT)))
-    place = transforms.lookup("base_link", "camera_optical_frame")
-    assert place is not None
-    mount = mount_of(transforms, "camera_optical_frame")[0]
-    odometry = VisualOdometry(folder / "models" / "brightness", camera=CAMERA, mount=mount)
-    estimates = [odometry.push(image, stamp) for image, stamp in zip(images, stamps(len(images), start), strict=True)]
-    return [Body(place).pose(estimate.pose) for estimate in estimates if estimate is not None]
-
-
-def set_parameter(ros: Ros, name: str, value: object) -> tuple[bool, str]:
-    kinds = {bool: (1, "bool_value"), int: (2, "integer_value"), float: (3, "double_value"), str: (4, "string_value")}
-    kind, field = kinds[type(value)]
-    request = SetParameters.Request(
-        parameters=[Parameter(name=name, value=ParameterValue(type=kind, **{field: value}))]
-    )
-    result = ros.call(SetParameters, "/vo/set_parameters", request).results[0]
-    return result.successful, result.reason
-
-
-def change(ros: Ros, transition: int) -> bool:
-    request = ChangeState.Request(transition=Transition(id=transition))
-    return bool(ros.call(ChangeState, "/vo/change_state", request).success)
-
-
-def state(ros: Ros) -> str:
-    return str(ros.call(GetState, "/vo/get_state", GetState.Request()).current_state.label)
 
 
 def test_the_same_frames_give_the_trajectory_of_the_core_to_the_last_digit(ros: Ros) -> None:
@@ -110,7 +53,7 @@ def test_compressed_images_give_the_core_of_the_decoded_ones(ros: Ros) -> None:
     ros.vo(image_transport="compressed")
     images = frames(6)
     driver.place()
-    ros.repeat(driver.info, lambda: listener.last().startswith(CALIBRATED), "calibration")
+    driver.calibrated(listener)
     driver.greet(listener, lambda: driver.jpeg(1000.0, images[0]))
     for i, (stamp, image) in enumerate(zip(stamps(6), images, strict=True)):
         driver.jpeg(stamp, image)
@@ -155,6 +98,12 @@ def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ro
     driver.connected(listener)
     drive(driver, listener, count=3)
     assert change(ros, Transition.TRANSITION_DEACTIVATE)
+    assert change(ros, Transition.TRANSITION_ACTIVATE)
+    listener.shows("state", "active")
+    before = len(listener.odometry)
+    sent = iter(zip(stamps(start=1010.0), frames(), strict=True))
+    ros.repeat(lambda: driver.image(*next(sent)), lambda: len(listener.odometry) > before, "odometry once more")
+    assert change(ros, Transition.TRANSITION_DEACTIVATE)
     assert not ros.call(Trigger, "/vo/reset", Trigger.Request()).success
     assert change(ros, Transition.TRANSITION_CLEANUP)
     assert change(ros, Transition.TRANSITION_CONFIGURE)
@@ -174,81 +123,6 @@ def test_parameters_are_checked_and_take_effect_at_run_time(ros: Ros) -> None:
     assert len(listener.transforms) == 3
     assert set_parameter(ros, "stall_timeout", 0.2) == (True, "")
     listener.says("stalled: no frame on /camera/image_raw")
-
-
-def test_what_is_missing_is_named_and_latched_calibration_is_heard(ros: Ros) -> None:
-    driver, listener = Driver(ros, latched_info=True), Listener(ros)
-    driver.info()
-    ros.vo()
-    driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
-    listener.says("waiting for the camera's place (tf_static): waiting for the transform from base_link to camera_opt")
-    assert not listener.odometry
-    driver.place()
-    listener.says("initialising")
-    driver.image(1000.1, frames()[1])
-    driver.image(1000.2, frames()[2])
-    ros.until(lambda: listener.odometry, "odometry once the transform is there")
-
-
-def test_a_camera_pose_by_parameter_needs_no_transform(ros: Ros) -> None:
-    driver, listener = Driver(ros), Listener(ros)
-    ros.vo(camera_pose="[0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5]", base_frame="robot", odom_frame="world")
-    ros.repeat(driver.info, lambda: listener.last().startswith(CALIBRATED), "calibration")
-    driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
-    listener.says("initialising")
-    driver.image(1000.1, frames()[1])
-    ros.until(lambda: listener.odometry, "odometry")
-    assert listener.odometry[0].child_frame_id == "robot"
-    assert listener.odometry[0].header.frame_id == "world"
-    assert listener.odometry[0].pose.pose.position.x > 0
-
-
-def test_profiles_that_do_not_fit_are_both_named(ros: Ros) -> None:
-    driver, listener = Driver(ros, best_effort=True), Listener(ros)
-    ros.vo(reliability="reliable")
-    driver.place()
-    ros.repeat(driver.info, lambda: "this node" in listener.last(), "the warning")
-    listener.says("this node asks for reliable, volatile, but tester offers best_effort, volatile")
-
-
-def test_a_qos_override_is_obeyed(ros: Ros) -> None:
-    driver, listener = Driver(ros, best_effort=True), Listener(ros)
-    ros.vo(**{"qos_overrides./camera/image_raw.subscription.reliability": "best_effort"})
-    driver.connected(listener)
-    sent = iter(zip(stamps(), frames(), strict=True))
-    ros.repeat(lambda: driver.image(*next(sent)), lambda: listener.odometry, "odometry")
-
-
-def test_a_publisher_that_goes_and_comes_back_and_a_bag_that_loops(ros: Ros) -> None:
-    driver, listener = ready(ros, stall_timeout=0.5)
-    drive(driver, listener, count=5)
-    ros.node.destroy_publisher(driver.images)
-    listener.says("nobody publishes it")
-    again = Driver(ros)
-    again.greet(listener, lambda: again.image(1000.0, frames(1)[0]))  # the same stamps again
-    drive(again, listener, count=5)
-    np.testing.assert_array_equal(listener.poses()[:4], listener.poses()[4:])
-    ros.until(lambda: listener.value("last restart") == "stamps went back by 0.40 s", "the restart to be told")
-
-
-def test_speed_gives_the_scale(ros: Ros) -> None:
-    driver, listener = ready(ros, speed_source="twist", refine=False)
-    publisher = ros.node.create_publisher(TwistStamped, "/speed/twist", 10)
-    ros.until(publisher.get_subscription_count, "speed")
-    for i, (stamp, image) in enumerate(zip(stamps(6), frames(6), strict=True)):
-        message = TwistStamped()
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(messages.nanoseconds(stamp), 10**9)
-        message.twist.linear.x = 2.0 + i
-        ros.repeat(
-            lambda message=message: publisher.publish(message),
-            lambda i=i: listener.value("speed given (m/s)") == f"{2 + i}.00",
-            "the speed to be heard before its frame",
-        )
-        driver.image(stamp, image)
-        ros.until(lambda n=i: len(listener.odometry) >= n, "odometry")
-    steps = np.linalg.norm(np.diff(listener.poses()[:, :3, 3], axis=0), axis=1)
-    np.testing.assert_allclose(steps, PERIOD * np.array([4.0, 5.0, 6.0, 7.0]), rtol=1e-3)
-    assert listener.value("scale from") == "speed"
 
 
 def test_two_nodes_in_two_namespaces_do_not_hear_each_other(ros: Ros) -> None:
@@ -271,26 +145,38 @@ def test_sigint_ends_it_cleanly_at_work(ros: Ros) -> None:
     assert "Traceback" not in ros.told()
 
 
-@pytest.mark.soak
-def test_memory_stays_flat(ros: Ros) -> None:
-    """For VODISTILL_SOAK_S seconds; 1800 is what a release is given."""
-    driver, listener = ready(ros, queue_size=1)
-    pid, seconds = ros.processes[0].pid, float(os.environ.get("VODISTILL_SOAK_S", "20"))
-    image, began, memory, i = frames()[0], time.monotonic(), [], 0
-    while time.monotonic() - began < seconds:
-        driver.image(1000.0 + 0.03 * i, np.roll(image, i, axis=1))
-        i += 1
-        ros.executor.spin_once(timeout_sec=0.03)
-        if i % 20 == 0:
-            memory.append(_resident(pid))
-            listener.odometry.clear()
-            listener.transforms.clear()
-            listener.paths.clear()
-    assert len(memory) > 4
-    settled = memory[len(memory) // 4 :]
-    assert max(settled) - settled[0] < 20e6, [round(m / 1e6) for m in settled]
+def test_what_nobody_expected_while_configuring_is_told(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rclpy lets the exceptions of transitions pass in silence."""
+
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("ros2_vodistill.ros.node.Pipeline", bug)
+    vo = node.VoNode(context=ros.context, parameter_overrides=[RclpyParameter("autostart", value=False)])
+    try:
+        assert vo.trigger_configure() == TransitionCallbackReturn.FAILURE
+        ros.executor.add_node(vo)
+        Listener(ros).says("cannot configure: ZeroDivisionError: a bug")
+    finally:
+        ros.executor.remove_node(vo)
+        vo.destroy_node()
 
 
-def _resident(pid: int) -> float:
-    """Bytes of a process."""
-    return float(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def test_the_path_is_bounded_in_rate_and_length(ros: Ros) -> None:
+    driver, listener = ready(ros, path_rate=5.0, path_length=3)
+    drive(driver, listener)
+    due = stamps()[1::2]
+    ros.until(lambda: len(listener.paths) >= len(due), "the path")
+    told = [[p.header.stamp.sec + p.header.stamp.nanosec / 1e9 for p in path.poses] for path in listener.paths]
+    np.testing.assert_allclose([path[-1] for path in told], due)
+    np.testing.assert_allclose(told[-1], due[-3:])
+    assert {path.header.frame_id for path in listener.paths} == {"odom"}
+    assert listener.paths[-1].poses[-1].pose == listener.odometry[-1].pose.pose
+    assert set_parameter(ros, "path_length", 2) == (True, "")
+    assert ros.call(Trigger, "/vo/reset", Trigger.Request()).success
+    drive(driver, listener, start=1010.0, count=9)
+    ros.until(lambda: len(listener.paths) >= len(due) + 4, "the path")
+    assert [len(path.poses) for path in listener.paths[len(due) :]] == [1, 2, 2, 2]
+    assert set_parameter(ros, "path_rate", 0.0) == (True, "")
+    drive(driver, listener, start=1020.0, count=5)
+    assert len(listener.paths) == len(due) + 4
