@@ -118,11 +118,12 @@ def test_a_fit_turned_round_says_the_same_about_the_opposite_direction() -> None
 
 
 def test_solve_starts_elsewhere_where_the_best_start_ends_badly() -> None:
-    motion = geometry.from_motion([0.0, 0.02, 0.06, -0.006, 0.0, -0.002])
-    first, second, _ = scene(motion, 200, noise=2e-4, seed=3)
-    starts = [geometry.from_motion([-0.9, 0.2, -0.3, -0.005, 0.0, 0.0]), geometry.from_motion([0, 0, 1.0, 0, 0, 0])]
+    rng = np.random.default_rng(221)  # one of few: its better start leads to a motion with small residuals, but wrong
+    translation = unit(rng.normal(size=3)) * rng.choice([0.05, 0.3, 1.0])
+    first, second, _ = scene(geometry.from_motion([*translation, *rng.normal(0, 0.01, 3)]), 60, 2e-4, 221)
+    starts = [geometry.from_motion([*unit(rng.normal(size=3)), *rng.normal(0, 0.01, 3)]) for _ in range(2)]
     fit = epipolar.solve(first, second, starts, 2e-4, search=False)
-    assert np.arccos(fit.direction @ unit(motion[:3, 3])) < 0.1
+    assert np.arccos(fit.direction @ unit(translation)) < 0.1
 
 
 def test_inertia_decides_which_way_to_go_where_half_of_the_points_go_the_other_way() -> None:
