@@ -32,6 +32,7 @@ EXTRAS = {
     "tensorrt": ["cuda-bindings>=12.6"],  # TensorRT itself is the system's: docs/jetson.md
     "dev-tensorrt": ["tensorrt-rtx>=1.1"],  # builds plans without a GPU; under NVIDIA's own licence
     "rerun": ["rerun-sdk>=0.22,<1"],
+    "test": ["pytest>=8,<9"],  # by this name colcon knows to run pytest
     "dev": [
         "evo>=1.30,<2",
         "hypothesis>=6.100,<7",
