@@ -13,6 +13,9 @@ from training.world.config import Photometry
 from training.world.draw import Draw
 from training.world.records import per
 
+NORMALS = 1 << 21
+"""Different numbers that pixel noise is made of."""
+
 Effect = Callable[[Draw, Tensor, Tensor], Tensor]
 """Draws, images (B, T, H, W) and numbers of the frames (B, T) to images."""
 
@@ -71,10 +74,8 @@ class Development:
         """Pixel noise, whose variance grows with the brightness, in part."""
         d = self.draw
         h, w = grey.shape[-2:]
-        table = _normal(str(grey.device))
-        start = d.at(frame).bits("pixel", frame[..., None])[..., 0]
-        place = (start[..., None] + torch.arange(h * w, device=grey.device)) & (len(table) - 1)
-        grain = torch.index_select(table, 0, place.flatten()).view(grey.shape)
+        start = d.at(frame).bits("pixel", frame[..., None])[..., 0] & (NORMALS - 1)
+        grain = _normal(h * w, str(grey.device)).unfold(0, h * w, 1)[start].view(grey.shape)
         shot = per(d.unit("noise.shot"), grey)
         level = (1 + shot * (grey / 100.0 - 1.0)).clamp_min(0.1).sqrt()
         return grain * level * per(d.log_uniform("noise", *self.settings.noise), grey)
@@ -126,8 +127,10 @@ def _soften(images: Tensor, sigma: Tensor) -> Tensor:
     kernel = kernel / kernel.sum(1, keepdim=True)
     for axis, around in ((3, (2, 2, 0, 0)), (2, (0, 0, 2, 2))):
         wide = torch.nn.functional.pad(images, around, mode="replicate")
-        shifted = [wide.narrow(axis, i, images.shape[axis]) * per(kernel[:, i], images) for i in range(5)]
-        images = torch.stack(shifted).sum(0)
+        size = images.shape[axis]
+        images = wide.narrow(axis, 0, size) * per(kernel[:, 0], images)
+        for i in range(1, 5):
+            images += wide.narrow(axis, i, size) * per(kernel[:, i], images)
     return images
 
 
@@ -140,6 +143,7 @@ def _cosines(device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _normal(device: str) -> Tensor:
-    """2^21 normal numbers, always the same."""
-    return torch.randn(1 << 21, generator=torch.Generator().manual_seed(5)).to(device)
+def _normal(more: int, device: str) -> Tensor:
+    """Normal numbers, always the same; `more` of them follow again at the end."""
+    numbers = torch.randn(NORMALS, generator=torch.Generator().manual_seed(5))
+    return torch.cat([numbers, numbers[:more]]).to(device)
