@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.config import Experiment
 from training.networks.base import Network
+from training.recipes import spelled_out
 from training.report import markdown
 from training.runs import Budget, Place, make_accelerator, train
 from training.score import milliseconds, score
@@ -22,6 +25,7 @@ def train_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Cal
     """Train the experiment's teacher in folder/teacher; True when it is finished."""
     if not experiment.teacher.network:
         raise VodistillError(f"experiment {experiment.name}: `teacher.network` is not given", "name a network to train")
+    _limit_threads(experiment)
     place = Place(folder / TEACHER, make_accelerator(experiment.training), say=say)
     return train(experiment, experiment.teacher, place, budget)
 
@@ -45,7 +49,8 @@ def distill(
     for name, run in experiment.students.items():
         if only and name not in only:
             continue
-        done &= train(experiment, run, Place(folder / name, accelerator, teacher, say), budget)
+        place = Place(folder / name, accelerator, teacher, say)
+        done &= train(experiment, spelled_out(run, experiment.training), place, budget)
     if done and accelerator.is_main_process:
         summarise(experiment, folder, [name for name in experiment.students if (folder / name / WEIGHTS).exists()], say)
     return done
@@ -73,8 +78,15 @@ def summarise(experiment: Experiment, folder: Path, names: list[str], say: Calla
 
 def find_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Callable[[str], None]) -> Network | None:
     """The teacher that the experiment names or trains; None where the budget ended before its training did."""
+    _limit_threads(experiment)
     if experiment.teacher.path:
         return load_network(experiment.teacher.path)
     if not train_teacher(experiment, folder, budget, say):
         return None
     return load_network(folder / TEACHER)
+
+
+def _limit_threads(experiment: Experiment) -> None:
+    """From the start: rendering comes before training."""
+    if experiment.training.threads:
+        torch.set_num_threads(experiment.training.threads)

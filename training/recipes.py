@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ros2_vodistill.errors import VodistillError
-from training.config import Feature, Pose, Stage
+from training.config import Feature, Pose, Run, Stage, Training, override
 
 HINT = Stage("hint", features=(Feature("ht"),), train="to_hint")
 TRUSTED_HINT = Stage("hint", features=(Feature("aht"),), train="to_hint")
@@ -11,11 +13,20 @@ ADAPTED_HINT = Feature("ht", weight=0.5, options={"regressor": True})
 """Chen's hint, through an adaptation layer always. Its weight is recalled, as nu is."""
 
 
-def recipe(name: str) -> tuple[Stage, ...]:
-    """The stages of a method."""
+def recipe(name: str, steps: int = 0) -> tuple[Stage, ...]:
+    """The stages of a method, of so many steps each."""
     if name not in RECIPES:
         raise VodistillError(f"unknown method {name!r}", f"known: {', '.join(RECIPES)}; or give `stages` instead")
-    return RECIPES[name]
+    if name not in RISING:
+        return RECIPES[name]
+    ramp = round(RISING[name] * steps)
+    return tuple(replace(s, features=tuple(replace(f, ramp=ramp) for f in s.features)) for s in RECIPES[name])
+
+
+def spelled_out(run: Run, training: Training) -> Run:
+    """A run with its method's stages in place of the method's name."""
+    steps = override(training, run.training, "training").steps
+    return replace(run, stages=run.stages or recipe(run.method, steps))
 
 
 def _pose(loss: str, **options: float) -> tuple[Stage, ...]:
@@ -61,6 +72,9 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
     "fgd": _feature("fgd"),
     "mgd": _feature("mgd"),
 }
+
+RISING = {"review": 20 / 240}
+"""Share of a stage over which the weight on features rises: knowledge review's first 20 epochs, of CIFAR's 240."""
 
 ON_MAPS = tuple(
     name for name, stages in RECIPES.items() if any(f.student != "hint" for s in stages for f in s.features)

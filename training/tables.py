@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
+import os
 import statistics
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +25,7 @@ from training.config import Experiment, plain
 from training.data import streams
 from training.distill import TEACHER, find_teacher
 from training.networks import Network, build
+from training.recipes import spelled_out
 from training.runs import Budget, Place, make_accelerator, train
 from training.score import hint_error, milliseconds, score
 from training.teacher import confidence
@@ -37,24 +42,51 @@ def tables(
     A finished cell is never trained again; one that was interrupted goes on where it was.
     """
     wanted = cells(experiment.table)
+    if not wanted:
+        raise VodistillError(f"experiment {experiment.name}: its `table` names no networks", "see small.yaml")
     teacher = find_teacher(experiment, folder, Budget(), say)
     assert teacher is not None
     _prepare(experiment, teacher, folder)
     missing = [cell for cell in wanted if _known(experiment, folder, cell) is None]
     say(f"{len(wanted)} cells, {len(missing)} to train")
-    if jobs <= 1:
-        for number, cell in enumerate(missing):
-            train_cell(experiment, folder, cell)
-            say(f"{number + 1}/{len(missing)} {cell.name}")
-    else:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-            pending = {pool.submit(train_cell, experiment, folder, cell): cell for cell in missing}
-            for number, done in enumerate(as_completed(pending)):
-                done.result()
-                say(f"{number + 1}/{len(missing)} {pending[done].name}")
+    start = time.monotonic()
+    for number, cell in enumerate(_trained(experiment, folder, missing, jobs), 1):
+        left = (time.monotonic() - start) / number * (len(missing) - number) / 60
+        say(f"{number}/{len(missing)} {cell.name}, about {left:.0f} min left")
     collected = _collect(experiment, folder, wanted, teacher, command)
     report.write(collected, out)
     return collected
+
+
+def _trained(experiment: Experiment, folder: Path, missing: list[Cell], jobs: int) -> Iterator[Cell]:
+    """Train cells, and say of each when it is done."""
+    if jobs <= 1:
+        for cell in missing:
+            train_cell(experiment, folder, cell)
+            yield cell
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_end_with_parent) as pool:
+        pending = {pool.submit(train_cell, experiment, folder, cell): cell for cell in missing}
+        try:
+            for done in as_completed(pending):
+                done.result()
+                yield pending[done]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else it would train all the others first
+            raise
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed must not go on beside the next call's."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    alive = parent.sentinel
+
+    def watch() -> None:
+        multiprocessing.connection.wait([alive])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
@@ -65,7 +97,7 @@ def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
     accelerator = make_accelerator(experiment.training)
     teacher = _teacher(experiment, folder).to(accelerator.device)
     where = Place(place, accelerator, teacher, _silent, quiet=True)
-    if not train(own, run_of(experiment.table, cell), where, Budget()):
+    if not train(own, spelled_out(run_of(experiment.table, cell), experiment.training), where, Budget()):
         raise VodistillError(f"{place}: not finished", "run the same command again")
     network = load_network(place).to(accelerator.device)
     held_out = streams.held_out(experiment.data, network, accelerator.device)
@@ -136,8 +168,8 @@ def _prepare(experiment: Experiment, teacher: Network, folder: Path) -> None:
     """What all cells share is made once, before several processes ask for it: the clips and eta."""
     device = make_accelerator(experiment.training).device
     settings, data = experiment.confidence, experiment.data
-    for masks in {False, "fgd" in experiment.table.methods}:
-        streams.training(data, teacher, experiment.training.batch_size, experiment.seed, device, masks=masks)
+    masks = "fgd" in experiment.table.methods
+    streams.training(data, teacher, experiment.training.batch_size, experiment.seed, device, masks=masks)
     known = teacher.to(device)
     fixed, count = streams.confidence(data, known, experiment.training.batch_size, settings, device)
     confidence(known, fixed, count, settings, folder / "tables" / "confidence.json")

@@ -17,7 +17,7 @@ from training.config import Data, Experiment, Feature, Pose, Run, Stage, Trainin
 from training.data import streams
 from training.learner import Learner
 from training.losses import Confidence, Poses, build_pose
-from training.recipes import RECIPES, recipe
+from training.recipes import RECIPES, recipe, spelled_out
 from training.runs import Budget, Place, make_accelerator
 from training.teacher import Teacher, confidence
 from training.trained import clips_seen, finished, load_network
@@ -160,6 +160,9 @@ def test_recipes_follow_the_papers() -> None:
     """Weights and adaptation layers that the companions and the baselines publish."""
     (lad,), (cad,), (review,), (chen,) = (recipe(name) for name in ("lad", "cad", "review", "chen"))
     assert [stage.features[0].weight for stage in (lad, cad, review)] == [3.0, 3.0, 1.0]
+    (rising,) = spelled_out(Run(method="review", training={"steps": 240}), Training(steps=60)).stages
+    assert rising.features[0].ramp == 20
+    assert spelled_out(Run(method="lad"), Training(steps=240)).stages == (lad,)
     learner = Learner(network(), description(), chen, teacher=teacher())
     assert any(name.startswith("features") for name, _ in learner.named_parameters())
     hint, rest = recipe("fitnets")
