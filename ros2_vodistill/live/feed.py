@@ -124,7 +124,7 @@ class Feed:
         self._obey()
         if frame is None:
             return False
-        self.vitals.begins()
+        self.vitals.begins(frame.at, (frame.arrived - frame.stamp) / SECOND)
         try:
             self._frame(frame)
         finally:

@@ -42,7 +42,7 @@ class Ages:
         if not values:
             return "-"
         p50, p99 = np.percentile(values, [50, 99])
-        return f"{p50:.1f} / {p99:.1f}"
+        return f"{p50:.2f} / {p99:.2f}"
 
 
 class Rate:

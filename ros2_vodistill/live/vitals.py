@@ -35,7 +35,8 @@ class Vitals:
         self._began, self._last_frame, self._busy = clock(), -np.inf, np.inf
         self._jump = ""
         self._age: float | None = None
-        self._ages, self._work = Ages(), Ages()
+        self._pushed = clock()
+        self._arrivals, self._waits, self._work, self._publishing, self._ages = (Ages() for _ in range(5))
         self._in, self._out = Rate(), Rate()
 
     # Events
@@ -46,9 +47,12 @@ class Vitals:
         self.counts["frames received"] += 1
         self._in.tick(at)
 
-    def begins(self) -> None:
-        """Work on a frame begins."""
+    def begins(self, at: float, age: float) -> None:
+        """Work on a frame begins that came at this time of the clock, so many seconds after its stamp."""
         self._busy = self._clock()
+        self._waits.add(1e3 * (self._busy - at))
+        if abs(age) < _ODD_AGE:
+            self._arrivals.add(1e3 * age)
 
     def ends(self) -> None:
         """Whatever it gave."""
@@ -56,12 +60,15 @@ class Vitals:
 
     def pushed(self) -> None:
         """The odometry has taken the frame in hand."""
-        self._work.add(1e3 * (self._clock() - self._busy))
+        self._pushed = self._clock()
+        self._work.add(1e3 * (self._pushed - self._busy))
 
     def published(self, age: float) -> None:
-        """An output, so many seconds after its frame's stamp."""
+        """The frame in hand has given an output, so many seconds after its stamp."""
         self.counts["frames published"] += 1
-        self._out.tick(self._clock())
+        now = self._clock()
+        self._out.tick(now)
+        self._publishing.add(1e3 * (now - self._pushed))
         self._age = age
         if abs(age) < _ODD_AGE:
             self._ages.add(1e3 * age)
@@ -80,7 +87,7 @@ class Vitals:
         """Ages from before mean nothing any more."""
         self.counts["clock jumps"] += 1
         self._jump = f"{seconds:+.2f}"
-        self._age, self._ages = None, Ages()
+        self._age, self._ages, self._arrivals = None, Ages(), Ages()
 
     # What they say
 
@@ -129,8 +136,11 @@ class Vitals:
             "scale from": estimate.scale.value if estimate else "-",
             "frames in (Hz)": f"{self._in.at(now):.1f}",
             "odometry out (Hz)": f"{self._out.at(now):.1f}",
-            "stamp to publish p50 / p99 (ms)": str(self._ages),
+            "stamp to arrival p50 / p99 (ms)": str(self._arrivals),
+            "wait p50 / p99 (ms)": str(self._waits),
             "work p50 / p99 (ms)": str(self._work),
+            "publishing p50 / p99 (ms)": str(self._publishing),
+            "stamp to publish p50 / p99 (ms)": str(self._ages),
             **{name: str(count) for name, count in self.counts.copy().items()},
             **({"last restart": self._restarted} if self._restarted else {}),
             **({"last clock jump (s)": self._jump} if self._jump else {}),

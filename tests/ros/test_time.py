@@ -44,7 +44,7 @@ def test_sim_time_is_waited_for_aloud_and_may_jump(ros: Ros) -> None:
     driver.connected(listener)
     drive(driver, listener, count=4)
     first = listener.poses()[0]
-    ros.until(lambda: listener.value("stamp to publish p50 / p99 (ms)").startswith("800.0"), "ages by /clock")
+    ros.until(lambda: listener.value("stamp to publish p50 / p99 (ms)").startswith("800.00"), "ages by /clock")
     tell(1003)
     driver.image(0.0, frames()[4])
     held = heard(listener, 1003.0)  # without a stamp, it is of the time of its arrival
