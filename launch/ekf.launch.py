@@ -1,12 +1,13 @@
 """An example: the visual odometry and an IMU in robot_localization's EKF, which then broadcasts odom -> base_link."""
 
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 
 SHARE = FindPackageShare("ros2_vodistill")
 ARGUMENTS = {
@@ -36,4 +37,13 @@ def generate_launch_description() -> LaunchDescription:
         remappings=[("imu", LaunchConfiguration("imu")), ("odometry/filtered", "odom/filtered")],
         output="screen",
     )
-    return LaunchDescription([*declared, odometry, ekf])
+    return LaunchDescription([*declared, OpaqueFunction(function=_check), odometry, ekf])
+
+
+def _check(_: LaunchContext) -> None:
+    """Before anything starts."""
+    try:
+        get_package_prefix("robot_localization")
+    except PackageNotFoundError:
+        remedy = "sudo apt install ros-$ROS_DISTRO-robot-localization"
+        raise RuntimeError(f"robot_localization is not installed: {remedy}") from None

@@ -71,9 +71,12 @@ def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output="screen",
     )
     shown = ExecuteProcess(
-        cmd=[FindExecutable(name="rviz2"), "-d", PathJoinSubstitution([SHARE, "rviz", "vo.rviz"])],
+        cmd=[
+            FindExecutable(name="rviz2"), "-d", PathJoinSubstitution([SHARE, "rviz", "vo.rviz"]),
+            "--ros-args", "-r", f"image:={image}",
+        ],
         condition=IfCondition(given["rviz"]),
-    )
+    )  # fmt: skip
     return [node, shown, measured, RegisterEventHandler(OnProcessExit(target_action=measured, on_exit=_end))]
 
 

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's tests need a real ROS 2")
 
+from ament_index_python.packages import get_packages_with_prefixes
+
 from ros2_vodistill import trajectory
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.sources import open_source
@@ -129,6 +131,16 @@ def test_in_real_time_the_node_stays_near_vodistill_run(ros: Ros, installed: Pat
     by_node, by_run = np.linalg.inv(live_start) @ live_end, np.linalg.inv(run_start) @ run_end
     apart = np.linalg.norm(by_node[:3, 3] - by_run[:3, 3])
     assert apart < 0.05 * np.linalg.norm(by_run[:3, 3]), (apart, len(pairs))
+
+
+def test_the_example_with_a_filter_names_the_package_that_is_missing(ros: Ros, installed: Path) -> None:
+    if "robot_localization" in get_packages_with_prefixes():
+        pytest.skip("robot_localization is installed")
+    process = ros.start("ros2", "launch", "ros2_vodistill", "ekf.launch.py")
+    ros.until(lambda: process.poll() is not None, "the end of the launch")
+    assert process.returncode != 0
+    assert "robot_localization is not installed: sudo apt install" in ros.told()
+    assert not alive(process.pid)
 
 
 @pytest.mark.parametrize("name", ["vo", "replay", "demo", "ekf"])
