@@ -40,5 +40,5 @@ $(VENV)/.run: setup.py | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[train,dev,rerun]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,dev,rerun,openvino,dev-tensorrt]'
 	touch $@ $(VENV)/.run

@@ -30,7 +30,8 @@ EXTRAS = {
     ],
     "openvino": ["openvino>=2024.4"],
     "tensorrt": ["cuda-bindings>=12.6"],  # TensorRT itself is the system's: docs/jetson.md
-    "dev-tensorrt": ["tensorrt-rtx>=1.1"],  # builds plans without a GPU; under NVIDIA's own licence
+    # Builds plans without a GPU, for the tests; under NVIDIA's own licence.
+    "dev-tensorrt": ["tensorrt-rtx>=1.1; sys_platform == 'linux' and platform_machine == 'x86_64'"],
     "rerun": ["rerun-sdk>=0.22,<1"],
     "test": ["pytest>=8,<9"],  # by this name colcon knows to run pytest
     "dev": [
