@@ -16,16 +16,17 @@ from tests.models import brightness_model
 from tests.ros.camera import CAMERA, COUNT, MOUNT, frames, stamps
 from tests.ros.process import IMAGE, REPOSITORY, Ros
 
-_DOMAINS = iter(range(20 + os.getpid() % 60, 101))
-
 
 @pytest.fixture
 def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
+    from domain_coordinator import domain_id
+
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     brightness_model(tmp_path / "models" / "brightness")
-    made = Ros(next(_DOMAINS), tmp_path)
-    yield made
-    made.close()
+    with domain_id() as domain:
+        made = Ros(domain, tmp_path)
+        yield made
+        made.close()
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def installed(ros: Ros, tmp_path: Path) -> Path:
     for folder in (share, library, index):
         folder.mkdir(parents=True)
     (index / "ros2_vodistill").touch()
-    for name in ("launch", "config", "rviz"):
+    for name in ("launch", "config", "rviz", "demo"):
         shutil.copytree(REPOSITORY / name, share / name)
     for name, module in (("vo", "node"), ("replay", "replay")):
         script = library / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -127,9 +128,9 @@ class Ros:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
         for process in self.processes:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
+            if alive(process.pid):  # it, or what it started
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self.executor.shutdown()

@@ -107,6 +107,21 @@ def test_a_bag_that_is_played_in_a_loop_gives_the_core_in_every_round(ros: Ros, 
     assert vo.poll() is None
 
 
+def test_the_demo_ends_with_its_errors(ros: Ros, installed: Path) -> None:
+    out, model = ros.folder / "out", REPOSITORY / "models" / "swift-s"
+    process = ros.start(
+        "ros2", "launch", "ros2_vodistill", "demo.launch.py", f"out:={out}", f"model:={model}", "rviz:=false"
+    )
+    ros.until(lambda: process.poll() is not None, "the end of the demo", PATIENCE * 3)
+    assert process.returncode == 0, ros.told()
+    source = open_source(REPOSITORY / "demo" / "bag")
+    figures = json.loads((out / "metrics.json").read_text())
+    assert figures["frames"] == len(list(source)) - 1  # every one but the first
+    assert 0 < figures["ate_unaligned_m"] < 0.1 * figures["path_length_m"]
+    assert "ate_unaligned_m" in ros.told()
+    assert not alive(process.pid)
+
+
 def test_in_real_time_the_node_stays_near_vodistill_run(ros: Ros, installed: Path) -> None:
     """Frames that come while one is worked on are dropped, as on a robot; what remains gives nearly the same."""
     demo, out, model = REPOSITORY / "demo" / "bag", ros.folder / "out", REPOSITORY / "models" / "swift-s"
