@@ -58,7 +58,7 @@ class Place:
             mount, pose = self._mount_and_pose()
         except VodistillError as error:
             problem = f"{error.problem}. {error.remedy}"
-            if problem != self.problem:
+            if self._frame and problem != self.problem:  # until the first image there is nothing to look up
                 self._logger.warning(problem)
             self.problem = problem
             return
