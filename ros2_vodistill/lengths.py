@@ -1,9 +1,10 @@
-"""How long a step was: measurements of one length, fused; and the measurement that known depths give."""
+"""How long a step was: measurements of one length, fused; the one that known depths give; and the scale they share."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,11 @@ _TRUSTED = 0.09  # relative variance of a depth that may measure a length
 _FEWEST = 6  # corners
 _ALIKE = 4.0  # the variance of many corners together is this much larger than if their errors were unlike
 _GATE = 3.0  # standard deviations
+_CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
+_DRIFT = 0.01  # relative: of the scale, each frame
+_HEAVE = 0.03, 0.5  # relative: how much the camera's height above the road changes as it drives, at least and at most
+_MEMORY = 15  # frames whose ground tells the scale
+_PARTIAL = 0.5  # relative: a claimed length may be off for as long as it likes; repeating it proves nothing
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,11 @@ class Length:
 
     value: float
     variance: float
+
+    @property
+    def relative(self) -> float:
+        """Variance of the logarithm."""
+        return self.variance / self.value**2
 
 
 def fused(lengths: Iterable[Length | None]) -> Length | None:
@@ -37,6 +48,87 @@ def fused(lengths: Iterable[Length | None]) -> Length | None:
         share = result.variance / (result.variance + variance)
         result = Length(result.value + share * (length.value - result.value), (1 - share) * result.variance)
     return result
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """The one factor that all carried lengths are off by: how well it is known, and how it is found.
+
+    The ground's length of a step is off by how the camera heaves, and now and then altogether; the carried ones are all
+    off alike. So the factor is the robust mean of what the ground said over some frames.
+
+    Attributes:
+        variance: of the factor's logarithm; inf where there is no scale yet.
+        heave: standard deviation of the ground's lengths, relative.
+        gaps: logarithms of the ground's lengths in terms of the carried ones, oldest first, and their variances.
+    """
+
+    variance: float = math.inf
+    heave: float = _HEAVE[0]
+    gaps: tuple[tuple[float, float], ...] = ()
+
+    def drifted(self) -> Gauge:
+        """A frame later."""
+        gaps = tuple((gap, variance + _DRIFT**2) for gap, variance in self.gaps)
+        return replace(self, variance=self.variance + _DRIFT**2, gaps=gaps)
+
+    def doubted(self, carried: Length) -> Length:
+        """A carried length with all of its variance."""
+        scale = carried.value**2 * self.variance if carried.value > 0 else 0.0
+        return Length(carried.value, carried.variance + scale)
+
+    def told(self, carried: Length | None, claim: Length) -> Scaled:
+        """After someone claims to have measured a carried length."""
+        doubt = claim.variance + (_PARTIAL * claim.value) ** 2
+        if carried is None:
+            return Scaled(claim, replace(self, variance=doubt / max(claim.value, _CREEP) ** 2))
+        if min(claim.value, carried.value) < _CREEP:
+            return Scaled(carried, self)
+        gain = self.variance / (self.variance + carried.relative + doubt / claim.value**2)
+        variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))
+        growth = gain * math.log(claim.value / carried.value)
+        factor = math.exp(growth)
+        gaps = tuple((gap - growth, noise) for gap, noise in self.gaps)
+        told = Length(carried.value * factor, carried.variance * factor**2)
+        return Scaled(told, replace(self, variance=variance, gaps=gaps), growth)
+
+    def measured(self, carried: Length | None, ground: Length) -> Scaled:
+        """After the ground has measured a carried length; the result is the length as both know it, all in all."""
+        uneven = Length(ground.value, ground.variance + (self.heave * ground.value) ** 2)
+        if carried is None:
+            first = Gauge(uneven.relative, self.heave, ((0.0, ground.relative),))
+            return Scaled(uneven, first if ground.value > _CREEP else self)
+        if min(ground.value, carried.value) < _CREEP:
+            return Scaled(fused([self.doubted(carried), uneven]) or uneven, self)
+        off = math.log(ground.value / carried.value)
+        gaps = (*self.gaps[1 - _MEMORY :], (off, ground.relative + carried.relative))
+        growth, variance, heave = self._mean(gaps)
+        gauge = Gauge(variance, heave, tuple((gap - growth, noise) for gap, noise in gaps))
+        grown = Length(carried.value * math.exp(growth), carried.variance * math.exp(2 * growth))
+        uneven = Length(ground.value, ground.variance + (heave * ground.value) ** 2)
+        steady, certain = (fused([known, uneven]) or uneven for known in (grown, self.doubted(grown)))
+        return Scaled(Length(steady.value, certain.variance), gauge, growth)
+
+    def _mean(self, gaps: tuple[tuple[float, float], ...]) -> tuple[float, float, float]:
+        """Robust mean of the gaps, its variance, and the heave; none of them counts as much as a few that agree."""
+        values, noise = np.array([(0.0, self.variance), *gaps]).T
+        noise = noise + self.heave**2
+        middle = _weighted_median(values, 1 / noise)
+        values, noise = values[1:], noise[1:] - self.heave**2
+        apart = 1.4826 * float(np.median(np.abs(values - middle)))
+        heave = min(max(apart**2 - float(np.median(noise)), _HEAVE[0] ** 2), _HEAVE[1] ** 2)
+        noise = noise + heave
+        weights = 1 / noise / (1 + (values - middle) ** 2 / (noise * _GATE**2)) ** 2
+        return float((weights * values).sum() / weights.sum()), 1 / float(weights.sum()), math.sqrt(heave)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A length, the gauge after it, and by how much (a logarithm) all that is carried has to grow for that."""
+
+    length: Length
+    gauge: Gauge
+    growth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +153,10 @@ class Depths:
         """Median distance."""
         known = np.isfinite(self.nearness)
         return float(1 / np.median(self.nearness[known])) if known.sum() >= _FEWEST else None
+
+    def grown(self, by: float) -> Depths:
+        """With all distances grown by a factor, whose logarithm is given."""
+        return Depths(self.nearness * math.exp(-by), self.doubt)
 
     def length(self, per_baseline: Array, parallax: Array, sigma: float) -> Length | None:
         """The baseline that makes new inverse distances, in units of it, agree with these.

@@ -7,7 +7,7 @@ everything is in the level frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar, Inertia
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, GroundFit, Prior, Schedule
-from ros2_vodistill.lengths import Depths, Length, fused
+from ros2_vodistill.lengths import Depths, Gauge, Length, Scaled, fused
 from ros2_vodistill.road import Road
 from ros2_vodistill.tracks import Tracker
 
@@ -31,11 +31,8 @@ _STILL, _ALMOST_STILL = 0.15, 0.6  # pixels that half of the corners move at mos
 _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
 _POOR = 25.0  # factor of the variance where the corners are few or disagree
-_HEAVE = 0.03  # relative: the camera's height above the road changes as it drives, by this at least
-_RESTLESS = 0.1  # the same, where the ground is no good measure of length
-_DRIFT = 0.01  # relative: of the scale, each frame without ground
+_RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
 _PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
-_PARTIAL = 0.5  # relative: a guess of the length may be off for as long as it likes; repeating it proves nothing
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
@@ -66,8 +63,7 @@ class Frame:
         views: of the ground.
         points: (N,2) corners, and their `depths`.
         road: the ground's slopes.
-        scale_variance: relative variance that all depths share; inf where there is no scale yet.
-        heave: relative standard deviation of the ground's lengths, as found by comparing with the depths.
+        gauge: what is known about the scale of the depths.
     """
 
     image: Image
@@ -75,8 +71,7 @@ class Frame:
     points: Array
     depths: Depths
     road: Road
-    scale_variance: float = np.inf
-    heave: float = _HEAVE
+    gauge: Gauge = field(default_factory=Gauge)
 
 
 class TwoView:
@@ -161,14 +156,11 @@ class TwoView:
             poor = _POOR if reasons else 1.0
             fit = replace(fit, covariance=poor * fit.covariance)
             fit = epipolar.with_measurement(fit, expected.motion, expected.covariance)
-        carried = self._carried(reference, fit, rays)
-        length = fused([carried, _claimed(expected)])
-        ground = self._on_ground(reference, fit, length)
+        known = self._known(reference, fit, rays, expected)
+        ground = self._on_ground(reference, fit, known)
         if ground is None and (expected.covariance is None or not expected.sized):
             reasons.append("no ground can be made out: the length of the step is carried on from before")
-        if ground is not None and carried is not None:
-            self._newest = replace(self._newest, heave=_heave(reference.heave, carried, ground))
-        result = self._conclude(reference, fit, length, ground, rays, reasons)
+        result = self._conclude(reference, fit, known, ground, rays, reasons)
         six = geometry.to_motion(result.motion)
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
             return self._rest()
@@ -197,40 +189,44 @@ class TwoView:
         seen = (rays - nearness[:, None] * motion[:3, 3]) @ motion[:3, :3]
         return self._camera.project(seen @ self._level_from_camera)
 
+    def _known(self, reference: Frame, fit: Epipolar, rays: Rays, expected: Guess) -> Scaled | None:
+        """The length of the step before the ground is asked: from earlier frames, and from a guess that claims one."""
+        carried, gauge, claim = self._carried(reference, fit, rays), reference.gauge.drifted(), _claimed(expected)
+        if claim is not None:
+            return gauge.told(carried, claim)
+        return None if carried is None else Scaled(carried, gauge)
+
     def _carried(self, reference: Frame, fit: Epipolar, rays: Rays) -> Length | None:
-        """The length of the step from what earlier frames left: known depths, the last step."""
+        """The length of the step, but for the scale, from what earlier frames left: known depths, the last step."""
         assert self._newest is not None
         depths = self._newest.depths
         near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
         if fit.turns_only:
             return Length(0.0, (float(np.median(parallax)) * (depths.typical or _TYPICAL_DEPTH)) ** 2)
-        if not np.isfinite(reference.scale_variance):
+        if not np.isfinite(reference.gauge.variance):
             return None
         sure = fit.inliers
         carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
         if self._pace is not None:
             value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
             carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
-        length = fused(carried)
-        if length is not None:
-            length = Length(length.value, length.variance + length.value**2 * (reference.scale_variance + _DRIFT**2))
-        return length
+        return fused(carried)
 
-    def _on_ground(self, reference: Frame, fit: Epipolar, length: Length | None) -> GroundFit | None:
+    def _on_ground(self, reference: Frame, fit: Epipolar, known: Scaled | None) -> GroundFit | None:
         """What the ground says, if it can be believed."""
         assert self._newest is not None
         if not self._newest.views:
             return None
-        known = length or Length(0.0, np.inf)
-        slopes, covariance = reference.road.moved(fit.rotation, known.value).seen
-        prior = Prior(fit, known.value, known.variance + _PACE[0] ** 2, slopes, covariance)
+        length = Length(0.0, np.inf) if known is None else known.gauge.doubted(known.length)
+        slopes, covariance = reference.road.moved(fit.rotation, length.value).seen
+        prior = Prior(fit, length.value, length.variance + _PACE[0] ** 2, slopes, covariance)
         return self._ground.measure(reference.views, self._newest.views, prior, self._schedule)
 
     def _conclude(
         self,
         reference: Frame,
         fit: Epipolar,
-        length: Length | None,
+        known: Scaled | None,
         ground: GroundFit | None,
         rays: Rays,
         reasons: list[str],
@@ -238,34 +234,34 @@ class TwoView:
         """Fuse what the corners and the ground say, remember it in the newest frame, and report it."""
         assert self._newest is not None
         near, nearness, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
-        doubt, heave = reference.scale_variance + _DRIFT**2, self._newest.heave
+        if known is None and ground is None:
+            value = _TYPICAL_DEPTH * float(np.median(np.abs(near)))
+            known = Scaled(Length(value, 0.0), Gauge(variance=1.0))
+            reasons.append("the scale is unknown: nothing of known size was seen yet")
         if ground is not None:
             value = float(np.linalg.norm(ground.translation))
             along = ground.translation / max(value, 1e-9)
             variance = float(along @ ground.covariance[:3, :3] @ along)
-            if heave > _RESTLESS:
+            scaled = _measured(known, reference.gauge.drifted(), Length(value, variance))
+            if scaled.gauge.heave > _RESTLESS:
                 reasons.append("the ground and the corners disagree about the length of the step")
-            length = fused([length, Length(value, variance + (heave * value) ** 2)]) or Length(value, variance)
+            length = scaled.length
             stretch = np.eye(6)
             stretch[:3, :3] += (np.sqrt(length.variance / variance) - 1) * np.outer(along, along)
             covariance = stretch @ ground.covariance[:6, :6] @ stretch.T
             rotation, translation = ground.rotation, length.value * along
             road = reference.road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
         else:
-            if length is None:
-                value = _TYPICAL_DEPTH * float(np.median(np.abs(near)))
-                length = Length(value, value**2)
-                reasons.append("the scale is unknown: nothing of known size was seen yet")
+            assert known is not None
+            scaled, length = known, known.gauge.doubted(known.length)
             rotation, translation = fit.rotation, length.value * fit.direction
             covariance = epipolar.spread(fit, length)
             road = reference.road.moved(rotation, length.value)
-        if length.value > _CREEP:
-            doubt = min(doubt, length.variance / length.value**2)
-        depths = self._newest.depths
+        depths = self._newest.depths.grown(scaled.growth)
         if not fit.turns_only:
             measured = nearness / max(length.value, 1e-9), (fit.sigma / np.maximum(parallax, 1e-9)) ** 2
             depths = depths.moved(rays[0], translation).renewed(*measured, fit.inliers)
-        self._newest = replace(self._newest, depths=depths, road=road, scale_variance=doubt)
+        self._newest = replace(self._newest, depths=depths, road=road, gauge=scaled.gauge)
         return self._report(geometry.make(rotation, translation), covariance, reasons)
 
     def _rest(self) -> Relative:
@@ -295,22 +291,21 @@ class TwoView:
         self._pace, self._since = geometry.invert(self._since) @ motion, motion
 
 
+def _measured(known: Scaled | None, gauge: Gauge, ground: Length) -> Scaled:
+    """After the ground has measured the step; `gauge` is that before anything was known of this step."""
+    if known is None:
+        return gauge.measured(None, ground)
+    scaled = known.gauge.measured(known.length, ground)
+    return replace(scaled, growth=known.growth + scaled.growth)
+
+
 def _claimed(guess: Guess) -> Length | None:
     """The length that a guess claims to have measured."""
     if guess.covariance is None or not guess.sized:
         return None
     value = float(np.linalg.norm(guess.motion[:3, 3]))
     ahead = guess.motion[:3, 3] / max(value, 1e-9)
-    return Length(value, float(ahead @ guess.covariance[:3, :3] @ ahead) + (_PARTIAL * value) ** 2 + 1e-8)
-
-
-def _heave(before: float, carried: Length, ground: GroundFit) -> float:
-    """How far the ground's lengths are off, relative: beyond what the uncertainty of the carried length explains."""
-    value = float(np.linalg.norm(ground.translation))
-    if value <= _CREEP:
-        return before
-    gap = (carried.value / value - 1) ** 2 - 4 * carried.variance / value**2
-    return float(np.sqrt(0.95 * before**2 + 0.05 * np.clip(gap, _HEAVE**2, 0.25)))
+    return Length(value, float(ahead @ guess.covariance[:3, :3] @ ahead) + 1e-8)
 
 
 def _scarce(count: int, image: Image) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ros2_vodistill.lengths import Depths, Length, fused
+from ros2_vodistill.lengths import Depths, Gauge, Length, fused
 
 SIGMA = 2e-4
 
@@ -28,6 +28,84 @@ def test_a_length_that_contradicts_counts_less() -> None:
     far = fused([sure, Length(2.0, 4e-4)])
     assert far is not None
     assert far.value == pytest.approx(1.0, abs=0.01)
+
+
+STEP = 0.6
+SAID = Length(STEP, 1e-5)
+
+
+def settled(frames: int = 10) -> Gauge:
+    """After some frames whose ground said what is carried."""
+    gauge = Gauge().measured(None, SAID).gauge
+    for _ in range(frames):
+        gauge = gauge.drifted().measured(SAID, SAID).gauge
+    return gauge
+
+
+def test_the_ground_sets_a_scale_that_is_not_known() -> None:
+    first = Gauge().measured(None, SAID)
+    assert first.length.value == STEP
+    assert 0.02 < np.sqrt(first.gauge.variance) < 0.05
+    vague = Gauge(variance=1.0).measured(Length(3 * STEP, 1e-4), SAID)
+    assert vague.length.value == pytest.approx(STEP, rel=1e-3)
+    assert np.exp(vague.growth) == pytest.approx(1 / 3, rel=1e-3)
+
+
+def test_a_ground_that_is_wrong_once_moves_nothing() -> None:
+    wild = settled().drifted().measured(SAID, Length(3 * STEP, 1e-5))
+    assert wild.length.value == pytest.approx(STEP, rel=0.02)
+    assert np.exp(wild.growth) == pytest.approx(1, abs=0.02)
+
+
+def test_a_ground_that_keeps_saying_another_length_is_believed() -> None:
+    gauge, carried = settled(), Length(STEP, 1e-5)
+    for _ in range(9):
+        scaled = gauge.drifted().measured(carried, Length(1.8 * STEP, 1e-5))
+        gauge, carried = scaled.gauge, Length(carried.value * np.exp(scaled.growth), 1e-5)
+    assert scaled.length.value == pytest.approx(1.8 * STEP, rel=0.03)
+    assert gauge.heave < 0.1
+
+
+def test_heave_is_what_scatters_and_averages_out() -> None:
+    rng, gauge = np.random.default_rng(0), settled()
+    for _ in range(40):
+        scaled = gauge.drifted().measured(SAID, Length(STEP * np.exp(rng.normal(0, 0.1)), 1e-5))
+        gauge = scaled.gauge
+        assert scaled.length.value == pytest.approx(STEP * np.exp(scaled.growth), rel=0.01)
+    assert 0.05 < gauge.heave < 0.2
+    assert 0.01 < np.sqrt(gauge.variance) < 0.06
+
+
+def test_a_claim_is_a_scale_but_repeating_it_proves_nothing() -> None:
+    claim = Length(STEP, 1e-4)
+    told = Gauge().told(None, claim)
+    for _ in range(50):
+        told = told.gauge.drifted().told(told.length, claim)
+    assert told.length.value == pytest.approx(STEP)
+    assert np.sqrt(told.gauge.variance) >= 0.5
+    kept = settled().told(SAID, Length(2 * STEP, 1e-4))
+    assert kept.length.value == pytest.approx(STEP, rel=0.01)
+
+
+def test_without_ground_the_scale_gets_doubtful() -> None:
+    gauge = settled()
+    later = gauge
+    for _ in range(25):
+        later = later.drifted()
+    assert later.variance > gauge.variance + 0.0024
+    assert later.doubted(SAID).variance > gauge.doubted(SAID).variance
+
+
+def test_steps_too_short_to_tell_leave_the_scale_alone() -> None:
+    gauge = settled()
+    scaled = gauge.measured(Length(0.0, 1e-4), Length(0.02, 1e-4))
+    assert scaled.gauge == gauge
+    assert 0 < scaled.length.value < 0.02
+
+
+def test_grown_depths_are_farther() -> None:
+    depths = Depths(np.array([0.5, 0.1]), np.array([1e-4, 1e-3])).grown(np.log(2))
+    np.testing.assert_allclose(depths.nearness, [0.25, 0.05])
 
 
 def places(count: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
