@@ -49,7 +49,7 @@ def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Te
     padded = functional.pad(last, (0, 0, horizontal, horizontal, vertical, vertical))
     keys = _windows(padded, size, (stride * rows, stride * columns))
     products = (queries @ keys.transpose(2, 3)).flatten(2)
-    wanted = _wanted((rows, columns), size, stride, radius).to(this.device)
+    wanted = _wanted((rows, columns), size, stride, radius, this.device)
     likeness = products.gather(2, wanted.expand(count, down * across, -1))
     return likeness.reshape(count, down, across, rows, columns, -1).transpose(2, 3).reshape(count, height, width, -1)
 
@@ -61,9 +61,11 @@ def _windows(cells: Tensor, size: tuple[int, int], step: tuple[int, int]) -> Ten
     return torch.stack([bands[..., left : left + size[1], :] for left in lefts], 2).flatten(3, 4).flatten(1, 2)
 
 
-def _wanted(tile: tuple[int, int], window: tuple[int, int], stride: int, radius: tuple[int, int]) -> Tensor:
+def _wanted(
+    tile: tuple[int, int], window: tuple[int, int], stride: int, radius: tuple[int, int], device: torch.device
+) -> Tensor:
     """Which products of a tile's cells with its window are within the radius, cell by cell."""
-    y, x, v, u = (torch.arange(n) for n in (*tile, *(2 * r + 1 for r in radius)))
+    y, x, v, u = (torch.arange(n, device=device) for n in (*tile, *(2 * r + 1 for r in radius)))
     row, column = stride * y[:, None, None, None] + v[:, None], stride * x[:, None, None] + u
     cell = tile[1] * y[:, None] + x
     return ((cell[..., None, None] * window[0] + row) * window[1] + column).flatten()
