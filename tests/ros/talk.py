@@ -51,9 +51,9 @@ class Driver:
         raw = bytes(messages.STORE.serialize_cdr(message, message.__msgtype__))
         publisher.publish(deserialize_message(raw, publisher.msg_type))
 
-    def place(self, pose: np.ndarray | None = None) -> None:
+    def place(self, pose: np.ndarray | None = None, child: str = FRAME) -> None:
         pose = record._base_from_camera(MOUNT) if pose is None else pose
-        self.publish(self.static, messages.transform(0, "base_link", FRAME, pose))
+        self.publish(self.static, messages.transform(0, "base_link", child, pose))
 
     def info(self, camera: Camera = CAMERA) -> None:
         self.publish(self.infos, messages.camera_info(0, FRAME, camera))

@@ -107,6 +107,9 @@ def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ro
     assert not ros.call(Trigger, "/vo/reset", Trigger.Request()).success
     assert change(ros, Transition.TRANSITION_CLEANUP)
     assert change(ros, Transition.TRANSITION_CONFIGURE)
+    assert change(ros, Transition.TRANSITION_INACTIVE_SHUTDOWN)
+    assert state(ros) == "finalized"
+    listener.says("shut down")
 
 
 def test_parameters_are_checked_and_take_effect_at_run_time(ros: Ros) -> None:
