@@ -29,12 +29,16 @@ ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="an experiment:
 OwnConfig = Annotated[Path | None, typer.Option("--config", "-c", help="an experiment; the network's own by default")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE that wins over the file; repeatable")]
 Runs = Annotated[Path, typer.Option("--runs", help="folder of the runs")]
-Minutes = Annotated[float, typer.Option(help="stop cleanly after this time; the same command goes on later")]
-Steps = Annotated[int, typer.Option(help="stop cleanly after so many steps; the same command goes on later")]
-Decay = Annotated[int, typer.Option(help="end an open-ended training: let the rate fall to zero over so many steps")]
+Minutes = Annotated[float, typer.Option(min=0.0, help="stop cleanly after this time; the same command goes on later")]
+Steps = Annotated[int, typer.Option(min=0, help="stop cleanly after so many steps; the same command goes on later")]
+Decay = Annotated[
+    int, typer.Option(min=0, help="end an open-ended training: let the rate fall to zero over so many steps")
+]
 MeasureOn = Annotated[
     list[str] | None,
-    typer.Option("--measure", help="FOLDER[@HEIGHT]: a real sequence in KITTI's form to measure on; repeatable"),
+    typer.Option(
+        "--measure", help="FOLDER or FOLDER@HEIGHT: a recording in KITTI's form, or an extract of Malaga; repeatable"
+    ),
 ]
 
 
@@ -66,7 +70,10 @@ def teacher(
     decay: Decay = 0,
     measure: MeasureOn = None,
 ) -> None:
-    """Train the experiment's teacher, in pieces of any length."""
+    """Train the experiment's teacher, in pieces of any length.
+
+    Example: `python -m training teacher --config training/configs/small.yaml --minutes 30`
+    """
     from training import distill
     from training.runs import Budget
 
@@ -85,7 +92,10 @@ def distill_command(
     decay: Decay = 0,
     measure: MeasureOn = None,
 ) -> None:
-    """Train the experiment's students, and before them its teacher where it is not finished; compare all of them."""
+    """Train the experiment's students, and before them its teacher where it is not finished; compare all of them.
+
+    Example: `python -m training distill --config training/configs/small.yaml`
+    """
     from training import distill
     from training.runs import Budget
 
@@ -103,7 +113,10 @@ def evaluate(
     measure: MeasureOn = None,
     out: Annotated[Path | None, typer.Option(help="JSON file; printed without it")] = None,
 ) -> None:
-    """Measure a network on held-out clips and on real sequences."""
+    """Measure a network on held-out clips and on real sequences.
+
+    Example: `python -m training evaluate runs/small/supervised --measure DATA/kitti00@1.65`
+    """
     from training import checkpoint
     from training import evaluate as evaluation
 
@@ -129,7 +142,10 @@ def export(
     overrides: Overrides = None,
     measure: MeasureOn = None,
 ) -> None:
-    """Write a network as a model that the robot loads: ONNX, checked against torch, and its card."""
+    """Write a network as a model that the robot loads: ONNX, checked against torch, and its card.
+
+    Example: `python -m training export runs/small/aht-ail --name mine --out my_models`
+    """
     from training import evaluate as evaluation
     from training import ship
 
@@ -146,7 +162,10 @@ def quantize(
     out: Annotated[Path | None, typer.Option(help="folder of the models; beside the fp32 one by default")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Make a lower precision of an exported model; int8 is calibrated on the experiment's clips."""
+    """Make a lower precision of an exported model; int8 is calibrated on the experiment's clips.
+
+    Example: `python -m training quantize my_models/mine --config training/configs/small.yaml`
+    """
     from training import ship
 
     experiment = configuration.load(config, overrides)
@@ -182,9 +201,12 @@ def tables(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="folder of the tables; runs/NAME/report by default")] = None,
-    jobs: Annotated[int, typer.Option(help="trainings at the same time")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="trainings at the same time")] = 1,
 ) -> None:
-    """Train and compare all methods of the experiment's `table`; a finished cell is never trained again."""
+    """Train and compare all methods of the experiment's `table`; a finished cell is never trained again.
+
+    Example: `python -m training tables --config training/configs/small.yaml --jobs 2`
+    """
     from training import tables as comparison
 
     experiment = configuration.load(config, overrides)
@@ -196,7 +218,10 @@ def tables(
 
 @app.command()
 def explain() -> None:
-    """Every setting of an experiment, its default and its meaning."""
+    """Every setting of an experiment, its default and its meaning.
+
+    Example: `python -m training explain | less`
+    """
     for key, default, meaning in configuration.explain(configuration.Experiment):
         print(f"{key}{f' = {default}' if default else ''}\n    {meaning}")
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
@@ -34,6 +35,13 @@ class Form(str, Enum):
     BAG = "bag"
 
 
+class Device(str, Enum):
+    """Where it is rendered."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def render(
     out: Annotated[Path, typer.Argument(help="file (sheet: .png, video: .avi) or folder (kitti, bag) to write")],
     form: Annotated[Form, typer.Option("--form", help="what to write")] = Form.SHEET,
@@ -48,7 +56,7 @@ def render(
     focal: Annotated[float, typer.Option(help="focal length as a share of the width")] = 0.578,
     labels: Annotated[bool, typer.Option(help="a sheet with depth, flow and masks beside the images")] = False,
     compressed: Annotated[bool, typer.Option(help="JPEG images in a bag")] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    device: Annotated[Device, typer.Option(help="where to render")] = Device.CPU,
 ) -> None:
     """Render worlds.
 
@@ -56,12 +64,16 @@ def render(
     """
     values = configuration.read(config).get("data", {}).get("world", {}) if config else {}
     chosen = configuration.overridden(values, overrides)
+    if device is Device.CUDA and not torch.cuda.is_available():
+        raise VodistillError("--device cuda: torch finds no GPU here", "leave --device out, or see `nvidia-smi`")
     world = replace(WorldConfig.from_dict({**chosen, "frames": frames}), view=_view(size, focal))
     if form is Form.SHEET:
-        clip = render_clips(world, range(seed, seed + count), device, labels=labels)
+        with console.status("rendering"):
+            clip = render_clips(world, range(seed, seed + count), device.value, labels=labels)
         _write_image(out, label_sheet(clip) if labels else sheet(clip))
     else:
-        clip = render_clips(world, [seed], device)
+        with console.status("rendering"):
+            clip = render_clips(world, [seed], device.value)
         _write_sequence(out, form, clip, world.view, compressed)
     console.print(f"{out}: {clip.images.shape[0]} x {clip.images.shape[1]} frames")
 
@@ -103,8 +115,12 @@ def _view(size: str, focal: float) -> View:
 
 def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
     with replacing(path) as temporary:
-        if not cv2.imwrite(str(temporary), image):
-            raise OSError("OpenCV cannot write such a file")
+        try:
+            written = cv2.imwrite(str(temporary), image)
+        except cv2.error as error:
+            raise VodistillError(f"{path}: OpenCV writes no such images", "name it .png or .jpg") from error
+        if not written:
+            raise OSError("no such folder" if not path.parent.is_dir() else "OpenCV could not write it")
 
 
 def _write_sequence(out: Path, form: Form, clip: Clip, view: View, compressed: bool) -> None:

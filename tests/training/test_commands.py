@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from ros2_vodistill.model import Model
 from training import checkpoint
@@ -88,11 +89,12 @@ def test_from_an_experiment_to_a_model_and_its_tables(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
-    """kill -9 in the middle, the same command again, and the weights are those of a training that nothing disturbed."""
+    """kill -9 in the middle, the same command again, and the weights are those of a training that nothing disturbed, to
+    the last bit, where one thread adds up."""
     settings = [
         *("--config", TINY, "--set", f"data.cache={tmp_path / 'clips'}", "--set", "training.checkpoint_minutes=0"),
         *("--set", "training.steps=60", "--set", "training.evaluate_steps=60"),
-        *("--set", "training.threads=1"),  # several threads may add in another order on a busy machine
+        *("--set", "training.threads=1"),
     ]
     run("teacher", *settings, "--runs", tmp_path / "whole")
     folder = tmp_path / "killed" / "tiny" / "teacher" / "train"
@@ -114,7 +116,47 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) ->
         checkpoint.load_tensors(tmp_path / name / "tiny" / "teacher" / "network.safetensors")[0]
         for name in ("whole", "killed")
     )
-    assert max(float((one[k] - other[k]).abs().max()) for k in one) <= 1e-7
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.slow
+def test_killed_tables_go_on(tmp_path: Path) -> None:
+    """kill -9 between two cells: its processes end too, finished cells stay, and the figures are those of a call that
+    nothing disturbed."""
+    own = ("--set", f"data.cache={tmp_path / 'clips'}", "--set", "training.threads=1", "--jobs", "2")
+    run("tables", "--config", TINY, *own, "--runs", tmp_path / "whole")
+    cells = tmp_path / "killed" / "tiny" / "tables"
+    process = subprocess.Popen(command("tables", "--config", TINY, *own, "--runs", tmp_path / "killed"), cwd=ROOT)
+    try:
+        for _ in range(6000):
+            if list(cells.glob("*/result.json")) or process.poll() is not None:
+                break
+            time.sleep(0.02)
+        workers = _descendants(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in cells.glob("*/result.json")}
+    assert 0 < len(finished) < 3
+    assert workers
+    for _ in range(500):
+        if not any(Path(f"/proc/{pid}").exists() for pid in workers):
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("processes went on without their parent")
+    run("tables", "--config", TINY, *own, "--runs", tmp_path / "killed")
+    assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
+    whole, killed = (
+        json.loads((tmp_path / name / "tiny" / "report" / "tables.json").read_text()) for name in ("whole", "killed")
+    )
+    assert whole["rows"] == killed["rows"]
+
+
+def _descendants(pid: int) -> list[int]:
+    """Processes that a process started, and those that these started."""
+    children = [int(c) for task in Path(f"/proc/{pid}/task").glob("*/children") for c in task.read_text().split()]
+    return children + [grandchild for child in children for grandchild in _descendants(child)]
 
 
 def test_a_polite_end_leaves_a_checkpoint(tmp_path: Path) -> None:

@@ -61,3 +61,17 @@ def test_a_video_has_the_frames(tmp_path: Path) -> None:
 def test_a_wrong_size_is_told(tmp_path: Path) -> None:
     with pytest.raises(VodistillError, match="WIDTHxHEIGHT"):
         CliRunner().invoke(app, ["render", str(tmp_path / "x.png"), "--size", "96"], catch_exceptions=False)
+
+
+def test_what_cannot_be_written_or_rendered_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments, told in (
+        ((tmp_path / "sheet.nonsense",), "sheet.nonsense"),
+        ((tmp_path / "nowhere" / "sheet.png",), "no such folder"),
+        ((tmp_path / "sheet.png", "--set", "places.rom=1"), "did you mean room"),
+    ):
+        with pytest.raises(VodistillError, match=told):
+            run(*arguments, "--count", 1, *SIZE)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(VodistillError, match="no GPU"):
+        run(tmp_path / "sheet.png", "--device", "cuda")
+    assert not list(tmp_path.iterdir())
