@@ -105,6 +105,8 @@ def test_views_of_a_recording_are_the_warped_frames(tmp_path: Path) -> None:
     [
         (lambda f: (f / "calib.txt").write_text("P1: 1 2 3\n"), "calib.txt"),
         (lambda f: (f / "calib.txt").write_text("P0: 1 2 3\n"), "calib.txt"),
+        (lambda f: (f / "calib.txt").write_text(f"P0: {'x ' * 12}\n"), "calib.txt"),
+        (lambda f: (f / "calib.txt").write_text(f"P0: {'0 ' * 12}\n"), "calib.txt"),
         (lambda f: (f / "calib.txt").unlink(), "calib.txt"),
         (lambda f: (f / "times.txt").write_text("0\n1\n"), "times.txt"),
         (lambda f: (f / "times.txt").write_text("a\nb\n"), "times.txt"),
@@ -212,13 +214,16 @@ def test_noise_has_its_deviation() -> None:
     assert np.corrcoef(changed[0].ravel(), changed[1].ravel())[0, 1] == pytest.approx(0.0, abs=0.02)
 
 
+CALIBRATION = "camera_params_rectified_a=0_800x600.txt"
+
+
 def write_malaga(folder: Path, count: int = 4) -> None:
     images = folder / f"{folder.name}_rectified_800x600_Images"
     images.mkdir(parents=True)
     for i in range(count):
         for side in ("left", "right"):
             cv2.imwrite(str(images / f"img_CAMERA1_12612300{i:02d}.080210_{side}.jpg"), np.full((60, 80), 40, np.uint8))
-    (folder / "camera_params_rectified_a=0_800x600.txt").write_text(
+    (folder / CALIBRATION).write_text(
         "# rectified\n[CAMERA_LEFT]\nresolution=[80 60]\ncx=40.4\ncy=30.9\nfx=62.1\nfy=62.2\n[CAMERA_RIGHT]\ncx=1\n"
     )
     rows = [[1261230000.0 + i, 0.64, -0.07, 5, 2, 7, 1, 2, 10.0 * i, 20.0, 1.5, 3, 1, 1, 1] for i in range(count + 1)]
@@ -238,9 +243,29 @@ def test_malaga_is_read_with_its_gps(tmp_path: Path) -> None:
     assert recording.gps[2] == pytest.approx([1261230002.0, 20.0, 20.0, 1.5])
     with pytest.raises(VodistillError, match="no true poses"):
         recording.motions("metre")
-    (folder / "camera_params_rectified_a=0_800x600.txt").unlink()
-    with pytest.raises(VodistillError, match="camera_params"):
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda f: (f / CALIBRATION).unlink(), "camera_params"),
+        (lambda f: (f / CALIBRATION).write_text("[CAMERA_RIGHT]\ncx=1\n"), "camera_params"),
+        (lambda f: (f / CALIBRATION).write_text("no"), "camera_params"),
+        (lambda f: (f / f"{f.name}_all-sensors_GPS.txt").write_text("% nothing\n"), "GPS.txt"),
+        (lambda f: (f / f"{f.name}_all-sensors_GPS.txt").write_text("1 2 3\n1 2 3\n"), "GPS.txt"),
+        (lambda f: min(f.glob("*/*_left.jpg")).write_text("no"), "_left.jpg"),
+        (lambda f: min(f.glob("*/*_left.jpg")).rename(next(f.glob("*_Images")) / "a_left.jpg"), "a_left"),
+        (lambda f: [p.unlink() for p in f.glob("*/*_left.jpg")], "_Images"),
+    ],
+)  # fmt: skip
+def test_errors_of_an_extract_name_the_file(tmp_path: Path, damage: object, named: str) -> None:
+    folder = tmp_path / "malaga-urban-dataset-extract-07"
+    write_malaga(folder)
+    damage(folder)  # type: ignore[operator]
+    with pytest.raises(VodistillError) as caught:
         malaga.read_extract(folder)
+    assert named in caught.value.problem
+    assert caught.value.remedy
 
 
 def test_processes_share_a_batch_equally() -> None:

@@ -68,10 +68,13 @@ def _projection(path: Path, name: str) -> NDArray[np.float64]:
     for line in lines:
         key, _, values = line.partition(":")
         if key.strip() == name:
-            numbers = np.array([float(v) for v in values.split()])
-            if numbers.size == 12:
-                return numbers.reshape(3, 4)
-            raise VodistillError(f"{path}: {name} has {numbers.size} numbers", "it must have 12")
+            try:
+                matrix = np.array([float(v) for v in values.split()]).reshape(3, 4)
+            except ValueError as error:
+                raise VodistillError(f"{path}: {name} is {values.strip()!r}", "it must be 12 numbers") from error
+            if not matrix[0, 0] * matrix[1, 1] * matrix[2, 2] > 0:
+                raise VodistillError(f"{path}: {name} has no focal length", "it must be a 3x4 projection, row by row")
+            return matrix
     raise VodistillError(f"{path}: no line {name}:", "the calibration must name the camera that took the images")
 
 

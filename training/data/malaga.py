@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import warnings
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,13 @@ def _gps(folder: Path) -> NDArray[np.float64] | None:
     if path is None:
         return None
     try:
-        return np.loadtxt(path, comments="%", usecols=COLUMNS, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an empty file
+            fixes = np.loadtxt(path, comments="%", usecols=COLUMNS, ndmin=2)
     except (OSError, ValueError) as error:
         raise VodistillError(f"{path}: {error}", "every line must hold at least 11 numbers") from error
+    if len(fixes) < 2:
+        raise VodistillError(
+            f"{path}: {len(fixes)} fixes", "unpack the extract again, or remove the file to do without"
+        )
+    return fixes
