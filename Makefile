@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Where no ROS 2 is sourced yet but one is installed, source it for the command that follows.
 ROS := $(if $(AMENT_PREFIX_PATH),,$(if $(ROS_SETUP),source $(ROS_SETUP) &&,))
 
-.PHONY: demo test quick lint bench clean
+.PHONY: demo test quick lint bench benchmark clean
 
 demo: $(VENV)/.run
 	$(BIN)/vodistill run demo/bag --out out/demo
@@ -23,10 +23,17 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# On an idle machine; TEACHER=FOLDER compares with a teacher's export.
+# On an idle machine; TEACHER=FOLDER compares with a teacher's export, MODEL=NAME takes others than all that ship.
 bench: $(VENV)/.run
 	mkdir -p out
-	$(BIN)/vodistill bench $(addprefix --teacher ,$(TEACHER)) --json out/bench.json
+	$(BIN)/vodistill bench $(addprefix --model ,$(MODEL)) $(addprefix --teacher ,$(TEACHER)) --json out/bench.json
+
+# What benchmarks/bench.json and bench.md hold, in some minutes: both families' teachers, untrained, for they are as slow.
+benchmark: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --out out/untrained
+	$(BIN)/vodistill bench --teacher out/untrained/swift-t --teacher out/untrained/flownet-t \
+	  --model swift-s --model swift-s-int8 --model out/untrained/flownet-3-3 --model classical \
+	  --engine onnxruntime --engine openvino --json benchmarks/bench.json
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

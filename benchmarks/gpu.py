@@ -1,6 +1,6 @@
 """Teachers against students on a GPU: one frame at a time, training and rendering, in one run.
 
-    python benchmarks/gpu.py [--network swift-t --network swift-s ...] [--json benchmarks/gpu.json]
+    python -m benchmarks.gpu [--network swift-t --network swift-s ...] [--json benchmarks/gpu.json]
 
 Times are of batch 1, by the GPU's own events, in rounds that the contenders take in turns: torch as it is, torch as a
 CUDA graph, and, where they are there, onnxruntime's providers and TensorRT, whose steps hold the copies and the wait.
@@ -23,12 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.untrained import export
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
-from ros2_vodistill.model import Model
 from training import networks
-from training.export import write_card, write_graph
 from training.networks import Network, StepModule
 from training.world import WorldConfig, render
 
@@ -57,7 +56,7 @@ def main() -> None:
         times = take_turns(contenders, options.device, options.rounds, options.steps)
     device = torch.cuda.get_device_name() if options.device == "cuda" else "processor, by the clock"
     figures = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python -m benchmarks.gpu", *sys.argv[1:]]),
         "machine": {"device": device, "system": platform.platform()},
         "versions": {"torch": torch.__version__, "cuda": torch.version.cuda, "python": platform.python_version()},
         "notes": notes,
@@ -122,34 +121,6 @@ def stepping(engine: Engine) -> Run:
         engine.advance()
 
     return run
-
-
-def export(name: str, network: Network, folder: Path) -> Model:
-    """The network as a model on disk."""
-    folder.mkdir()
-    write_graph(network, folder / "model.onnx")
-    card = {
-        "format": 1,
-        "name": name,
-        "family": name.partition("-")[0],
-        "description": "Never trained: for timing.",
-        "views": {key: view.to_dict() for key, view in network.views.items()},
-        "states": {f"state_{key}": list(shape) for key, shape in network.state_shapes.items()},
-        "unit": network.unit,
-        "range": {
-            "min_translation": 0.0,
-            "max_translation": 1.0,
-            "min_rotation": 0.0,
-            "max_rotation": 1.0,
-            "max_interval": 1.0,
-        },
-        "covariance_scale": [1.0] * 6,
-        "parameters": network.parameter_count(),
-        "precision": "fp32",
-        "data": {},
-    }
-    write_card(folder, card)
-    return Model.load(folder)
 
 
 def take_turns(contenders: dict[str, Run], device: str, rounds: int, count: int) -> dict[str, Any]:

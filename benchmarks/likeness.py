@@ -1,6 +1,6 @@
 """How much rendered frames look like real ones, in numbers.
 
-    python benchmarks/likeness.py DATA/kitti00=street DATA/kitti01=motorway --json benchmarks/likeness.json
+    python -m benchmarks.likeness DATA/kitti00=street DATA/kitti01=motorway --json benchmarks/likeness.json
 
 Each recording (a folder in KITTI's form) is compared, in the canonical view, with generated worlds of one kind seen
 from a car. For each of three bands of rows: mean and deviation of the grey levels, share of white and of black pixels,

@@ -1,76 +1,67 @@
 """Parameters, multiply-accumulates and time per step of every registered network, as exported.
 
-python benchmarks/networks.py [--json benchmarks/networks.json]
+    python -m benchmarks.networks --json benchmarks/networks.json
+
+One thread of onnxruntime. The networks take turns, and times are processor time, so that other work on the machine
+hardly matters. Each is compared with its family's teacher.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
+import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.untrained import export
+from ros2_vodistill.engines import make
+from ros2_vodistill.engines.base import Engine
+from ros2_vodistill.files import replacing
+from ros2_vodistill.machine import machine, versions
 from training import networks
-from training.networks import Network, StepModule
+from training.networks import StepModule
+
+_STEPS = 10  # of a turn
 
 
-def export(network: Network, file: Path) -> StepModule:
-    """The step function as ONNX."""
-    module = StepModule(network)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            module.example(),
-            dynamo=True,
-            opset_version=20,
-            input_names=module.input_names,
-            output_names=module.output_names,
-            verbose=False,
-        )
-    assert program is not None
-    program.save(file)
-    return module
-
-
-def seconds(file: Path, module: StepModule, repeats: int) -> list[float]:
-    """Time of each step, one thread, states fed back as they are."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    generator = np.random.default_rng(0)
-    images, states = {}, []
-    for name, tensor in zip(module.input_names, module.example(), strict=True):
-        if tensor.dtype == torch.uint8:
-            images[name] = generator.integers(0, 256, tensor.shape, dtype=np.uint8)
-        else:
-            states.append(tensor.numpy())
-    times = []
-    for _ in range(repeats + 5):
-        feeds = dict(zip(module.input_names, [*images.values(), *states], strict=True))
-        start = time.perf_counter()
-        _, _, *states = session.run(None, feeds)
-        times.append(time.perf_counter() - start)
-    return times[5:]
-
-
-def measure(name: str, teacher: Network, repeats: int) -> dict[str, Any]:
-    network = networks.build(name)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rounds", type=int, default=20)
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.onnx"
-        module = export(network, file)
-        times = [1e3 * t for t in seconds(file, module, repeats)]
-        size = file.stat().st_size
+        about, engines = {}, {}
+        for name in networks.REGISTRY:
+            model = export(name, networks.build(name), Path(folder) / name)
+            about[name] = describe(name, model.path.stat().st_size)
+            engines[name] = make(model, "onnxruntime")[0]
+        times = take_turns(engines, arguments.rounds)
+    rows = [{**about[name], **spread(times, name)} for name in networks.REGISTRY]
+    print(table(rows))
+    result = {
+        "command": " ".join(["python -m benchmarks.networks", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions(),
+        "clock": "milliseconds of processor time, one thread",
+        "rounds": arguments.rounds,
+        "steps_per_round": _STEPS,
+        "networks": rows,
+    }
+    if arguments.json is not None:
+        with replacing(arguments.json) as path:
+            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def describe(name: str, size: int) -> dict[str, Any]:
+    """Of a network whose graph takes so many bytes."""
+    network = networks.build(name)
+    module = StepModule(network)
     with FlopCounterMode(display=False) as counter:
         module(*module.example())
     image = network.views["image"]
@@ -78,33 +69,49 @@ def measure(name: str, teacher: Network, repeats: int) -> dict[str, Any]:
         "network": name,
         "view": f"{image.height}x{image.width}",
         "parameters": network.parameter_count(),
-        "d_rate": round(networks.d_rate(network, teacher), 4),
+        "d_rate": round(networks.d_rate(network, networks.build(teacher(name))), 4),
         "mmac": round(counter.get_total_flops() / 2e6, 1),
         "onnx_mb": round(size / 1e6, 2),
-        "p50_ms": round(float(np.percentile(times, 50)), 3),
-        "p99_ms": round(float(np.percentile(times, 99)), 3),
-        "min_ms": round(min(times), 3),
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--repeats", type=int, default=100)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    rows = []
-    for name in networks.REGISTRY:
-        teacher = networks.build(f"{name.split('-')[0]}-t")
-        rows.append(measure(name, teacher, arguments.repeats))
-        print(rows[-1], flush=True)
-    machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "threads": 1}
-    versions = {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
-    result = {"command": "python benchmarks/networks.py", **machine, **versions, "networks": rows}
-    if arguments.json:
-        partial = arguments.json.with_suffix(".partial")
-        partial.write_text(json.dumps(result, indent=1) + "\n")
-        partial.replace(arguments.json)
+def teacher(name: str) -> str:
+    """The teacher of a network's family."""
+    return f"{name.partition('-')[0]}-t"
+
+
+def take_turns(engines: dict[str, Engine], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of processor time of each step, by network; the first round warms up."""
+    random = np.random.default_rng(0)
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for index in range(rounds + 1):
+        for name, engine in engines.items():
+            engine.inputs["image"][...] = random.integers(0, 256, engine.inputs["image"].shape)
+            for _ in range(_STEPS):
+                start = time.process_time()
+                engine.step()
+                engine.advance()
+                if index:
+                    times[name].append(1e3 * (time.process_time() - start))
+    return times
+
+
+def spread(times: dict[str, list[float]], name: str) -> dict[str, float]:
+    """Of a network's steps, and how many times as fast as its teacher's they are."""
+    least, p50, p99 = (float(x) for x in np.percentile(times[name], [0, 50, 99]))
+    ratio = float(np.median(times[teacher(name)])) / p50
+    return {
+        "p50_ms": round(p50, 3),
+        "p99_ms": round(p99, 3),
+        "least_ms": round(least, 3),
+        "times_as_fast_as_teacher": round(ratio, 2),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    head = f"| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}"
+    return "\n".join([head, *(f"| {' | '.join(str(value) for value in row.values())} |" for row in rows)])
 
 
 if __name__ == "__main__":

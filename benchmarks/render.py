@@ -1,7 +1,7 @@
 """Frames per second of the generated world.
 
-    python benchmarks/render.py --device cpu --threads 1 --json benchmarks/render-cpu.json
-    python benchmarks/render.py --device cuda --batch 128 --json benchmarks/render-cuda.json
+    python -m benchmarks.render --device cpu --threads 1 --json benchmarks/render-cpu.json
+    python -m benchmarks.render --device cuda --batch 128 --json benchmarks/render-cuda.json
 
 Clips of 4 frames, each batch of worlds that were not rendered before; the median of several batches, after one to warm
 up. Several processes render independently of each other: that is how training uses more cores. Beside frames in a

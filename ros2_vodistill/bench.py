@@ -58,7 +58,7 @@ def compare(
         models: names or folders, or 'classical'; networks alone, and refined.
         source: a recording; without one, a generated corridor at each of `SIZES`.
         each: called with the turns taken and their total.
-        teachers: further models, alone.
+        teachers: further models, alone; what is of their family is compared with them.
     """
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     alone = [(model, False) for model in (*teachers, *models)]
@@ -74,7 +74,11 @@ def compare(
         turns = len(scenes) * len(contenders) * (rounds + 1)
         for number, scene in enumerate(scenes):
             before = number * len(contenders) * (rounds + 1)
-            rows += _scene(scene, contenders, rounds, lambda done, before=before: each(before + done, turns))  # type: ignore[misc]
+            found = _scene(scene, contenders, rounds, lambda done, before=before: each(before + done, turns))  # type: ignore[misc]
+            rows += [
+                {**row, "given_as_teacher": model in teachers}
+                for row, (model, *_) in zip(found, contenders, strict=True)
+            ]
     return {
         "command": " ".join(["vodistill", *sys.argv[1:]]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -233,7 +237,8 @@ def _with_ratios(rows: list[Figures]) -> list[Figures]:
     Compared are rows of the same frames and threads, and, where the baseline ran on it, the same engine.
     """
     named = {row["model"] for row in rows}
-    baselines = {row["teacher"] for row in rows} & named | {CLASSICAL} & named or {rows[0]["model"]}
+    teachers = {row["teacher"] for row in rows} & named | {row["model"] for row in rows if row["given_as_teacher"]}
+    baselines = teachers | {CLASSICAL} & named or {rows[0]["model"]}
     return [{**row, "times_as_fast": dict(_ratios(row, rows, baselines))} for row in rows]
 
 
@@ -245,10 +250,16 @@ def _ratios(row: Figures, rows: list[Figures], baselines: set[str]) -> Iterable[
             if r["model"] == name and not r["refine"] and all(r[key] == row[key] for key in ("size", "threads"))
         ]
         others.sort(key=lambda other: other["engine"] != row["engine"])
-        related = CLASSICAL in (name, row["model"]) or name in (row["teacher"], row["model"]) or len(baselines) == 1
-        if others and related:
+        if others and (len(baselines) == 1 or _related(row, others[0])):
             clock = {part: others[0]["ms"][part]["p50"] / row["ms"][part]["p50"] for part in ("total", "step")}
             yield name, {**clock, "processor": others[0]["processor_ms"] / row["processor_ms"]}
+
+
+def _related(row: Figures, other: Figures) -> bool:
+    """The other one is the row's teacher, or one of its family; all are compared with classical, and it with all."""
+    if CLASSICAL in (row["model"], other["model"]) or other["model"] in (row["teacher"], row["model"]):
+        return True
+    return bool(other["given_as_teacher"]) and other["family"] == row["family"]
 
 
 def _baselines(figures: Figures) -> list[str]:

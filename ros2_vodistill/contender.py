@@ -77,6 +77,7 @@ class Contender:
         return {
             "model": self.odometry.name,
             "refine": self.odometry.refine,
+            "family": card.family if card else None,
             "teacher": card.teacher if card else None,
             "parameters": card.parameters if card else None,
             "d_rate": card.d_rate if card else None,

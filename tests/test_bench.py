@@ -21,7 +21,9 @@ def row(model: str, milliseconds: float, **changes: Any) -> dict[str, Any]:
     return {
         "model": model,
         "refine": False,
+        "family": None,
         "teacher": None,
+        "given_as_teacher": False,
         "engine": "a",
         "size": "1x1",
         "threads": 1,
@@ -46,6 +48,16 @@ def test_a_student_is_compared_with_its_own_teacher_and_all_with_classical() -> 
         {"u": 6.0, "classical": 3.0},
         {"t": pytest.approx(2 / 3), "u": 2.0, "classical": 1.0},
     ]
+
+
+def test_a_student_whose_card_names_no_teacher_is_compared_with_the_one_given_of_its_family() -> None:
+    found = ratios(
+        row("swift-t", 20.0, family="swift", given_as_teacher=True),
+        row("flow-t", 60.0, family="flow", given_as_teacher=True),
+        row("swift-s", 2.0, family="swift"),
+        row("flow-s", 20.0, family="flow"),
+    )
+    assert found == [{"swift-t": 1.0}, {"flow-t": 1.0}, {"swift-t": 10.0}, {"flow-t": 3.0}]
 
 
 def test_only_equal_threads_and_frames_are_compared_and_equal_engines_first() -> None:

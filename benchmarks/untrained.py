@@ -1,0 +1,68 @@
+"""Networks that were never trained as models on disk: they take as long as trained ones.
+
+    python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --out out/untrained
+
+Each is written to a folder of its name below --out, which may be given to `vodistill bench --teacher`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ros2_vodistill.model import Model
+from training import networks
+from training.export import GRAPH, folder_replacing, write_card, write_graph
+from training.networks import Network
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="+", help=f"of {', '.join(networks.REGISTRY)}")
+    parser.add_argument("--out", type=Path, default=Path("out/untrained"), help="folder of the models")
+    options = parser.parse_args()
+    for name in options.networks:
+        torch.manual_seed(0)
+        print(export(name, networks.build(name), options.out / name).path.parent)
+
+
+def export(name: str, network: Network, folder: Path) -> Model:
+    """The network as a model in that folder."""
+    with folder_replacing(folder) as place:
+        write_graph(network, place / GRAPH)
+        write_card(place, card(name, network))
+    return Model.load(folder)
+
+
+def card(name: str, network: Network) -> dict[str, object]:
+    """What a card must have, `write_card`'s own entries aside."""
+    family = name.partition("-")[0]
+    teacher = networks.build(f"{family}-t")
+    return {
+        "format": 1,
+        "name": name,
+        "family": family,
+        "description": "Never trained: for timing.",
+        "views": {key: view.to_dict() for key, view in network.views.items()},
+        "states": {f"state_{key}": list(shape) for key, shape in network.state_shapes.items()},
+        "unit": network.unit,
+        "range": {
+            "min_translation": 0.01,
+            "max_translation": 2.0,
+            "min_rotation": 0.001,
+            "max_rotation": 0.2,
+            "max_interval": 1.0,
+        },
+        "covariance_scale": [1.0] * 6,
+        "parameters": network.parameter_count(),
+        "d_rate": round(networks.d_rate(network, teacher), 6),
+        "teacher": None if name == f"{family}-t" else f"{family}-t",
+        "precision": "fp32",
+        "data": {"name": "none", "licence": "Apache-2.0", "samples": 0},
+    }
+
+
+if __name__ == "__main__":
+    main()
