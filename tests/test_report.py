@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,13 @@ def run(world: np.ndarray) -> Run:
 @pytest.mark.parametrize("turn", [[0.0, 0.0, 0.0], [np.pi / 2, 0.0, 0.0], [0.3, -1.2, 0.8]])
 def test_paths_are_drawn_from_above_in_the_cameras_axes(turn: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, np.ndarray] = {}
-    monkeypatch.setattr(plots, "_path", lambda axes, path, colour, label, *rest: drawn.update({label: path.positions}))
+    draw = plots._path
+
+    def watch(axes: Any, path: Trajectory, colour: str, label: str, *rest: Any) -> None:
+        drawn[label] = path.positions
+        draw(axes, path, colour, label, *rest)
+
+    monkeypatch.setattr(plots, "_path", watch)
     monkeypatch.setattr(plots, "_svg", lambda figure: "")
     world = geometry.make(geometry.so3_exp(turn), [5.0, -3.0, 7.0])
     plots.from_above(run(world))
