@@ -13,30 +13,54 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 SMALL_ANGLE = 1e-2  # radians; below it a series replaces a difference of nearly equal numbers
+_TINY = 1e-300  # stands for no angle at all, so that its sine can be divided by it
+_IDENTITY = np.eye(3)
+
+
+def _crosses() -> Array:
+    """(3,9): vectors times this are their cross-product matrices, row by row."""
+    table = np.zeros((3, 9))
+    table[[2, 1, 2, 0, 1, 0], [1, 2, 3, 5, 6, 7]] = [-1, 1, 1, -1, -1, 1]
+    return table
+
+
+def _products() -> Array:
+    """(9,16): a rotation's entries, row by row, times this, plus 1 on the diagonal, are 4 q q^T of its quaternion."""
+    table = np.zeros((3, 3, 4, 4))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        table[i, i] = np.diag([1.0 if m in (i, 3) else -1.0 for m in range(4)])
+        for one, other, sign in ((i, j, -1), (j, i, 1)):
+            table[one, other, i, j] = table[one, other, j, i] = 1
+            table[one, other, k, 3] = table[one, other, 3, k] = sign
+    return table.reshape(9, 16)
+
+
+_CROSSES, _PRODUCTS = _crosses(), _products()
 
 
 def hat(v: ArrayLike) -> Array:
     """The cross-product matrices (..., 3, 3) of the vectors (..., 3): `hat(v) @ u == cross(v, u)`."""
     v = np.asarray(v, np.float64)
-    x, y, z = v[..., 0], v[..., 1], v[..., 2]
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    return (v @ _CROSSES).reshape(*v.shape, 3)
 
 
 def so3_exp(phi: ArrayLike) -> Array:
     """Rotation vectors (..., 3), radians, to matrices (..., 3, 3)."""
     phi = np.asarray(phi, np.float64)
-    theta = np.linalg.norm(phi, axis=-1)[..., None, None]
-    k = hat(phi)
-    return np.eye(3) + np.sinc(theta / np.pi) * k + 0.5 * np.sinc(theta / (2 * np.pi)) ** 2 * (k @ k)
+    theta, k = _length(phi)[..., None], hat(phi)
+    return _IDENTITY + np.sin(theta) / theta * k + 2 * (np.sin(0.5 * theta) / theta) ** 2 * (k @ k)
 
 
 def so3_log(rotation: ArrayLike) -> Array:
     """Matrices (..., 3, 3) to rotation vectors (..., 3) of at most half a turn."""
     q = to_quaternion(rotation)
-    sine = np.linalg.norm(q[..., :3], axis=-1, keepdims=True)
-    safe = np.where(sine > 0, sine, 1.0)
-    return q[..., :3] * np.where(sine > 0, 2 * np.arctan2(sine, q[..., 3:]) / safe, 2.0)
+    sine = _length(q[..., :3])
+    return q[..., :3] * (2 * np.arctan2(sine, q[..., 3:]) / sine)
+
+
+def _length(v: Array) -> Array:
+    """(..., 1) of vectors; never zero."""
+    return np.maximum(np.sqrt((v * v).sum(axis=-1, keepdims=True)), _TINY)
 
 
 def angle(rotation: ArrayLike) -> Array:
@@ -69,19 +93,8 @@ def so3_left_jacobian_inverse(phi: ArrayLike) -> Array:
 def to_quaternion(rotation: ArrayLike) -> Array:
     """Matrices (..., 3, 3) to unit quaternions (..., 4): x, y, z, w with w >= 0."""
     r = np.asarray(rotation, np.float64)
-    xx, yy, zz = r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]
-    xy, xz, yz = r[..., 0, 1] + r[..., 1, 0], r[..., 0, 2] + r[..., 2, 0], r[..., 1, 2] + r[..., 2, 1]
-    xw, yw, zw = r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]
-    # Four times the outer product q q^T: each row is q times one of its components; the largest loses no digits.
-    outer = np.stack(
-        [
-            *(1 + xx - yy - zz, xy, xz, xw),
-            *(xy, 1 - xx + yy - zz, yz, yw),
-            *(xz, yz, 1 - xx - yy + zz, zw),
-            *(xw, yw, zw, 1 + xx + yy + zz),
-        ],
-        axis=-1,
-    ).reshape(*r.shape[:-2], 4, 4)
+    # Each row of the outer product is q times one of its components; the largest loses no digits.
+    outer = (r.reshape(*r.shape[:-2], 9) @ _PRODUCTS).reshape(*r.shape[:-2], 4, 4) + np.eye(4)
     largest = np.diagonal(outer, axis1=-2, axis2=-1).argmax(axis=-1)
     q = np.take_along_axis(outer, largest[..., None, None], axis=-2)[..., 0, :]
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
