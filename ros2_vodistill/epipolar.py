@@ -225,25 +225,29 @@ def turning(rotation: Array, direction: Array, first: Array, second: Array, sigm
     return Epipolar(rotation, direction, covariance, sigma, weights, turns_only=True)
 
 
-def with_measurement(fit: Epipolar, motion: Array, covariance: Array) -> Epipolar:
-    """Fused with another measurement of the motion (4x4, 6x6 of its six numbers); one that contradicts counts less."""
+def with_measurement(fit: Epipolar, motion: Array, covariance: Array) -> tuple[Epipolar, float]:
+    """Fused with another measurement of the motion (4x4, 6x6 of its six numbers); one that contradicts counts less.
+
+    Also returns how much it contradicts: squared standard deviations of both per degree of freedom, 1 on average.
+    """
     length = float(np.linalg.norm(motion[:3, 3]))
     if length < 1e-6:
-        return fit
+        return fit, 1.0
     across = basis(fit.direction)
     gap = np.concatenate([geometry.so3_log(motion[:3, :3] @ fit.rotation.T), across @ motion[:3, 3] / length])
     spread = np.zeros((5, 5))
     spread[:3, :3], spread[3:, 3:] = covariance[3:, 3:], across @ covariance[:3, :3] @ across.T / length**2
-    surprise = float(gap @ np.linalg.solve(spread + fit.covariance, gap)) / 5 / _GATE**2
-    gain = fit.covariance @ np.linalg.inv(fit.covariance + spread * max(1.0, surprise**2))
+    surprise = float(gap @ np.linalg.solve(spread + fit.covariance, gap)) / 5
+    gain = fit.covariance @ np.linalg.inv(fit.covariance + spread * max(1.0, (surprise / _GATE**2) ** 2))
     step = gain @ gap
     direction = fit.direction + step[3:] @ across
-    return replace(
+    fused = replace(
         fit,
         rotation=geometry.so3_exp(step[:3]) @ fit.rotation,
         direction=direction / np.linalg.norm(direction),
         covariance=fit.covariance - gain @ fit.covariance,
     )
+    return fused, surprise
 
 
 def spread(fit: Epipolar, length: Length) -> Array:

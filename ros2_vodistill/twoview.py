@@ -32,6 +32,7 @@ _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 9
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
 _POOR = 25.0  # factor of the variance where the corners are few or disagree
 _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
+_LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
 _PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
@@ -113,6 +114,7 @@ class TwoView:
         self._newest: Frame | None = None
         self._since = np.eye(4)  # from the reference to the last compared frame
         self._pace: Array | None = None  # from one compared frame to the next
+        self._dissent = 1.0  # factor that makes the covariances of the guesses honest
         self._ground.reset()
 
     def advance(self) -> None:
@@ -155,7 +157,9 @@ class TwoView:
         if expected.covariance is not None:
             poor = _POOR if reasons else 1.0
             fit = replace(fit, covariance=poor * fit.covariance)
-            fit = epipolar.with_measurement(fit, expected.motion, expected.covariance)
+            doubted = max(1.0, self._dissent) * expected.covariance
+            fit, surprise = epipolar.with_measurement(fit, expected.motion, doubted)
+            self._dissent += _LEARNING * (min(max(1.0, self._dissent) * surprise, _WILD) - self._dissent)
         known = self._known(reference, fit, rays, expected)
         ground = self._on_ground(reference, fit, known)
         if ground is None and (expected.covariance is None or not expected.sized):

@@ -209,21 +209,29 @@ class TestWithMeasurement:
     truth = geometry.make(MOTION[:3, :3], MOTION[:3, 3])
 
     def test_a_vague_one_changes_nothing(self) -> None:
-        vague = epipolar.with_measurement(self.fit, self.truth, np.eye(6) * 1e3)
+        vague, _ = epipolar.with_measurement(self.fit, self.truth, np.eye(6) * 1e3)
         np.testing.assert_allclose(vague.rotation, self.fit.rotation, atol=1e-6)
         np.testing.assert_allclose(vague.direction, self.fit.direction, atol=1e-6)
 
     def test_a_sure_one_wins(self) -> None:
         poor = epipolar.Epipolar(self.fit.rotation, self.fit.direction, np.eye(5) * 1e-3, 1e-3, self.fit.weights)
         other = geometry.make(geometry.so3_exp([0.0, 0.01, 0.0]) @ MOTION[:3, :3], MOTION[:3, 3])
-        sure = epipolar.with_measurement(poor, other, np.eye(6) * 1e-12)
+        sure, _ = epipolar.with_measurement(poor, other, np.eye(6) * 1e-12)
         np.testing.assert_allclose(sure.rotation, other[:3, :3], atol=1e-5)
         assert np.trace(sure.covariance) < 1e-6
 
     def test_one_that_contradicts_is_hardly_heard(self) -> None:
         wild = geometry.from_motion([1.0, 0, 0, 0, 0.3, 0])
-        kept = epipolar.with_measurement(self.fit, wild, np.eye(6) * 1e-4)
+        kept, surprise = epipolar.with_measurement(self.fit, wild, np.eye(6) * 1e-4)
         assert geometry.angle(kept.rotation.T @ self.fit.rotation) < 1e-3
+        assert surprise > 20
+
+    def test_an_honest_one_surprises_by_one_on_average(self) -> None:
+        rng, covariance = np.random.default_rng(0), np.diag([0.02**2] * 3 + [0.003**2] * 3)
+        six = geometry.to_motion(self.truth)
+        said = rng.multivariate_normal(six, covariance, 300)
+        surprises = [epipolar.with_measurement(self.fit, geometry.from_motion(one), covariance)[1] for one in said]
+        assert np.mean(surprises) == pytest.approx(1, rel=0.25)
 
     def test_no_translation_has_no_direction(self) -> None:
-        assert epipolar.with_measurement(self.fit, np.eye(4), np.eye(6)) is self.fit
+        assert epipolar.with_measurement(self.fit, np.eye(4), np.eye(6)) == (self.fit, 1.0)
