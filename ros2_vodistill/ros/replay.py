@@ -32,7 +32,7 @@ from ros2_vodistill.sources.base import Options
 from ros2_vodistill.sources.transforms import pose_of_pose
 from ros2_vodistill.trajectory import Trajectory, write_tum
 
-_PATIENCE = 30.0  # seconds for the node to listen
+_PATIENCE = 60.0  # seconds for the node to listen
 _QUIET = 3.0  # seconds without odometry, after the bag's end, that mean that all is said
 
 
@@ -78,9 +78,7 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
         try:
             _wait(recorder, lambda: stopped() or player.poll() is not None)
         finally:
-            if player.poll() is None:
-                player.send_signal(signal.SIGINT)
-            player.wait(timeout=10)
+            _end(player)
         ended = time.monotonic()
         _wait(recorder, lambda: stopped() or time.monotonic() - max(recorder.heard, ended) > _QUIET)
         estimate = recorder.trajectory()
@@ -105,6 +103,17 @@ def _judged(source: BagSource, estimate: Trajectory, base: str, out: Path) -> di
     with replacing(out / "metrics.json") as path:
         path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return figures
+
+
+def _end(player: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C would, if it has not ended; by force, if it does not listen."""
+    if player.poll() is None:
+        player.send_signal(signal.SIGINT)
+    try:
+        player.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        player.kill()
+        player.wait()
 
 
 def _wait(node: Node, done: Callable[[], bool], timeout: float | None = None) -> None:

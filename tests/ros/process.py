@@ -119,7 +119,8 @@ class Ros:
 
     def interrupt(self, process: subprocess.Popen[bytes]) -> int:
         process.send_signal(signal.SIGINT)
-        return process.wait(timeout=PATIENCE)
+        self.until(lambda: process.poll() is not None, "the end of what was interrupted")
+        return process.wait()
 
     def close(self) -> None:
         import rclpy

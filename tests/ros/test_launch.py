@@ -69,9 +69,21 @@ def test_sigint_to_a_launch_leaves_no_process(ros: Ros, installed: Path) -> None
     assert "Traceback" not in ros.told()
 
 
+def test_sigint_to_a_replay_leaves_no_process(ros: Ros, bag: Path, installed: Path) -> None:
+    listener = Listener(ros)
+    process = ros.start(
+        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={ros.folder / 'out'}",
+        "model:=brightness", "rate:=0.1",
+    )  # fmt: skip
+    ros.until(lambda: listener.odometry, "odometry", PATIENCE * 2)
+    ros.interrupt(process)
+    ros.until(lambda: not alive(process.pid), "all processes to end")
+    assert "Traceback" not in ros.told()
+
+
 def test_sigint_while_it_starts_leaves_no_process(ros: Ros, installed: Path) -> None:
     process = ros.start("ros2", "launch", "ros2_vodistill", "vo.launch.py", "model:=brightness")
-    ros.until(lambda: len(alive(process.pid)) >= 2, "the node's process")
+    ros.until(lambda: "process started with pid" in ros.told(), "the node's process")  # launch itself is ready
     ros.interrupt(process)
     ros.until(lambda: not alive(process.pid), "all processes to end")
 
