@@ -25,7 +25,7 @@ def train_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Cal
     """Train the experiment's teacher in folder/teacher; True when it is finished."""
     if not experiment.teacher.network:
         raise VodistillError(f"experiment {experiment.name}: `teacher.network` is not given", "name a network to train")
-    _limit_threads(experiment)
+    limit_threads(experiment)
     place = Place(folder / TEACHER, make_accelerator(experiment.training), say=say)
     return train(experiment, experiment.teacher, place, budget)
 
@@ -78,7 +78,7 @@ def summarise(experiment: Experiment, folder: Path, names: list[str], say: Calla
 
 def find_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Callable[[str], None]) -> Network | None:
     """The teacher that the experiment names or trains; None where the budget ended before its training did."""
-    _limit_threads(experiment)
+    limit_threads(experiment)
     if experiment.teacher.path:
         return load_network(experiment.teacher.path)
     if not train_teacher(experiment, folder, budget, say):
@@ -86,7 +86,7 @@ def find_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Call
     return load_network(folder / TEACHER)
 
 
-def _limit_threads(experiment: Experiment) -> None:
+def limit_threads(experiment: Experiment) -> None:
     """From the start: rendering comes before training."""
     if experiment.training.threads:
         torch.set_num_threads(experiment.training.threads)

@@ -23,7 +23,7 @@ from training import checkpoint, report
 from training.cells import Cell, cells, network_of, run_of
 from training.config import Experiment, plain
 from training.data import streams
-from training.distill import TEACHER, find_teacher
+from training.distill import TEACHER, find_teacher, limit_threads
 from training.networks import Network, build
 from training.recipes import spelled_out
 from training.runs import Budget, Place, make_accelerator, train
@@ -44,6 +44,8 @@ def tables(
     wanted = cells(experiment.table)
     if not wanted:
         raise VodistillError(f"experiment {experiment.name}: its `table` names no networks", "see small.yaml")
+    if "fgd" in experiment.table.methods:
+        _render_with_masks(experiment)
     teacher = find_teacher(experiment, folder, Budget(), say)
     assert teacher is not None
     _prepare(experiment, teacher, folder)
@@ -164,12 +166,19 @@ def _curve(run: Path) -> list[tuple[int, float]]:
     return curve
 
 
+def _render_with_masks(experiment: Experiment) -> None:
+    """The clips of a finite set, before the teacher has them rendered without the masks that a student asks for."""
+    limit_threads(experiment)
+    path, size = experiment.teacher.path, experiment.training.batch_size
+    observer = load_network(path) if path else build(experiment.teacher.network)
+    device = make_accelerator(experiment.training).device
+    streams.training(experiment.data, observer, size, experiment.seed, device, masks=True)
+
+
 def _prepare(experiment: Experiment, teacher: Network, folder: Path) -> None:
     """What all cells share is made once, before several processes ask for it: the clips and eta."""
     device = make_accelerator(experiment.training).device
     settings, data = experiment.confidence, experiment.data
-    masks = "fgd" in experiment.table.methods
-    streams.training(data, teacher, experiment.training.batch_size, experiment.seed, device, masks=masks)
     known = teacher.to(device)
     fixed, count = streams.confidence(data, known, experiment.training.batch_size, settings, device)
     confidence(known, fixed, count, settings, folder / "tables" / "confidence.json")

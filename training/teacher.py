@@ -16,6 +16,9 @@ from training.data.batch import Batch, Stream
 from training.losses.confidence import Confidence, claimed_errors, teacher_errors
 from training.networks.base import Network, Output
 
+AT_ONCE = 32
+"""Clips that a teacher looks at together while eta is computed."""
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -63,8 +66,11 @@ def confidence(
     device = network.motion_scale.device
     network.eval()
     errors = []
-    for i in range(math.ceil(count / stream.batch_size)):
-        batch = stream.batch(i).to(device)
+    numbers, step = range(math.ceil(count / stream.batch_size)), max(1, AT_ONCE // stream.batch_size)
+    for first in numbers[::step]:
+        parts = [stream.batch(i) for i in numbers[first : first + step]]
+        views = {name: torch.cat([part.views[name] for part in parts]) for name in parts[0].views}
+        batch = Batch(views, torch.cat([part.motions for part in parts])).to(device)
         errors.append(_errors(network(batch.views), batch.motions, settings).flatten().cpu())
     found = Confidence.of(torch.cat(errors), settings.clamp)
     if cache is not None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.view import Patch, View
 from tests.training.worlds import EXACT, SMALL, config, only, straight
-from training.world import render
+from training.world import WorldConfig, render
 from training.world.build import KINDS
 from training.world.cast import FAR
-from training.world.clip import PART
+from training.world.clip import PART, Renderer
 from training.world.config import Motion, Photometry, Places, Rig
 
 
@@ -256,3 +258,27 @@ def test_other_views_and_lenses() -> None:
     small = render(settings, [2])
     shrunk = torch.nn.functional.avg_pool2d(large.images.float(), 4)
     assert float((shrunk - small.images.float()).abs().mean()) < 6
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations of torch."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_more_clips_take_no_more_operations() -> None:
+    """With a GPU's budget: there every operation costs the same time, up to a size."""
+
+    def operations(clips: int) -> int:
+        renderer = Renderer(replace(WorldConfig(), view=SMALL, samples=1), torch.device("cpu"), SMALL)
+        renderer.budget = 1 << 24
+        with Operations() as found:
+            renderer.clip(torch.arange(clips), 2, labels=False)
+        return found.count
+
+    operations(2)  # names of draws become known
+    assert operations(24) < 1.2 * operations(12) < 30_000

@@ -44,6 +44,24 @@ def test_draws_of_places_belong_to_the_places() -> None:
     assert torch.equal(a[:, 0], b[:, 2]) and torch.equal(a[:, 2], b[:, 1]) and not torch.equal(a[:, 1], b[:, 0])
 
 
+@pytest.mark.parametrize("at_places", [False, True])
+def test_draws_do_not_depend_on_what_is_drawn_before_or_with_them(at_places: bool) -> None:
+    places = torch.arange(12).view(4, 3)
+
+    def draw() -> Draw:
+        return Draw(SEEDS[:4], "scope.").at(places) if at_places else Draw(SEEDS[:4], "scope.")
+
+    asked = [("a", ()), ("b", (3,)), ("inner.c", (2, 2)), ("a", (2,))]
+    for names in (asked, asked[::-1], asked):
+        d = draw()
+        for name, shape in names:
+            counters = torch.arange(math.prod(shape)).view(1, *shape)
+            if at_places:
+                counters = places.view(4, 3, *[1] * len(shape)) * 2**20 + counters
+            found = d.within("inner").unit("c", shape) if name == "inner.c" else d.unit(name, shape)
+            assert torch.equal(found, (d.bits(name, counters).float() + 0.5) / 2**24)
+
+
 def test_other_distributions() -> None:
     d = Draw(SEEDS)
     n = d.normal("n", 2.0, (4000,))
