@@ -17,6 +17,6 @@ print(" ".join(f"--engine {name}" for name in found))')
 # shellcheck disable=SC2086
 vodistill bench --model "$model" --model classical $engines --threads 1 --threads 2 --json "$out/bench.json" >&2
 cat "$out/bench.md"
-echo "- board: $(tr -d '\0' < /proc/device-tree/model 2> /dev/null || echo unknown)"
+echo "- board: $(tr -d '\0' 2> /dev/null < /proc/device-tree/model || echo unknown)"
 echo "- L4T: $(head -n 1 /etc/nv_tegra_release 2> /dev/null || echo unknown)"
 echo "- power mode: $(nvpmodel -q 2> /dev/null | tr '\n' ' ' || echo unknown)"
