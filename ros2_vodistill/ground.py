@@ -21,6 +21,7 @@ from ros2_vodistill import geometry
 from ros2_vodistill.blocks import HALF_WIDTH, Level, Shifts, flow
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar, basis
+from ros2_vodistill.lengths import Length
 from ros2_vodistill.road import plane_normal
 from ros2_vodistill.view import View, Warp
 
@@ -88,12 +89,14 @@ class GroundFit(Alignment):
         score: correlation of the road's pixels, -1..1.
         support: share of the visible blocks that agree.
         strain: how far the fit bent the epipolar motion: squared standard deviations per degree of freedom.
+        length: of the translation, as the pixels alone tell it, without the prior's.
     """
 
     covariance: Array
     score: float
     support: float
     strain: float
+    length: Length
 
     @property
     def believed(self) -> bool:
@@ -220,7 +223,8 @@ class Ground:
                     break
         score = level.correlation(picture, pulled, visible)
         support = float((weights[visible] > _AGREES).mean()) if visible.any() else 0.0
-        return GroundFit(at.rotation, at.translation, at.road, covariance, score, support, strain)
+        length = _own_length(at.translation, covariance[:3, :3], prior)
+        return GroundFit(at.rotation, at.translation, at.road, covariance, score, support, strain, length)
 
 
 class _Certain:
@@ -246,6 +250,15 @@ class _Certain:
         hessian[6:, 6:] += self._road
         slope[6:] += self._road @ (at.road - prior.road)
         return hessian, slope, float(bent @ self._epipolar @ bent) / 5
+
+
+def _own_length(translation: Array, covariance: Array, prior: Prior) -> Length:
+    """What a length's posterior says beyond its prior."""
+    value = float(np.linalg.norm(translation))
+    along = translation / value if value > 1e-6 else prior.epipolar.direction
+    both, before = 1 / float(along @ covariance @ along), 1 / prior.length_variance
+    own = max(both - before, 1e-3 * both)
+    return Length(max((value * both - prior.length * before) / own, 0.0), 1 / own)
 
 
 def _by_blocks(

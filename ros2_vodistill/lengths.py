@@ -16,7 +16,7 @@ _TRUSTED = 0.09  # relative variance of a depth that may measure a length
 _FEWEST = 6  # corners
 _ALIKE = 4.0  # the variance of many corners together is this much larger than if their errors were unlike
 _GATE = 3.0  # standard deviations
-_CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
+_VAGUE = 0.1  # relative variance of lengths that say nothing about the scale
 _DRIFT = 0.01  # relative: of the scale, each frame
 _HEAVE = 0.03, 0.5  # relative: how much the camera's height above the road changes as it drives, at least and at most
 _MEMORY = 15  # frames whose ground tells the scale
@@ -33,7 +33,7 @@ class Length:
     @property
     def relative(self) -> float:
         """Variance of the logarithm."""
-        return self.variance / self.value**2
+        return self.variance / self.value**2 if self.value > 0 else math.inf
 
 
 def fused(lengths: Iterable[Length | None]) -> Length | None:
@@ -81,8 +81,8 @@ class Gauge:
         """After someone claims to have measured a carried length."""
         doubt = claim.variance + (_PARTIAL * claim.value) ** 2
         if carried is None:
-            return Scaled(claim, replace(self, variance=doubt / max(claim.value, _CREEP) ** 2))
-        if min(claim.value, carried.value) < _CREEP:
+            return Scaled(claim, replace(self, variance=Length(claim.value, doubt).relative))
+        if max(claim.relative, carried.relative) > _VAGUE:
             return Scaled(carried, self)
         gain = self.variance / (self.variance + carried.relative + doubt / claim.value**2)
         variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))
@@ -97,8 +97,8 @@ class Gauge:
         uneven = Length(ground.value, ground.variance + (self.heave * ground.value) ** 2)
         if carried is None:
             first = Gauge(uneven.relative, self.heave, ((0.0, ground.relative),))
-            return Scaled(uneven, first if ground.value > _CREEP else self)
-        if min(ground.value, carried.value) < _CREEP:
+            return Scaled(uneven, first if ground.relative < _VAGUE else self)
+        if max(ground.relative, carried.relative) > _VAGUE:
             return Scaled(fused([self.doubted(carried), uneven]) or uneven, self)
         off = math.log(ground.value / carried.value)
         gaps = (*self.gaps[1 - _MEMORY :], (off, ground.relative + carried.relative))

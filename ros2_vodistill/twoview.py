@@ -244,9 +244,9 @@ class TwoView:
             reasons.append("the scale is unknown: nothing of known size was seen yet")
         if ground is not None:
             value = float(np.linalg.norm(ground.translation))
-            along = ground.translation / max(value, 1e-9)
+            along = ground.translation / value if value > 1e-6 else fit.direction
             variance = float(along @ ground.covariance[:3, :3] @ along)
-            scaled = _measured(known, reference.gauge.drifted(), Length(value, variance))
+            scaled = _measured(known, reference.gauge.drifted(), ground.length)
             if scaled.gauge.heave > _RESTLESS:
                 reasons.append("the ground and the corners disagree about the length of the step")
             length = scaled.length

@@ -91,6 +91,18 @@ def test_the_covariance_says_how_faint_the_ground_is() -> None:
     assert abs(np.linalg.norm(faint.translation) - 0.4) < 5 * faint_sd + 0.01
 
 
+def test_the_length_of_the_pixels_is_free_of_the_one_that_was_foretold() -> None:
+    step, street, ground = motion(0.6), Street(HEIGHT, contrast=4.0), Ground(CAMERA, Mount())
+    views = [ground.views(street(CAMERA, pose, 3.0, seed)) for seed, pose in enumerate((np.eye(4), step))]
+    told = [ground.fit(*views, prior(step, start, variance=0.01**2), SCHEDULE) for start in (0.36, 0.44)]
+    drawn = np.diff([np.linalg.norm(fit.translation) for fit in told])[0]
+    own = np.diff([fit.length.value for fit in told])[0]
+    assert abs(own) < 0.5 * drawn
+    for fit in told:
+        assert fit.length.variance > fit.covariance[2, 2]
+        assert abs(fit.length.value - 0.4) < 4 * np.sqrt(fit.length.variance)
+
+
 def test_another_scene_is_not_believed() -> None:
     ground, step = Ground(CAMERA, Mount()), motion(0.6)
     one, other = (ground.views(Street(HEIGHT, seed=s)(CAMERA, np.eye(4))) for s in (0, 1))

@@ -103,6 +103,11 @@ def test_steps_too_short_to_tell_leave_the_scale_alone() -> None:
     assert 0 < scaled.length.value < 0.02
 
 
+def test_however_slow_the_scale_follows_a_ground_that_is_sure() -> None:
+    gauge, carried = Gauge(variance=1.0), Length(0.03, 1e-6)
+    assert gauge.measured(carried, Length(0.02, 1e-7)).length.value == pytest.approx(0.02, rel=0.01)
+
+
 def test_grown_depths_are_farther() -> None:
     depths = Depths(np.array([0.5, 0.1]), np.array([1e-4, 1e-3])).grown(np.log(2))
     np.testing.assert_allclose(depths.nearness, [0.25, 0.05])
