@@ -27,7 +27,10 @@ def train_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Cal
         raise VodistillError(f"experiment {experiment.name}: `teacher.network` is not given", "name a network to train")
     limit_threads(experiment)
     place = Place(folder / TEACHER, make_accelerator(experiment.training), say=say)
-    return train(experiment, experiment.teacher, place, budget)
+    done = train(experiment, experiment.teacher, place, budget)
+    if done and place.accelerator.is_main_process:
+        say(f"{place.folder / WEIGHTS}: finished")
+    return done
 
 
 def distill(

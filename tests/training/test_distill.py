@@ -15,6 +15,7 @@ from tests.training.toy import SPEC, ShiftStream, description, network
 from training import checkpoint, config, networks, runs
 from training.config import Data, Experiment, Feature, Pose, Run, Stage, Training
 from training.data import streams
+from training.distill import train_teacher
 from training.learner import Learner
 from training.losses import Confidence, Poses, build_pose
 from training.recipes import RECIPES, recipe, spelled_out
@@ -223,6 +224,16 @@ def test_a_run_goes_through_its_stages(tmp_path: Path, shifts: None) -> None:
     loaded = load_network(tmp_path)
     batch = ShiftStream().batch(0)
     assert torch.isfinite(loaded(batch.views).motion).all()
+
+
+def test_a_finished_teacher_is_said_to_be(tmp_path: Path, shifts: None) -> None:
+    told: list[str] = []
+    toy = experiment(teacher=Run(network=SPEC, method="supervised"))
+    assert not train_teacher(toy, tmp_path, Budget(steps=3), told.append)
+    assert not any(line.endswith(": finished") for line in told)
+    for _ in range(2):
+        assert train_teacher(toy, tmp_path, Budget(), told.append)
+        assert told.pop() == f"{tmp_path / 'teacher' / 'network.safetensors'}: finished"
 
 
 def test_pieces_of_a_run_are_the_run(tmp_path: Path, shifts: None) -> None:
