@@ -28,7 +28,7 @@ from training.networks.base import Network
 from training.recipes import recipe
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
-from training.trained import WEIGHTS, final_folder, finished, load_weights, weights_file
+from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_weights, weights_file
 
 WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio")
 """What is written of a real sequence's metrics while training."""
@@ -118,6 +118,8 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             network = networks.build(description)
             _begin(network, start, place.teacher if run.start_from_teacher and not run.start else None)
             trainer = _trainer(experiment, stage, settings, folder, place, network, description)
+            if run.start and stage is stages[0] and trainer.state.step == 0:
+                trainer.state.samples = clips_seen(Path(run.start))
             done = budget.train(trainer, place.say)
             if place.accelerator.is_main_process and (ending or not finished(final_folder(folder))):
                 shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")

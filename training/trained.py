@@ -48,7 +48,8 @@ def weights_file(path: Path) -> Path:
 
 
 def clips_seen(path: Path) -> int:
-    """Clips that a run's stages were trained on, or, of a file alone, those of the stage that wrote it."""
+    """Clips that a run's stages, and the weights that it started from, were trained on; or, of a file alone, what it
+    says of the stage that wrote it."""
     stages = [s.parent for s in path.glob("*/checkpoints") if not final_folder(s.parent).exists()]
     if not stages:
         return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))

@@ -277,6 +277,22 @@ def test_a_student_starts_with_the_teachers_encoder(tmp_path: Path, shifts: None
     assert all(torch.equal(student[k], original[k]) for k in encoder)
 
 
+def test_a_run_goes_on_from_trained_weights_and_counts_their_clips(tmp_path: Path, shifts: None) -> None:
+    """At a rate of nothing it ends with what it started from; the clips of both count."""
+    first, second = Run(network=SPEC, method="supervised"), tmp_path / "second"
+    assert runs.train(experiment(), first, place(tmp_path / "first"), Budget())
+    seen = clips_seen(tmp_path / "first")
+    assert seen > 0
+    idle = dataclasses.replace(first, start=str(tmp_path / "first"), training={"rate": 1e-30, "weight_decay": 0.0})
+    assert runs.train(experiment(), idle, place(second), Budget())
+    assert clips_seen(second) == 2 * seen
+    before, after = (load_network(folder).state_dict() for folder in (tmp_path / "first", second))
+    assert all(torch.allclose(before[k], after[k], atol=1e-6) for k in dict(load_network(second).named_parameters()))
+    other = dataclasses.replace(idle, network={**SPEC, "layers": [8, 8, 16, 8]})
+    with pytest.raises(VodistillError, match="do not fit"):
+        runs.train(experiment(), other, place(tmp_path / "third"), Budget())
+
+
 def test_files_that_are_no_networks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VodistillError, match="not there"):
         load_network(tmp_path)
