@@ -16,11 +16,9 @@ def distinctive(features: Tensor) -> Tensor:
     Scalar products of such vectors are cosines: from the first step of training on they are largest where the images
     agree.
     """
+    features = features.float()
     features = features - features.mean((2, 3), keepdim=True)
-    channels, size = features.shape[1], features.shape[2:]
-    each = features.new_full((1, channels), 1 / channels)
-    square = (each @ (features * features).flatten(2)).unflatten(2, size)
-    return features * torch.rsqrt(square + 1e-4)
+    return features * torch.rsqrt((features * features).mean(1, keepdim=True) + 1e-4)
 
 
 def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Tensor:
