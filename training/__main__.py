@@ -175,7 +175,7 @@ def quantize(
 @app.command()
 def card(
     model: Annotated[Path, typer.Argument(help="an exported model's folder")],
-    recordings: Annotated[list[str], typer.Argument(help="NAME[@HEIGHT] of recordings with their truth")],
+    recordings: Annotated[list[str], typer.Argument(help="NAME or NAME@HEIGHT of recordings with their truth")],
     data: Annotated[Path | None, typer.Option(help="folder of the recordings; the checkout has demo/bag")] = None,
 ) -> None:
     """Measure a model on recordings through the robot's own door, and write the errors onto its card.
