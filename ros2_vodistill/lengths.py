@@ -19,7 +19,7 @@ _GATE = 3.0  # standard deviations
 _VAGUE = 0.1  # relative variance of lengths that say nothing about the scale
 _DRIFT = 0.01  # relative: of the scale, each frame
 _HEAVE = 0.03, 0.5  # relative: how much the camera's height above the road changes as it drives, at least and at most
-_MEMORY = 15  # frames whose ground tells the scale
+_MEMORY = 10  # frames whose ground tells the scale
 _PARTIAL = 0.5  # relative: a claimed length may be off for as long as it likes; repeating it proves nothing
 
 
