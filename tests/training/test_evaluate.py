@@ -28,7 +28,7 @@ TOY = Experiment(
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A trained run; experiments see shifted textures instead of the generated world."""
-    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_: ShiftStream(size, 3, seed))
+    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_, **__: ShiftStream(size, 3, seed))
     monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
     place = Place(tmp_path / "run", make_accelerator(TOY.training), say=lambda _: None, quiet=True)
     assert train(TOY, TOY.teacher, place, Budget())
