@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo
 
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.ros.entities import Entities
 
-_SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -34,7 +33,7 @@ class CameraInfos:
         self._last: CameraInfo | None = None
         self._latched = False
         self.problem = ""
-        made.subscription(CameraInfo, "camera_info", self._on_info, _SENSOR)
+        made.subscription(CameraInfo, "camera_info", self._on_info, qos_profile_sensor_data)
 
     def hear_latched(self) -> None:
         """A calibration that was published once, before this node came, is heard by those alone who ask for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import math
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Odometry
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from std_srvs.srv import Trigger
 
 from ros2_vodistill.calibration import load_camera
@@ -25,8 +26,6 @@ from ros2_vodistill.ros.messages import nanoseconds
 from ros2_vodistill.ros.outputs import Outputs
 from ros2_vodistill.ros.place import Place
 from ros2_vodistill.sources.transforms import plain, pose_of_pose
-
-_SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class Pipeline:
@@ -64,9 +63,13 @@ class Pipeline:
         if camera:
             self._use_camera(camera)
         if settings["speed_source"] == "twist":
-            made.subscription(TwistStamped, "speed/twist", lambda m: self._on_speed(m, m.twist), _SENSOR)
+            made.subscription(
+                TwistStamped, "speed/twist", lambda m: self._on_speed(m, m.twist), qos_profile_sensor_data
+            )
         elif settings["speed_source"] == "odom":
-            made.subscription(Odometry, "speed/odom", lambda m: self._on_speed(m, m.twist.twist), _SENSOR)
+            made.subscription(
+                Odometry, "speed/odom", lambda m: self._on_speed(m, m.twist.twist), qos_profile_sensor_data
+            )
         made.subscription(PoseWithCovarianceStamped, "~/set_pose", self._on_set_pose, QoSProfile(depth=1))
         made.service(Trigger, "~/reset", self._on_reset)
 
@@ -160,7 +163,7 @@ class Pipeline:
             self._feed.reset().result(timeout=5.0)
             self._feed.command(self._outputs.forget_path)
             response.success, response.message = True, "at the origin"
-        except (VodistillError, TimeoutError) as error:
+        except (VodistillError, concurrent.futures.TimeoutError) as error:  # before Python 3.11 not the built-in one
             response.success, response.message = False, str(error) or "the worker is busy"
         return response
 
