@@ -1,6 +1,6 @@
 """Errors of every contender on every sequence, as a Markdown table and JSON.
 
-    python benchmarks/accuracy.py kitti00@1.65 kitti01@1.65 --data ../shared/data --json benchmarks/accuracy.json
+    python benchmarks/accuracy.py kitti00@1.65 kitti01@1.65 --data DATA --json benchmarks/accuracy.json
 
 A sequence is any recording with its truth; @HEIGHT is the camera's height above the ground, in metres. Without one the
 scale is unknown, and the lengths are compared step by step.
