@@ -75,10 +75,11 @@ def teacher(
     Example: `python -m training teacher --config training/configs/small.yaml --minutes 30`
     """
     from training import distill
-    from training.runs import Budget
+    from training.runs import Budget, leave
 
     experiment = _experiment(config, overrides, measure)
     distill.train_teacher(experiment, runs / experiment.name, Budget(minutes, steps, decay), console.print)
+    leave()
 
 
 @app.command("distill")
@@ -97,10 +98,11 @@ def distill_command(
     Example: `python -m training distill --config training/configs/small.yaml`
     """
     from training import distill
-    from training.runs import Budget
+    from training.runs import Budget, leave
 
     experiment = _experiment(config, overrides, measure)
     distill.distill(experiment, runs / experiment.name, Budget(minutes, steps, decay), student, console.print)
+    leave()
 
 
 @app.command()

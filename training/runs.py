@@ -95,6 +95,13 @@ def make_accelerator(settings: Training) -> Accelerator:
     return Accelerator(cpu=not cuda, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[unused])
 
 
+def leave() -> None:
+    """End the group of processes together: one that exits while others go on may abort, and take them with it."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> bool:
     """Train `run` in its folder, from where it was left; True when it is finished.
 

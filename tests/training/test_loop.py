@@ -177,9 +177,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.training.test_loop import TASK, trainer
+from training.runs import leave
 learning = trainer(Path(sys.argv[1]), steps=12, dropout=0.0, stage=TASK, optimiser="adam", evaluate_minutes=0.0)
 learning.evaluate = lambda _: {{"error": 1.0}}
 learning.train()
+leave()
 """
 
 
@@ -189,7 +191,8 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     script = tmp_path / "worker.py"
     script.write_text(WORKER.format(root=str(root)))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*launch, str(script), str(tmp_path / "two")], check=True, cwd=root, capture_output=True)
+    done = subprocess.run([*launch, str(script), str(tmp_path / "two")], check=False, cwd=root, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
     trainer(tmp_path / "one", steps=12, dropout=0.0, stage=TASK, optimiser="adam").train()
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
