@@ -15,13 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ros2_vodistill.camera import Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
+from ros2_vodistill.measured import measure
 from ros2_vodistill.model import shipped
-from ros2_vodistill.odometry import CLASSICAL, VisualOdometry
-from ros2_vodistill.run import replay
-from ros2_vodistill.sources import open_source
+from ros2_vodistill.odometry import CLASSICAL
 
 COLUMNS = {
     "rpe_t_m": "RPE t (m)",
@@ -46,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     models = arguments.model or [*(folder.name for folder in shipped()), CLASSICAL]
     rows = [
-        measure(arguments.data / name, float(height) if height else None, model, refine)
+        {"sequence": name, "model": model, **measure(model, arguments.data / name, _height(height), refine=refine)}
         for name, _, height in (text.partition("@") for text in arguments.sequences)
         for model in models
         for refine in ((False,) if model == CLASSICAL else (False, True))
@@ -58,14 +56,8 @@ def main() -> None:
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(path: Path, height: float | None, model: str, refine: bool) -> dict[str, Any]:
-    """One contender on one sequence."""
-    source = open_source(path)
-    odometry = VisualOdometry(model, camera=source.require_camera(), mount=Mount(height), refine=refine)
-    run = replay(source, odometry, truth=source.truth)
-    names = ("frames", *COLUMNS)
-    figures = {name: run.metrics.get(name) for name in names}
-    return {"sequence": path.name, "model": model, "refined": refine, "camera_height_m": height, **figures}
+def _height(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -13,3 +13,8 @@ class VodistillError(Exception):
         super().__init__(f"{problem}\n  {remedy}" if remedy else problem)
         self.problem = problem
         self.remedy = remedy
+
+    @property
+    def line(self) -> str:
+        """The problem and what to do about it on one line, for a log or a status."""
+        return f"{self.problem} {self.remedy}".rstrip()

@@ -35,21 +35,10 @@ class OnnxEngine(HostEngine):
     def profile(self, steps: int = 20) -> list[LayerTime]:
         with tempfile.TemporaryDirectory() as folder:
             session = self._open(profile=Path(folder) / "profile")
-            binding = self._bind(session, self._reference)
-            for _ in range(steps):
-                session.run_with_iobinding(binding)
-            return layer_times(json.loads(Path(session.end_profiling()).read_text()), steps)
+            return layer_times(session, self._bind(session, self._reference), steps)
 
     def _open(self, profile: Path | None) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # A thread that waits for work must not burn a core that the robot needs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if profile is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(profile)
+        options = session_options(self._threads, profile)
         try:
             session = ort.InferenceSession(str(self.model.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own, without a common base
@@ -68,8 +57,25 @@ class OnnxEngine(HostEngine):
         return binding
 
 
-def layer_times(events: list[dict[str, Any]], steps: int) -> list[LayerTime]:
-    """Mean times of the layers in a profile of so many steps, slowest first."""
+def session_options(threads: int, profile: Path | None) -> ort.SessionOptions:
+    """Of every session; with a profile, its file's name begins like that path."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A thread that waits for work must not burn a core that the robot needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+    return options
+
+
+def layer_times(session: ort.InferenceSession, binding: Any, steps: int) -> list[LayerTime]:
+    """Run a session that profiles for so many steps: mean times of its layers, slowest first."""
+    for _ in range(steps):
+        session.run_with_iobinding(binding)
+    events = json.loads(Path(session.end_profiling()).read_text())
     total: dict[tuple[str, str], float] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):

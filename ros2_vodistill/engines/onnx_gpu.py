@@ -6,7 +6,6 @@ what a session really got is asked afterwards, and anything else is an error.
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill.engines import gpu, plan
 from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError, check
-from ros2_vodistill.engines.onnx import layer_times, shapes
+from ros2_vodistill.engines.onnx import layer_times, session_options, shapes
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
@@ -80,19 +79,10 @@ class OnnxGpuEngine(Engine):
         with tempfile.TemporaryDirectory() as folder:
             options = {name: value for name, value in self.options().items() if name != "enable_cuda_graph"}
             session = self._open(options, profile=Path(folder) / "profile")
-            binding = self._bind(session, self._reference)
-            for _ in range(steps):
-                session.run_with_iobinding(binding)
-            return layer_times(json.loads(Path(session.end_profiling()).read_text()), steps)
+            return layer_times(session, self._bind(session, self._reference), steps)
 
     def _open(self, provider_options: dict[str, Any], profile: Path | None) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if profile is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(profile)
+        options = session_options(self._threads, profile)
         try:
             session = ort.InferenceSession(str(self.model.path), options, providers=[(self.provider, provider_options)])
         except Exception as error:  # onnxruntime raises classes of its own, without a common base

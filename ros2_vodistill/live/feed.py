@@ -152,7 +152,7 @@ class Feed:
         try:
             estimate = self.odometry.push(frame.decode(), verdict.stamp / SECOND, speed=self.speed.at(verdict.stamp))
         except VodistillError as error:
-            self.vitals.refused("unusable", str(error).replace("\n ", ""))
+            self.vitals.refused("unusable", error.line)
             return
         self.vitals.pushed()
         if estimate is not None:
@@ -204,7 +204,7 @@ class Feed:
         try:
             self.odometry.set_camera(camera, mount)
         except VodistillError as error:
-            self._trouble = str(error).replace("\n ", "")
+            self._trouble = error.line
             raise
         self._body = Body(base_from_camera) if body is None else body.remounted(base_from_camera, self.odometry.pose)
 

@@ -92,8 +92,7 @@ class VoNode(LifecycleNode):
         try:
             action()
         except Exception as error:
-            expected = isinstance(error, VodistillError)
-            why = str(error).replace("\n ", "") if expected else f"{type(error).__name__}: {error}"
+            why = error.line if isinstance(error, VodistillError) else f"{type(error).__name__}: {error}"
             self._problem = f"cannot {transition}: {why}"
             if self.context.ok():
                 again = f"ros2 lifecycle set {self.get_fully_qualified_name()} {transition}"
