@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from ros2_vodistill.errors import VodistillError
+from tests.training.killed import kill_at
 from training import checkpoint
 
 
@@ -96,18 +94,7 @@ def test_a_kill_while_saving_leaves_the_last_checkpoint(tmp_path: Path) -> None:
         """
     )
     process = subprocess.Popen([sys.executable, "-c", script])
-    try:
-        for _ in range(600):
-            newest = checkpoint.latest(tmp_path)
-            if newest is not None and newest.name >= "step-000000005":
-                break
-            time.sleep(0.05)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    newest = checkpoint.latest(tmp_path)
-    assert newest is not None
-    tensors, state = checkpoint.load(newest)
+    tensors, state = checkpoint.load(kill_at(process, tmp_path, step=5))
     assert state["value"] == state["step"] >= 5
     assert torch.equal(tensors["a"], torch.full((200_000,), float(state["value"])))
     checkpoint.save(tmp_path, state["step"] + 1, tensors, state)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from ros2_vodistill.model import Model
+from tests.training.killed import kill_at
 from training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,18 +100,7 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) ->
     run("teacher", *settings, "--runs", tmp_path / "whole")
     folder = tmp_path / "killed" / "tiny" / "teacher" / "train"
     process = subprocess.Popen(command("teacher", *settings, "--runs", tmp_path / "killed"), cwd=ROOT)
-    try:
-        for _ in range(1200):
-            newest = checkpoint.latest(folder / "checkpoints")
-            if newest is not None and newest.name >= "step-000000003":
-                break
-            time.sleep(0.02)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    newest = checkpoint.latest(folder / "checkpoints")
-    assert newest is not None
-    assert newest.name < "step-000000060"
+    assert kill_at(process, folder / "checkpoints", step=3).name < "step-000000060"
     run("teacher", *settings, "--runs", tmp_path / "killed")
     one, other = (
         checkpoint.load_tensors(tmp_path / name / "tiny" / "teacher" / "network.safetensors")[0]
