@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import platform
 import shutil
@@ -96,8 +97,10 @@ def make_accelerator(settings: Training) -> Accelerator:
 
 
 def leave() -> None:
-    """End the group of processes together: one that exits while others go on may abort, and take them with it."""
+    """End the group of processes together: one that exits while others go on, or with a model that is still shared
+    with them, may abort and take them with it."""
     if torch.distributed.is_initialized():
+        gc.collect()
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 

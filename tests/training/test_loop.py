@@ -178,9 +178,11 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.training.test_loop import TASK, trainer
 from training.runs import leave
-learning = trainer(Path(sys.argv[1]), steps=12, dropout=0.0, stage=TASK, optimiser="adam", evaluate_minutes=0.0)
-learning.evaluate = lambda _: {{"error": 1.0}}
-learning.train()
+def train():
+    learning = trainer(Path(sys.argv[1]), steps=12, dropout=0.0, stage=TASK, optimiser="adam", evaluate_minutes=0.0)
+    learning.evaluate = lambda _: {{"error": 1.0}}
+    learning.train()
+train()
 leave()
 """
 
