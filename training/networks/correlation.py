@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.layers import frame_mean
+
 _TILE = 6, 8
 """Cells, at most, that are compared together with all that any of them can reach."""
 
@@ -17,7 +19,7 @@ def distinctive(features: Tensor) -> Tensor:
     agree.
     """
     features = features.float()
-    features = features - features.mean((2, 3), keepdim=True)
+    features = features - frame_mean(features)
     return features * torch.rsqrt((features * features).mean(1, keepdim=True) + 1e-4)
 
 

@@ -60,6 +60,15 @@ class Residual(nn.Module):
         return functional.relu(x + self.second(functional.relu(self.first(x))))
 
 
+def frame_mean(maps: Tensor) -> Tensor:
+    """The mean (N, C, 1, 1) of every map (N, C, H, W), over its rows and then over theirs.
+
+    Some engines add one number after the other, in single precision: over a whole frame at once they lose half of the
+    digits.
+    """
+    return maps.mean(3, keepdim=True).mean(2, keepdim=True)
+
+
 def stage(inputs: int, width: int, blocks: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:
     """A strided convolution, then residual blocks."""
     down = ScaledConv2d(inputs, width, kernel, stride)

@@ -20,7 +20,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training.networks.base import Match, Network, NetworkConfig, Observation
 from training.networks.correlation import Correlation, distinctive
-from training.networks.layers import GRUCell, ScaledConv2d, stage
+from training.networks.layers import GRUCell, ScaledConv2d, frame_mean, stage
 
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
@@ -105,8 +105,8 @@ class Encoder(nn.Module):
 
     def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
         x = view[:, None].float()
-        x = x - x.mean((2, 3), keepdim=True)
-        x = x * torch.rsqrt(x.square().mean((2, 3), keepdim=True) + 1.0)
+        x = x - frame_mean(x)
+        x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
         quarter = self.quarter(x)
         eighth = self.eighth(quarter)
         matched = (distinctive(self.match4(quarter)), distinctive(self.match8(eighth)))
