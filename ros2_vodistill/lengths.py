@@ -20,6 +20,7 @@ _VAGUE = 0.1  # relative variance of lengths that say nothing about the scale
 _DRIFT = 0.01  # relative: of the scale, each frame
 _HEAVE = 0.03, 0.5  # relative: how much the camera's height above the road changes as it drives, at least and at most
 _MEMORY = 10  # frames whose ground tells the scale
+_MAJORITY = 5  # of these, that must agree on what the scale seemed to rule out
 _PARTIAL = 0.5  # relative: a claimed length may be off for as long as it likes; repeating it proves nothing
 
 
@@ -98,16 +99,26 @@ class Gauge:
         if carried is None:
             first = Gauge(uneven.relative, self.heave, ((0.0, ground.relative),))
             return Scaled(uneven, first if ground.relative < _VAGUE else self)
-        if max(ground.relative, carried.relative) > _VAGUE:
+        if carried.relative > _VAGUE:
             return Scaled(fused([self.doubted(carried), uneven]) or uneven, self)
-        off = math.log(ground.value / carried.value)
-        gaps = (*self.gaps[1 - _MEMORY :], (off, ground.relative + carried.relative))
+        if ground.relative > _VAGUE:
+            reach = _GATE * math.sqrt(ground.variance)
+            nearest = min(max(carried.value, ground.value - reach), ground.value + reach)
+            out = self._contradicts(math.log(nearest / carried.value), carried.relative)
+            return Scaled(fused([self.doubted(carried), None if out else uneven]) or uneven, self)
+        gaps = (*self.gaps[1 - _MEMORY :], (math.log(ground.value / carried.value), ground.relative + carried.relative))
+        if self._contradicts(*gaps[-1]) and sum(self._contradicts(*gap) for gap in gaps) < _MAJORITY:
+            return Scaled(self.doubted(carried), replace(self, gaps=gaps))
         growth, variance, heave = self._mean(gaps)
         gauge = Gauge(variance, heave, tuple((gap - growth, noise) for gap, noise in gaps))
         grown = Length(carried.value * math.exp(growth), carried.variance * math.exp(2 * growth))
         uneven = Length(ground.value, ground.variance + (heave * ground.value) ** 2)
         steady, certain = (fused([known, uneven]) or uneven for known in (grown, self.doubted(grown)))
         return Scaled(Length(steady.value, certain.variance), gauge, growth)
+
+    def _contradicts(self, gap: float, noise: float) -> bool:
+        """Whether such a gap, and the noise in it, is out of the question as far as the factor is known."""
+        return gap**2 > _GATE**2 * (self.variance + noise + self.heave**2)
 
     def _mean(self, gaps: tuple[tuple[float, float], ...]) -> tuple[float, float, float]:
         """Robust mean of the gaps, its variance, and the heave; none of them counts as much as a few that agree."""

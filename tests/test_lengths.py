@@ -66,6 +66,25 @@ def test_a_ground_that_keeps_saying_another_length_is_believed() -> None:
     assert gauge.heave < 0.1
 
 
+@pytest.mark.parametrize("ground", [Length(1e-4, 1e-6), Length(3e-3, 1.5e-6), Length(0.02, 6e-6), Length(60.0, 1.0)])
+def test_a_ground_that_is_out_of_the_question_moves_no_scale_however_vague(ground: Length) -> None:
+    carried = Length(STEP, 1e-4)
+    wild = Gauge(variance=0.6).measured(carried, ground)
+    assert wild.length.value == pytest.approx(STEP)
+    assert wild.length.relative > 0.5
+    assert wild.growth == 0.0 and wild.gauge.variance == 0.6
+
+
+def test_out_of_the_question_or_not_a_ground_that_keeps_saying_it_is_believed() -> None:
+    gauge = Gauge(variance=0.01)
+    for _ in range(10):
+        scaled = gauge.drifted().measured(Length(STEP, 1e-5), Length(0.5 * STEP, 1e-5))
+        gauge = scaled.gauge
+        if scaled.growth:
+            break
+    assert scaled.length.value == pytest.approx(0.5 * STEP, rel=0.02)
+
+
 def test_heave_is_what_scatters_and_averages_out() -> None:
     rng, gauge = np.random.default_rng(0), settled()
     for _ in range(40):
