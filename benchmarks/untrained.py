@@ -1,8 +1,9 @@
 """Networks that were never trained as models on disk: they take as long as trained ones.
 
-    python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --out out/untrained
+    python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --int8 flownet-3-3 --out out/untrained
 
-Each is written to a folder of its name below --out, which may be given to `vodistill bench --teacher`.
+Each is written to a folder of its name below --out, which may be given to `vodistill bench`; those named after --int8
+to one more, NAME-int8.
 """
 
 from __future__ import annotations
@@ -13,19 +14,25 @@ from pathlib import Path
 import torch
 
 from ros2_vodistill.model import Model
-from training import networks
+from training import networks, ship
+from training.config import Data, Experiment
 from training.export import GRAPH, folder_replacing, write_card, write_graph
 from training.networks import Network
+
+_HELD_OUT = 8  # clips: what int8 costs in accuracy says nothing here
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="+", help=f"of {', '.join(networks.REGISTRY)}")
+    parser.add_argument("--int8", nargs="*", default=[], metavar="NETWORK", help="at int8 too, calibrated as any")
     parser.add_argument("--out", type=Path, default=Path("out/untrained"), help="folder of the models")
     options = parser.parse_args()
     for name in options.networks:
         torch.manual_seed(0)
         print(export(name, networks.build(name), options.out / name).path.parent)
+    for name in options.int8:
+        print(in_int8(options.out / name))
 
 
 def export(name: str, network: Network, folder: Path) -> Model:
@@ -34,6 +41,12 @@ def export(name: str, network: Network, folder: Path) -> Model:
         write_graph(network, place / GRAPH)
         write_card(place, card(name, network))
     return Model.load(folder)
+
+
+def in_int8(model: Path) -> Path:
+    """The model of that folder with int8 convolutions, calibrated on generated clips, in a folder beside it."""
+    experiment = Experiment("untrained", data=Data(frames=4, held_out=_HELD_OUT))
+    return ship.lower(model, "int8", experiment, model.parent)
 
 
 def card(name: str, network: Network) -> dict[str, object]:

@@ -35,6 +35,7 @@ SIZES = ((1241, 376), (1280, 720))
 FRAMES = 20
 _WARM_UP = 5  # frames before the first round
 _BUSY = 0.3  # of the processors, by others, beyond which the figures say so
+_MIXED = "Models differ in precision: of int8 beside fp32, a ratio is the network's and the precision's together."
 Figures = dict[str, Any]
 
 
@@ -141,7 +142,9 @@ def markdown(figures: Figures) -> str:
             f"{body}\n",
             "Milliseconds per frame, medians over all rounds; rounds: the least and the greatest median of one.",
             "CPU: processor time of all threads, in milliseconds per frame. MB: resident memory of the process.",
-            "x: how many times as fast, from raw frame to pose / the step alone / by processor time.\n",
+            "x: how many times as fast, from raw frame to pose / the step alone / by processor time.",
+            *([_MIXED] if len({row["precision"] for row in figures["rows"]} - {None}) > 1 else []),
+            "",
             f"- `{figures['command']}`, {figures['date']}",
             f"- {where}",
             f"- {used}",

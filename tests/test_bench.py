@@ -121,6 +121,9 @@ def test_a_model_and_classical_side_by_side(tmp_path: Path) -> None:
     lines = (tmp_path / "figures.md").read_text().splitlines()
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert sum(line.startswith(("| bright", "| classical")) for line in lines) == 3
+    mixed = {**figures, "rows": [*figures["rows"], {**network, "precision": "int8"}]}
+    assert "precision" in bench.markdown(mixed)
+    assert "precision" not in bench.markdown(figures)
 
 
 @pytest.mark.usefixtures("small")
