@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
@@ -27,17 +28,17 @@ from training.data.batch import Stream
 from training.measure import Motions
 from training.networks import Network, StepModule
 from training.networks.layers import fold
-from training.steps import OnnxSteps, TorchSteps
+from training.steps import OnnxSteps, Steps, TorchSteps
 
 OPSET = 18
 """What torch's exporter writes itself; TensorRT on JetPack 6 reads up to 20."""
 IR_VERSION = 10
-TYPICAL, LARGEST = 1e-6, 2e-5
-"""By how much the graph's motions may differ from torch's, in the motion's unit and radians: in the median, and at all.
-
-Both are single precision; the features of both are as far from the exact ones: a cell that hardly differs from the mean
-of its frame has lost some digits once it is brought to the size of the others, and sharp matching magnifies that."""
 CHECKED_STEPS = 100
+SAME = 1e-6
+"""By how much each motion of the graph may differ from torch's, in the motion's unit and radians."""
+AS_EXACT = 3.0
+"""Where a network magnifies rounding beyond that: how many times as far as torch's motions the graph's may be from
+those in double precision."""
 GRAPH, CARD = "model.onnx", "card.json"
 
 
@@ -131,22 +132,22 @@ def open_model(folder: Path) -> OnnxSteps:
 
 
 def check_graph(path: Path, step: StepModule, frames: Stream) -> float:
-    """The largest difference of a motion between the graph and torch, over many steps; refused if they differ much."""
+    """The largest difference of a motion between the graph and torch, over many steps; refused if it is more than
+    `SAME`, and the graph's rounding is not like torch's."""
     graph = OnnxSteps(path, step.network.views, step.network.unit)
     _check_names(path, graph, step)
-    torch_steps = TorchSteps(step.network)
-    differences = []
-    for frame in first_frames(frames, CHECKED_STEPS + 1):
-        (motion, _), (expected, _) = graph.step(frame), torch_steps.step(frame)
-        differences.append(float(np.abs(motion - expected).max()))
-    typical, largest = float(np.median(differences)), float(np.max(differences))
-    if not (typical <= TYPICAL and largest <= LARGEST):
-        raise VodistillError(
-            f"{path}: its motions differ from torch's by {typical:.2g} in the median of {CHECKED_STEPS} steps, "
-            f"and by up to {largest:.2g}",
-            f"{TYPICAL:g} and {LARGEST:g} are single precision: the export is wrong for this network",
-        )
-    return largest
+    found, expected = _motions(graph, frames), _motions(TorchSteps(step.network), frames)
+    difference = float(np.abs(found - expected).max())
+    if not difference <= SAME:
+        exact = _motions(TorchSteps(copy.deepcopy(step.network).double()), frames)
+        error, rounding = (float(np.abs(motions - exact).max()) for motions in (found, expected))
+        if not error <= AS_EXACT * rounding:
+            raise VodistillError(
+                f"{path}: its motions differ from torch's by up to {difference:.2g} in {CHECKED_STEPS} steps, and from "
+                f"those in double precision by {error:.2g}, torch's by {rounding:.2g}",
+                "that is more than rounding: the export is wrong for this network",
+            )
+    return difference
 
 
 def first_frames(stream: Stream, count: int) -> Iterator[dict[str, Any]]:
@@ -201,6 +202,12 @@ def _range(motions: Motions, shipping: Shipping) -> dict[str, float]:
         "max_rotation": float(f"{max(angle, 2 * shipping.min_rotation):.3g}"),
         "max_interval": shipping.max_interval,
     }
+
+
+def _motions(steps: Steps, frames: Stream) -> NDArray[np.float64]:
+    """(CHECKED_STEPS + 1, 6), that of the first frame included, which means nothing."""
+    steps.reset()
+    return np.stack([steps.step(frame)[0] for frame in first_frames(frames, CHECKED_STEPS + 1)])
 
 
 def _check_names(path: Path, graph: OnnxSteps, step: StepModule) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from training.config import Shipping
 from training.export import Origin, check_graph, first_frames, write_graph
 from training.measure import Motions, on_clips
 from training.networks import Network
+from training.networks.layers import frame_mean
 from training.quantize import quantize
 from training.steps import OnnxSteps, TorchSteps
 
@@ -102,6 +104,38 @@ def test_a_graph_of_another_network_is_refused(model: Path) -> None:
         check_graph(model / "model.onnx", other, Noise(other.network))
     with pytest.raises(VodistillError, match="inputs"):
         check_graph(model / "model.onnx", networks.StepModule(network()), Noise(network()))
+
+
+@pytest.mark.parametrize("make", [swift, network], ids=["swift", "flownet"])
+def test_where_a_network_magnifies_rounding_the_graph_is_as_exact_as_torch(make: type, tmp_path: Path) -> None:
+    """Motions a thousand times as large: more than 1e-6 of them is rounding, of torch's too."""
+    learnt = make()
+    learnt.motion_scale.mul_(1e3)
+    step = write_graph(learnt, tmp_path / "model.onnx")
+    assert 1e-6 < check_graph(tmp_path / "model.onnx", step, Noise(learnt)) < 1e-3
+    with torch.no_grad():
+        next(step.network.head.parameters()).mul_(1 + 3e-5)
+    with pytest.raises(VodistillError, match="double precision"):
+        check_graph(tmp_path / "model.onnx", step, Noise(learnt))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_the_mean_of_a_frame_keeps_its_digits_in_the_graph(tmp_path: Path) -> None:
+    """Added up one after the other, so many equal numbers come out wrong by 3e-5: each sum is rounded the same way."""
+    frame = torch.full((1, 1, 96, 320), 1.3)
+    program = torch.onnx.export(FrameMean().eval(), (frame,), dynamo=True, input_names=["frame"], verbose=False)
+    assert program is not None
+    program.save(tmp_path / "mean.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # several would begin several sums
+    session = onnxruntime.InferenceSession(tmp_path / "mean.onnx", options, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"frame": frame.numpy()})
+    np.testing.assert_allclose(found, [[[[1.3]]]], rtol=2e-6)
+
+
+class FrameMean(torch.nn.Module):
+    def forward(self, frame: torch.Tensor) -> torch.Tensor:
+        return frame_mean(frame)
 
 
 def test_the_package_loads_the_model_and_its_card(model: Path) -> None:

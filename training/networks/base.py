@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
-from training.networks.layers import fold
+from training.networks.layers import fold, unhalved
 
 DEFAULT_VIEW = View(320, 96, 185.0, 185.0, 159.5, 47.5)
 
@@ -223,7 +223,7 @@ class Network(nn.Module):
         return *self._scaled(motion, log_variance), (*seen.kept, *remembered, (started + 1).clamp(max=1))
 
     def _scaled(self, motion: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
-        motion, log_variance = motion.float(), log_variance.float()
+        motion, log_variance = unhalved(motion), unhalved(log_variance)
         return motion * self.motion_scale, log_variance + 2 * self.motion_scale.log()
 
     # What training and reports ask.

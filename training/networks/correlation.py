@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.networks.layers import frame_mean
+from training.networks.layers import frame_mean, unhalved
 
 _TILE = 6, 8
 """Cells, at most, that are compared together with all that any of them can reach."""
@@ -18,7 +18,7 @@ def distinctive(features: Tensor) -> Tensor:
     Scalar products of such vectors are cosines: from the first step of training on they are largest where the images
     agree.
     """
-    features = features.float()
+    features = unhalved(features)
     features = features - frame_mean(features)
     return features * torch.rsqrt((features * features).mean(1, keepdim=True) + 1e-4)
 

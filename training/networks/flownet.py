@@ -135,7 +135,7 @@ class FlowNet(Network):
         return {f"{part}{i}": (width,) for i, width in enumerate(self.config.lstm) for part in ("hidden", "cell")}
 
     def observe(self, views: dict[str, Tensor]) -> Observation:
-        return Observation(((views["image"][:, None].float() - 127.5) / 64.0,))
+        return Observation(((views["image"][:, None].to(self.motion_scale.dtype) - 127.5) / 64.0,))
 
     def compare(
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]

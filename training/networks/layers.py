@@ -60,6 +60,11 @@ class Residual(nn.Module):
         return functional.relu(x + self.second(functional.relu(self.first(x))))
 
 
+def unhalved(x: Tensor) -> Tensor:
+    """In single precision what autocast halved; double precision stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def frame_mean(maps: Tensor) -> Tensor:
     """The mean (N, C, 1, 1) of every map (N, C, H, W), over its rows and then over theirs.
 

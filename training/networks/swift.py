@@ -104,7 +104,7 @@ class Encoder(nn.Module):
         self.match8 = ScaledConv2d(eighth, config.match[1], 1)
 
     def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
-        x = view[:, None].float()
+        x = view[:, None].to(self.match4.weight.dtype)
         x = x - frame_mean(x)
         x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
         quarter = self.quarter(x)
