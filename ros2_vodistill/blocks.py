@@ -98,26 +98,26 @@ class Level:
         """How far `pulled` must be moved to lie on `picture`, to first order, block by block."""
         x, y = (cv2.Sobel(cv2.add(picture, pulled), -1, *order, scale=1 / 16) for order in ((1, 0), (0, 1)))
         error = pulled - picture
-        xx, xy, yy = self._sums(x * x), self._sums(x * y), self._sums(y * y)
+        xx, xy, yy, *gradient, energy = self._sums(x * x, x * y, y * y, x * error, y * error, error * error)
         inverse = np.linalg.inv(np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2) + 1e-6 * np.eye(2))
-        gradient = np.stack([self._sums(x * error), self._sums(y * error)], axis=-1)
-        energy = self._sums(error * error) / self.block**2
+        energy = energy / self.block**2
         usual = max(float(np.median(energy[visible])), _BEST) if visible.any() else 1.0
         noise = np.asarray(inverse * usual * _CORRELATED, np.float64)
-        return Shifts((inverse @ gradient[..., None])[..., 0], noise, energy / usual)
+        return Shifts((inverse @ np.stack(gradient, axis=-1)[..., None])[..., 0], noise, energy / usual)
 
     def correlation(self, picture: Picture, pulled: Picture, visible: Mask) -> float:
         """Of two pictures, -1..1, over the visible blocks; -1 where those are few."""
         if visible.sum() < 4:
             return -1.0
-        pairs = (picture, pulled), (picture, picture), (pulled, pulled)
-        both, one, other = (float(self._sums(a * b)[visible].sum()) for a, b in pairs)
+        products = self._sums(picture * pulled, picture * picture, pulled * pulled)
+        both, one, other = products[:, visible].sum(axis=1).tolist()
         return both / float(np.sqrt(one * other + 1e-9))
 
-    def _sums(self, values: Picture) -> Array:
-        """(B,) totals over the pixels of each block."""
-        means = cv2.resize(values, self._grid, interpolation=cv2.INTER_AREA)
-        return means[self.used].astype(np.float64) * self.block**2
+    def _sums(self, *values: Picture) -> Array:
+        """(N,B) totals of N pictures over the pixels of each block."""
+        columns, rows = self._grid
+        means = cv2.resize(np.concatenate(values), (columns, len(values) * rows), interpolation=cv2.INTER_AREA)
+        return means.reshape(-1, rows, columns)[:, self.used].astype(np.float64) * self.block**2
 
 
 def normalised(view: NDArray[np.generic]) -> Picture:
@@ -125,8 +125,9 @@ def normalised(view: NDArray[np.generic]) -> Picture:
     grey = view.astype(np.float32)
     grey -= cv2.boxFilter(grey, -1, (_HIGH_PASS, _HIGH_PASS))
     smooth = cv2.GaussianBlur(grey, (5, 5), 1.0)
-    contrast = cv2.sqrBoxFilter(smooth, cv2.CV_32F, (_LOCAL, _LOCAL))
-    return np.asarray(smooth / np.sqrt(contrast + _NOISE**2), np.float32)
+    contrast = np.asarray(cv2.sqrBoxFilter(smooth, cv2.CV_32F, (_LOCAL, _LOCAL)), np.float32)
+    contrast += _NOISE**2
+    return np.divide(smooth, np.sqrt(contrast, out=contrast), out=np.asarray(smooth, np.float32))
 
 
 def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array:

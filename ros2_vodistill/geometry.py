@@ -35,7 +35,7 @@ def _products() -> Array:
     return table.reshape(9, 16)
 
 
-_CROSSES, _PRODUCTS = _crosses(), _products()
+_CROSSES, _PRODUCTS, _DIAGONAL = _crosses(), _products(), np.eye(4).ravel()
 
 
 def hat(v: ArrayLike) -> Array:
@@ -94,10 +94,10 @@ def to_quaternion(rotation: ArrayLike) -> Array:
     """Matrices (..., 3, 3) to unit quaternions (..., 4): x, y, z, w with w >= 0."""
     r = np.asarray(rotation, np.float64)
     # Each row of the outer product is q times one of its components; the largest loses no digits.
-    outer = (r.reshape(*r.shape[:-2], 9) @ _PRODUCTS).reshape(*r.shape[:-2], 4, 4) + np.eye(4)
-    largest = np.diagonal(outer, axis1=-2, axis2=-1).argmax(axis=-1)
-    q = np.take_along_axis(outer, largest[..., None, None], axis=-2)[..., 0, :]
-    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    outer = r.reshape(-1, 9) @ _PRODUCTS + _DIAGONAL
+    largest = outer[:, ::5].argmax(axis=1)
+    q = outer.reshape(-1, 4, 4)[np.arange(len(outer)), largest].reshape(*r.shape[:-2], 4)
+    q = q / np.sqrt((q * q).sum(axis=-1, keepdims=True))
     return np.where(q[..., 3:] < 0, -q, q)
 
 

@@ -277,7 +277,8 @@ def _by_blocks(
         distance = np.einsum("ni,nij,nj->n", offset, information, offset)
         weights = weights / (1 + distance / _OUTLIER**2) ** 2
     weighted = (information * weights[:, None, None]) @ jacobian
-    return np.einsum("nji,njk->ik", jacobian, weighted), np.einsum("nij,ni->j", weighted, offset), weights
+    flat = weighted.reshape(-1, 9).T
+    return flat @ jacobian.reshape(-1, 9), flat @ offset.ravel(), weights
 
 
 def _towards_the_road(camera: Camera, mount: Mount) -> Array:

@@ -230,15 +230,16 @@ class VisualOdometry:
         self._speed_known = speed is not None
         elapsed = stamp - self._reference_stamp
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
-        angle = float(geometry.angle(relative.motion[:3, :3]))
         if relative.still:
             motion, covariance = np.eye(4), _STILL
         else:
             motion, covariance = self._scaled(relative, speed, elapsed)
-        step = geometry.motion_covariance_to_tangent(geometry.to_motion(motion), covariance)
+        six = geometry.to_motion(motion)
+        step = geometry.motion_covariance_to_tangent(six, covariance)
         adjoint = geometry.adjoint(geometry.invert(motion))
         self._pose = self._reference_pose @ motion
         self._covariance = adjoint @ self._reference_covariance @ adjoint.T + step
+        angle = float(np.linalg.norm(six[3:]))
         enough = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
         if not relative.still and (enough or elapsed >= self.frontend.max_interval):
             self.frontend.advance()

@@ -41,7 +41,7 @@ class Tracker:
         rows, columns = height // cell, width // cell
         peak = strength >= cv2.dilate(strength, np.ones((5, 5), np.uint8))
         peak[:_BORDER], peak[-_BORDER:], peak[:, :_BORDER], peak[:, -_BORDER:] = False, False, False, False
-        strength = np.where(peak & (strength > _WEAKEST), strength, 0)[: rows * cell, : columns * cell]
+        strength = (strength * peak)[: rows * cell, : columns * cell]
         cells = strength.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
         empty = np.ones(rows * columns, bool)
         if taken is not None and len(taken):
@@ -49,7 +49,7 @@ class Tracker:
             column = np.clip(taken[:, 0] / factor[1] // cell, 0, columns - 1).astype(int)
             empty[row * columns + column] = False
         best = cells.argmax(axis=1)
-        index = np.flatnonzero(empty & (cells[np.arange(len(cells)), best] > 0))
+        index = np.flatnonzero(empty & (cells[np.arange(len(cells)), best] > _WEAKEST))
         x = index % columns * cell + best[index] % cell
         y = index // columns * cell + best[index] // cell
         return np.stack([(x + 0.5) * factor[1] - 0.5, (y + 0.5) * factor[0] - 0.5], axis=1)
