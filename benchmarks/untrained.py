@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--int8", nargs="*", default=[], metavar="NETWORK", help="at int8 too, calibrated as any")
     parser.add_argument("--out", type=Path, default=Path("out/untrained"), help="folder of the models")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # where the machine is busy, more of them wait for each other
     for name in options.networks:
         torch.manual_seed(0)
         print(export(name, networks.build(name), options.out / name).path.parent)
