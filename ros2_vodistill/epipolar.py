@@ -23,13 +23,13 @@ Array = NDArray[np.float64]
 _OUTLIER = 2.5  # robust standard deviations at which a residual has a quarter of its weight left
 _GENTLE = 4  # iterations that weigh outliers by the root of that, which leads there from farther away
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
-_ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
-_FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
+ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
+FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
 _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less, in such a share, there is no direction
-_COARSE = 5.0  # times the noise: residuals that motions are compared by
+COARSE = 5.0  # times the noise: residuals that motions are compared by
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _DUBIOUS = 0.4  # cost that is more than a few corners gone astray: other starts are tried
-_WORTH = 10  # corners that inertia weighs as much as
+WORTH = 10  # corners that inertia weighs as much as
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
 
@@ -71,7 +71,7 @@ class Inertia:
     def cost(self, direction: Array) -> float:
         """Of another direction."""
         gap = float(np.linalg.norm(direction - self.direction)) / self.doubt
-        return _WORTH * math.log1p(gap**2)
+        return WORTH * math.log1p(gap**2)
 
 
 def basis(direction: Array) -> Array:
@@ -85,13 +85,13 @@ def basis(direction: Array) -> Array:
 def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
     """Sampson distances (N,) in radians and their Jacobian (N,5)."""
     turned = second @ rotation.T
-    cross = _cross(turned, first)
+    cross = crossed(turned, first)
     algebraic = cross @ direction
     along_second, along_first = turned @ direction, first @ direction
     square = 2 - along_second**2 - along_first**2 - 2 * algebraic**2
     length = np.sqrt(np.maximum(square, 1e-12))
     d_algebraic = along_second[:, None] * first - (turned * first).sum(axis=1)[:, None] * direction
-    d_square = -2 * along_second[:, None] * _cross(turned, direction) - 4 * algebraic[:, None] * d_algebraic
+    d_square = -2 * along_second[:, None] * crossed(turned, direction) - 4 * algebraic[:, None] * d_algebraic
     d_square_direction = (
         -2 * along_second[:, None] * turned - 2 * along_first[:, None] * first - 4 * algebraic[:, None] * cross
     )
@@ -148,7 +148,7 @@ def polish(
     """Robust Gauss-Newton from a start; the robust scale shrinks with the residuals, to `noise` radians at least."""
     values, jacobian = residuals(rotation, direction, first, second)
     for iteration in range(iterations):
-        sigma, weights = _weighed(values, noise)
+        sigma, weights = weighed(values, noise)
         weights = np.sqrt(weights) if iteration < _GENTLE else weights
         hessian = (jacobian.T * weights) @ jacobian
         damping = (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)
@@ -160,14 +160,14 @@ def polish(
         values, jacobian = residuals(rotation, direction, first, second)
         if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
             break
-    sigma, weights = _weighed(values, noise)
+    sigma, weights = weighed(values, noise)
     hessian = (jacobian.T * weights) @ jacobian
     covariance = np.linalg.inv(hessian + (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)) * sigma**2
-    alike = _ALIKE * max(1.0, sigma / noise)  # what is more than noise has causes, and those are shared
-    return Epipolar(rotation, direction, alike * covariance + _FLOOR, sigma, weights)
+    alike = ALIKE * max(1.0, sigma / noise)  # what is more than noise has causes, and those are shared
+    return Epipolar(rotation, direction, alike * covariance + FLOOR, sigma, weights)
 
 
-def _weighed(values: Array, noise: float) -> tuple[float, Array]:
+def weighed(values: Array, noise: float) -> tuple[float, Array]:
     """Robust standard deviation of residuals, and their weights by Geman and McClure."""
     sigma = max(noise, 1.4826 * float(np.median(np.abs(values))))
     return sigma, 1 / (1 + (values / (_OUTLIER * sigma)) ** 2) ** 2
@@ -182,7 +182,7 @@ def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: 
     values, _ = residuals(rotation, direction, first, second)
     one, other, parallax = nearness(rotation, direction, first, second)
     values = np.where((one > 0) & (other > 0), values, np.hypot(values, parallax))
-    return float(np.log1p((values / (_COARSE * noise)) ** 2).mean())
+    return float(np.log1p((values / (COARSE * noise)) ** 2).mean())
 
 
 def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, Array]]:
@@ -191,7 +191,7 @@ def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, A
     if ahead.sum() < 8:
         return []
     a, b = first[ahead, :2] / first[ahead, 2:], second[ahead, :2] / second[ahead, 2:]
-    essentials, _ = cv2.findEssentialMat(b, a, np.eye(3), cv2.RANSAC, 0.999, _COARSE * noise, 300)
+    essentials, _ = cv2.findEssentialMat(b, a, np.eye(3), cv2.RANSAC, 0.999, COARSE * noise, 300)
     if essentials is None:
         return []
     found = []
@@ -220,7 +220,7 @@ def turning(rotation: Array, direction: Array, first: Array, second: Array, sigm
     """A rotation that leaves no parallax, as an `Epipolar`; the direction is a guess."""
     left = np.linalg.norm(first - second @ rotation.T, axis=1)
     weights = 1 / (1 + (left / (_OUTLIER * sigma)) ** 2) ** 2
-    covariance = _ALIKE * np.diag([1.5 * sigma**2 / max(weights.sum(), 1.0)] * 3 + [0.0] * 2) + _FLOOR
+    covariance = ALIKE * np.diag([1.5 * sigma**2 / max(weights.sum(), 1.0)] * 3 + [0.0] * 2) + FLOOR
     covariance[3:, 3:] = np.eye(2)
     return Epipolar(rotation, direction, covariance, sigma, weights, turns_only=True)
 
@@ -262,10 +262,10 @@ def spread(fit: Epipolar, length: Length) -> Array:
 def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
     """(N,) inverse distances along both rays, per baseline, negative behind the camera; and parallaxes in radians."""
     turned = second @ rotation.T
-    cross = _cross(first, turned)
+    cross = crossed(first, turned)
     square = (cross**2).sum(axis=1)
-    along_first = -(_cross(turned, direction) * cross).sum(axis=1)
-    along_second = -(_cross(first, direction) * cross).sum(axis=1)
+    along_first = -(crossed(turned, direction) * cross).sum(axis=1)
+    along_second = -(crossed(first, direction) * cross).sum(axis=1)
     return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
 
 
@@ -278,7 +278,7 @@ def _ratio(above: Array, below: Array) -> Array:
     return above / np.where(np.abs(below) < 1e-12, 1e-12, below)
 
 
-def _cross(a: Array, b: Array) -> Array:
+def crossed(a: Array, b: Array) -> Array:
     """Of (N,3) with (N,3) or (3,); numpy's own is several times slower."""
     x, y, z = a.T
     u, v, w = b.T

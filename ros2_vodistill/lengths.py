@@ -191,8 +191,9 @@ class Depths:
 
     def moved(self, rays: Array, translation: Array) -> Depths:
         """The same points seen from `translation` away; `rays` (N,3) are their directions before, same axes."""
-        distance = np.linalg.norm(rays - self.nearness[:, None] * translation, axis=1)  # of the old distance
-        return Depths(self.nearness / np.maximum(distance, 1e-6), self.doubt)
+        place = rays - self.nearness[:, None] * translation  # in terms of the old distance
+        distance = np.maximum(np.linalg.norm(place, axis=1), 1e-3)
+        return Depths(self.nearness / distance, self.doubt * ((rays * place).sum(axis=1) / distance**2) ** 2)
 
     def renewed(self, nearness: Array, doubt: Array, sure: NDArray[np.bool_]) -> Depths:
         """Fused with new measurements, as far as those are sure; where the two contradict, the new one holds."""

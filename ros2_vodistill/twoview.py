@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import epipolar, geometry
+from ros2_vodistill import anchor, epipolar, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar, Inertia
 from ros2_vodistill.frontend import Relative
@@ -34,6 +34,8 @@ _POOR = 25.0  # factor of the variance where the corners are few or disagree
 _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
 _LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
 _PACE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
+_FAR_OFF = 2.0  # factor between lengths of one step that are not of the same motion
+_ONE_VIEW = 0.1  # relative: error of depths that one frame alone has told
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the scale
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
@@ -151,9 +153,11 @@ class TwoView:
         if travel < _STILL:
             return self._rest()
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
-        fit = epipolar.solve(*rays, (expected.motion, pace), _NOISE * self._pixel, self._ransac, self._inertia(pace))
+        noise = _NOISE * self._pixel
+        fit = epipolar.solve(*rays, (expected.motion, pace), noise, self._ransac, self._inertia(pace))
         if fit.inliers.mean() < 0.4:
             reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
+        seen = fit = anchor.anchored(fit, None if self._pace is None else pace, *rays, depths, noise)
         if expected.covariance is not None:
             poor = _POOR if reasons else 1.0
             fit = replace(fit, covariance=poor * fit.covariance)
@@ -164,7 +168,7 @@ class TwoView:
         ground = self._on_ground(reference, fit, known)
         if ground is None and (expected.covariance is None or not expected.sized):
             reasons.append("no ground can be made out: the length of the step is carried on from before")
-        result = self._conclude(reference, fit, known, ground, rays, reasons)
+        result = self._conclude(reference, fit, seen, known, ground, rays, reasons)
         six = geometry.to_motion(result.motion)
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
             return self._rest()
@@ -203,14 +207,12 @@ class TwoView:
     def _carried(self, reference: Frame, fit: Epipolar, rays: Rays) -> Length | None:
         """The length of the step, but for the scale, from what earlier frames left: known depths, the last step."""
         assert self._newest is not None
-        depths = self._newest.depths
-        near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
         if fit.turns_only:
-            return Length(0.0, (float(np.median(parallax)) * (depths.typical or _TYPICAL_DEPTH)) ** 2)
+            *_, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
+            return Length(0.0, (float(np.median(parallax)) * (self._newest.depths.typical or _TYPICAL_DEPTH)) ** 2)
         if not np.isfinite(reference.gauge.variance):
             return None
-        sure = fit.inliers
-        carried = [depths[sure].length(near[sure], parallax[sure], fit.sigma)]
+        carried = [anchor.measured(fit, *rays, self._newest.depths)]
         if self._pace is not None:
             value = float(np.linalg.norm((self._since @ self._pace)[:3, 3]))
             carried.append(Length(value, (_PACE[0] + _PACE[1] * value) ** 2))
@@ -230,40 +232,50 @@ class TwoView:
         self,
         reference: Frame,
         fit: Epipolar,
+        seen: Epipolar,
         known: Scaled | None,
         ground: GroundFit | None,
         rays: Rays,
         reasons: list[str],
     ) -> Relative:
-        """Fuse what the corners and the ground say, remember it in the newest frame, and report it."""
+        """Fuse what the corners and the ground say, remember it in the newest frame, and report it.
+
+        Depths are measured by the motion that was `seen` in the images: one that a guess had a part in would make the
+        depths repeat the guess.
+        """
         assert self._newest is not None
         near, nearness, parallax = epipolar.nearness(fit.rotation, fit.direction, *rays)
         if known is None and ground is None:
             value = _TYPICAL_DEPTH * float(np.median(np.abs(near)))
             known = Scaled(Length(value, 0.0), Gauge(variance=1.0))
             reasons.append("the scale is unknown: nothing of known size was seen yet")
-        if ground is not None:
+        if ground is None:
+            assert known is not None
+            scaled, length = known, known.gauge.doubted(known.length)
+        else:
+            scaled = _measured(known, reference.gauge.drifted(), ground.length)
+            length = scaled.length
+            if scaled.gauge.heave > _RESTLESS:
+                reasons.append("the ground and the corners disagree about the length of the step")
+        if ground is None or not _alike(fit, length.value, ground.translation):
+            rotation, translation = fit.rotation, length.value * fit.direction
+            covariance = epipolar.spread(fit, length)
+            road = reference.road.moved(rotation, length.value)
+        else:
             value = float(np.linalg.norm(ground.translation))
             along = ground.translation / value if value > 1e-6 else fit.direction
             variance = float(along @ ground.covariance[:3, :3] @ along)
-            scaled = _measured(known, reference.gauge.drifted(), ground.length)
-            if scaled.gauge.heave > _RESTLESS:
-                reasons.append("the ground and the corners disagree about the length of the step")
-            length = scaled.length
             stretch = np.eye(6)
             stretch[:3, :3] += (np.sqrt(length.variance / variance) - 1) * np.outer(along, along)
             covariance = stretch @ ground.covariance[:6, :6] @ stretch.T
             rotation, translation = ground.rotation, length.value * along
             road = reference.road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
-        else:
-            assert known is not None
-            scaled, length = known, known.gauge.doubted(known.length)
-            rotation, translation = fit.rotation, length.value * fit.direction
-            covariance = epipolar.spread(fit, length)
-            road = reference.road.moved(rotation, length.value)
         depths = self._newest.depths.grown(scaled.growth)
         if not fit.turns_only:
-            measured = nearness / max(length.value, 1e-9), (fit.sigma / np.maximum(parallax, 1e-9)) ** 2
+            _, nearness, parallax = epipolar.nearness(seen.rotation, seen.direction, *rays)
+            vague = seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3
+            doubt = vague / np.maximum(parallax, 1e-9) ** 2 + _ONE_VIEW**2
+            measured = nearness / max(length.value, 1e-9), doubt
             depths = depths.moved(rays[0], translation).renewed(*measured, fit.inliers)
         self._newest = replace(self._newest, depths=depths, road=road, gauge=scaled.gauge)
         return self._report(geometry.make(rotation, translation), covariance, reasons)
@@ -301,6 +313,12 @@ def _measured(known: Scaled | None, gauge: Gauge, ground: Length) -> Scaled:
         return gauge.measured(None, ground)
     scaled = known.gauge.measured(known.length, ground)
     return replace(scaled, growth=known.growth + scaled.growth)
+
+
+def _alike(fit: Epipolar, length: float, translation: Array) -> bool:
+    """Whether the ground's translation is what the corners and all that is known of its length lead to expect."""
+    along = float(translation @ fit.direction)
+    return fit.turns_only or length / _FAR_OFF < along < length * _FAR_OFF
 
 
 def _claimed(guess: Guess) -> Length | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +17,8 @@ from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.classical import ClassicalFrontend
 from ros2_vodistill.frontend import Frontend, Relative
+from ros2_vodistill.ground import Ground, GroundFit
+from ros2_vodistill.lengths import Length
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.trajectory import Trajectory, load
 from tests.street import Street, motion
@@ -217,6 +221,28 @@ def test_ground_in_the_dark_carries_the_length_on() -> None:
     for result in results[4:]:
         assert np.linalg.norm(result.motion[:3, 3]) == pytest.approx(1 / 3, rel=0.08)
     assert results[-1].covariance[2, 2] > results[2].covariance[2, 2]
+
+
+def test_a_ground_that_goes_the_other_way_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a pattern that is fixed in the image, dirt on the lens, is all that can be seen of a plain road."""
+    measure = Ground.measure
+
+    def backwards(self: Ground, *arguments: Any) -> GroundFit | None:
+        found = measure(self, *arguments)
+        if found is None:
+            return None
+        little = -1e-3 * found.translation
+        return replace(found, translation=little, length=Length(float(np.linalg.norm(little)), 1e-6))
+
+    step = motion(0.5, 0.01)
+    monkeypatch.setattr(Ground, "measure", backwards)
+    results, seen = drive(step)
+    for result in results[1:]:
+        assert unit(result.motion[:3, 3]) @ unit(seen[:3, 3]) > 0.99
+
+
+def unit(vector: Array) -> Array:
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 def test_without_ground_in_view_direction_and_rotation_still_hold() -> None:

@@ -1,0 +1,157 @@
+"""A motion that fits the corners whose depths are known already, not only their epipolar lines.
+
+Two views of a plane, or of few corners, hardly tell a turn from a step aside, or one way from its opposite. The depths
+that earlier frames left do: they say where along its line each corner should be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import epipolar, geometry
+from ros2_vodistill.epipolar import ALIKE, COARSE, FLOOR, Epipolar, crossed
+from ros2_vodistill.lengths import Depths, Length
+
+Array = NDArray[np.float64]
+
+_FEWEST = 6  # corners of known depth
+_TRUSTED = 0.25  # relative variance of a depth that has a say
+_SHARED = 0.05  # relative: errors of depths that are alike in all of them
+_ITERATIONS, _GENTLE = 8, 2  # of Gauss-Newton, and how many of them weigh outliers gently
+_ENOUGH = 3e-5  # radians: a step that is not worth another
+_OTHER_WAY = 0.95  # cosine between two directions that are worth telling apart
+_TORN = 0.7  # more epipolar cost than that, a motion that the depths prefer is not the one of these frames
+_TOO_NEAR = 5.0  # inverse camera heights: nearer than this nothing is
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What is known of the corners, (N, ...) each.
+
+    Attributes:
+        first, second: unit rays of the two views.
+        known: whose depth has a say.
+        nearness: inverse distances in the first view, in camera heights; `doubt` is their relative variance.
+    """
+
+    first: Array
+    second: Array
+    known: NDArray[np.bool_]
+    nearness: Array
+    doubt: Array
+
+    @classmethod
+    def of(cls, first: Array, second: Array, depths: Depths) -> Corners | None:
+        """None where too few depths are known."""
+        known = (depths.nearness > 0) & (depths.doubt < _TRUSTED)
+        if known.sum() < _FEWEST:
+            return None
+        return cls(first, second, known, depths.nearness, np.where(known, depths.doubt, 0.0) + _SHARED**2)
+
+
+@dataclass(frozen=True)
+class Misses:
+    """By how much a motion misses the corners, (N,) radians; the Jacobians (N,6) are by (turn from the left, step).
+
+    Attributes:
+        across, along: the epipolar lines; 0 along that of a corner without depth.
+        slack: what the doubt of its depth lets each corner be off along its line.
+    """
+
+    across: Array
+    along: Array
+    by_across: Array
+    by_along: Array
+    slack: Array
+
+
+def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, depths: Depths, noise: float) -> Epipolar:
+    """The fit with the depths' help; as it is where too few are known.
+
+    Args:
+        pace: the motion (4x4) if the camera goes on as before. Where that is another way, it is a start too: the fit
+            may be one of two that the rays alone cannot tell apart.
+        first, second: (N,3) unit rays; `depths` are those of the first.
+        noise: of the rays, radians.
+    """
+    corners = Corners.of(first, second, depths)
+    if corners is None or fit.turns_only:
+        return fit
+    length = measured(fit, first, second, depths)
+    starts = [] if length is None else [(fit.rotation, length.value * fit.direction)]
+    if pace is not None and epipolar.direction_of(pace) @ fit.direction < _OTHER_WAY:
+        starts.append((pace[:3, :3], pace[:3, 3]))
+    if not starts:
+        return fit
+    found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
+    if found.direction @ fit.direction > _OTHER_WAY:
+        return found
+    before, after = (epipolar.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
+    return found if after - before < _TORN else fit
+
+
+def measured(fit: Epipolar, first: Array, second: Array, depths: Depths) -> Length | None:
+    """How long the step is by the depths, if that can be told."""
+    sure = fit.inliers
+    near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, first[sure], second[sure])
+    return depths[sure].length(near, parallax, fit.sigma)
+
+
+def _polished(
+    fit: Epipolar, rotation: Array, translation: Array, corners: Corners, noise: float
+) -> tuple[float, Epipolar]:
+    """Robust Gauss-Newton from a start: its cost at the end, and the fit."""
+    direction = translation / max(float(np.linalg.norm(translation)), 1e-9)
+    near, *_ = epipolar.nearness(rotation, direction, corners.first, corners.second)
+    guessed = np.clip(near / max(float(np.linalg.norm(translation)), 1e-9), 1e-4, _TOO_NEAR)
+    nearness = np.where(corners.known, corners.nearness, guessed)
+    misses = _misses(rotation, translation, corners, nearness)
+    for iteration in range(_ITERATIONS):
+        sigma, lines = epipolar.weighed(misses.across, noise)
+        loose = np.hypot(sigma, misses.slack)
+        scatter, points = epipolar.weighed((misses.along / loose)[corners.known], 1.0)
+        if iteration < _GENTLE:
+            lines, points = np.sqrt(lines), np.sqrt(points)
+        places = np.zeros(len(lines))
+        places[corners.known] = points / (scatter * loose[corners.known]) ** 2
+        lines = lines / sigma**2
+        hessian = (misses.by_across.T * lines) @ misses.by_across + (misses.by_along.T * places) @ misses.by_along
+        hessian += 1e-9 * np.diag(np.diag(hessian))
+        gradient = misses.by_across.T @ (lines * misses.across) + misses.by_along.T @ (places * misses.along)
+        step = np.linalg.solve(hessian, gradient)
+        step *= min(1.0, 0.1 / max(float(np.abs(step[:3]).max()), 1e-9))
+        rotation, translation = geometry.so3_exp(step[:3]) @ rotation, translation + step[3:]
+        misses = _misses(rotation, translation, corners, nearness)
+        if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
+            break
+    loose = COARSE * np.hypot(noise, misses.slack)
+    cost = np.log1p((misses.across / (COARSE * noise)) ** 2).sum() + np.log1p((misses.along / loose) ** 2).sum()
+    sigma, weights = epipolar.weighed(misses.across, noise)
+    length = max(float(np.linalg.norm(translation)), 1e-9)
+    change = np.zeros((5, 6))
+    change[:3, :3], change[3:, 3:] = np.eye(3), epipolar.basis(translation / length) / length
+    covariance = ALIKE * max(1.0, sigma / noise) * change @ np.linalg.inv(hessian) @ change.T + FLOOR
+    found = replace(fit, rotation=rotation, direction=translation / length, covariance=covariance)
+    return float(cost), replace(found, sigma=sigma, weights=weights)
+
+
+def _misses(rotation: Array, translation: Array, corners: Corners, nearness: Array) -> Misses:
+    """Of corners at these inverse distances."""
+    place = corners.first - nearness[:, None] * translation
+    size = np.linalg.norm(place, axis=1)[:, None]
+    seen = place / size
+    line = (seen @ translation)[:, None] * seen - translation  # where a corner goes when it comes nearer
+    steep = np.linalg.norm(line, axis=1)
+    along = line / np.maximum(steep, 1e-12)[:, None]
+    across = crossed(seen, along)
+    gap = corners.second @ rotation.T - seen
+    return Misses(
+        across=(gap * across).sum(axis=1),
+        along=np.where(corners.known, (gap * along).sum(axis=1), 0.0),
+        by_across=np.concatenate([crossed(across, place), -nearness[:, None] * across], axis=1) / size,
+        by_along=np.concatenate([crossed(along, place), -nearness[:, None] * along], axis=1) / size,
+        slack=steep / size[:, 0] * nearness * np.sqrt(corners.doubt),
+    )

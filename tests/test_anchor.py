@@ -1,0 +1,109 @@
+"""A motion fitted to corners whose depths are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import anchor, epipolar, geometry
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.lengths import Depths
+from tests.test_epipolar import DIRECTION, MOTION, NOISE, scene, unit
+
+Array = NDArray[np.float64]
+
+DOUBT = 0.03**2
+
+
+def wall(motion: Array, count: int = 80, noise: float = NOISE, seed: int = 0) -> tuple[Array, Array, Depths]:
+    """Noisy rays to points on a slanted wall a few metres ahead, and their depths as known before."""
+    rng = np.random.default_rng(seed)
+    across = rng.uniform(-4, 4, (count, 2))
+    points = np.column_stack([across, 6 + 0.3 * across[:, 0]])
+    second = (points - motion[:3, 3]) @ motion[:3, :3]
+    rays = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (points, second)]
+    rays = [v + rng.normal(0, noise, v.shape) for v in rays]
+    known = np.exp(rng.normal(0, np.sqrt(DOUBT), count)) / np.linalg.norm(points, axis=1)
+    first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rays)
+    return first, second, Depths(known, np.full(count, DOUBT))
+
+
+def fitted(first: Array, second: Array, motion: Array) -> Epipolar:
+    return epipolar.polish(motion[:3, :3], epipolar.direction_of(motion), first, second, NOISE)
+
+
+def apart(found: Epipolar, motion: Array) -> tuple[float, float]:
+    """Errors of rotation and direction, radians."""
+    along = float(found.direction @ epipolar.direction_of(motion))
+    return float(geometry.angle(found.rotation.T @ motion[:3, :3])), float(np.arccos(np.clip(along, -1, 1)))
+
+
+ASIDE = geometry.from_motion([0.025, 0.005, 0.01, 0.01, -0.02, 0.005])
+
+
+def test_on_a_wall_depths_tell_a_turn_from_a_step_aside() -> None:
+    errors = []
+    for seed in range(20):
+        first, second, depths = wall(ASIDE, seed=seed)
+        fit = fitted(first, second, ASIDE)
+        errors.append([*apart(fit, ASIDE), *apart(anchor.anchored(fit, None, first, second, depths, NOISE), ASIDE)])
+    turn, direction, anchored_turn, anchored_direction = np.sqrt((np.array(errors) ** 2).mean(axis=0))
+    assert anchored_turn < 0.65 * turn
+    assert anchored_direction < 0.65 * direction
+
+
+def test_its_covariance_is_neither_boastful_nor_shy() -> None:
+    squares = []
+    for seed in range(40):
+        first, second, depths = wall(ASIDE, seed=seed)
+        found = anchor.anchored(fitted(first, second, ASIDE), None, first, second, depths, NOISE)
+        turn = geometry.so3_log(ASIDE[:3, :3] @ found.rotation.T)
+        gap = np.concatenate([turn, epipolar.basis(found.direction) @ epipolar.direction_of(ASIDE)])
+        squares.append(gap @ np.linalg.solve(found.covariance, gap) / 5)
+    assert 0.1 < np.mean(squares) < 2
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.3])
+def test_without_noise_it_stays_where_it_is_whatever_some_depths_say(wrong: float) -> None:
+    first, second, distances = scene(MOTION)
+    here = distances[:, None] * second @ MOTION[:3, :3].T + MOTION[:3, 3]
+    nearness = 1 / np.linalg.norm(here, axis=1)
+    nearness[: int(wrong * len(nearness))] *= 3
+    depths = Depths(nearness, np.full(len(nearness), DOUBT))
+    found = anchor.anchored(fitted(first, second, MOTION), None, first, second, depths, NOISE)
+    assert max(apart(found, MOTION)) < 1e-4
+
+
+def test_the_way_that_depths_contradict_is_left_for_the_pace() -> None:
+    first, second, depths = wall(ASIDE)
+    backwards = epipolar.turned_round(fitted(first, second, ASIDE))
+    assert apart(anchor.anchored(backwards, None, first, second, depths, NOISE), ASIDE)[1] > 3
+    assert apart(anchor.anchored(backwards, ASIDE, first, second, depths, NOISE), ASIDE)[1] < 0.1
+
+
+def test_depths_do_not_overrule_what_the_rays_say_clearly() -> None:
+    first, second, _ = scene(MOTION, noise=NOISE)
+    elsewhere = geometry.from_motion([-1.0, 0.0, -0.2, 0.01, -0.04, 0.02])
+    near, *_ = epipolar.nearness(elsewhere[:3, :3], unit(elsewhere[:3, 3]), first, second)
+    depths = Depths(np.abs(near), np.full(len(near), 1e-4))
+    fit = fitted(first, second, MOTION)
+    assert apart(anchor.anchored(fit, elsewhere, first, second, depths, NOISE), MOTION)[1] < 0.05
+
+
+def test_it_is_left_alone_without_depths_and_without_parallax() -> None:
+    first, second, depths = wall(ASIDE)
+    fit = fitted(first, second, ASIDE)
+    assert anchor.anchored(fit, ASIDE, first, second, Depths.unknown(len(first)), NOISE) is fit
+    vague = Depths(depths.nearness, np.full(len(first), 1.0))
+    assert anchor.anchored(fit, ASIDE, first, second, vague, NOISE) is fit
+    turning = epipolar.turning(fit.rotation, DIRECTION, first, second, NOISE)
+    assert anchor.anchored(turning, ASIDE, first, second, depths, NOISE) is turning
+
+
+def test_a_step_is_as_long_as_the_depths_say() -> None:
+    first, second, depths = wall(ASIDE, noise=0.0)
+    length = anchor.measured(fitted(first, second, ASIDE), first, second, depths)
+    assert length is not None
+    assert length.value == pytest.approx(np.linalg.norm(ASIDE[:3, 3]), rel=0.02)
+    assert anchor.measured(fitted(first, second, ASIDE), first, second, Depths.unknown(len(first))) is None
