@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 from training.calibrate import covariance_scale
 from training.config import Experiment, Measure
 from training.data import streams
+from training.data.batch import Stream
 from training.evaluate import errors
-from training.export import Origin, export, open_model
+from training.export import CHECKED_STEPS, Origin, export, open_model
 from training.measure import on_clips, read_recording, recording_errors
-from training.networks import d_rate
+from training.networks import Network, d_rate
 from training.quantize import quantize
 from training.steps import TorchSteps
 from training.trained import clips_seen, description, load_network
@@ -46,7 +48,14 @@ def ship(
         d_rate=None if known is None else round(d_rate(network, known), 6),
     )
     scale = covariance_scale(motions)
-    return export(network, origin, experiment.shipping, motions, scale, measured, held_out, out)
+    frames = _consecutive(experiment, network)
+    return export(network, origin, experiment.shipping, motions, scale, measured, frames, out)
+
+
+def _consecutive(experiment: Experiment, network: Network) -> Stream:
+    """Frames to check a graph on: one after the other, as a robot's are, where they can be had for the asking."""
+    frames = CHECKED_STEPS + 1 if experiment.data.kind == "world" else 0
+    return streams.held_out(replace(experiment.data, held_out=1), network, torch.device("cpu"), frames)
 
 
 def lower(model: Path, precision: str, experiment: Experiment, out: Path) -> Path:
