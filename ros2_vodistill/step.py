@@ -1,0 +1,176 @@
+"""A step, concluded: the motion that the corners tell, with its length from what is carried along and from the ground.
+
+Everything is in the level frame; lengths are in camera heights. They are carried along by the depths of the corners
+that live on from frame to frame, so a stretch without visible ground keeps the last scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import anchor, epipolar, geometry
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.ground import GroundFit, Prior
+from ros2_vodistill.lengths import Depths, Gauge, Length, Scaled, fused
+from ros2_vodistill.road import Road
+
+Array = NDArray[np.float64]
+Rays = tuple[Array, Array]
+
+_RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
+_LEEWAY = 0.03  # camera heights that the ground may always find a length off
+_FAR_OFF = 2.0  # factor between lengths of one step that are not of the same motion
+_ONE_VIEW = 0.1  # relative: error of depths that one frame alone has told
+_TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one frame hands on to the next.
+
+    Attributes:
+        depths: of its corners.
+        road: the ground's slopes.
+        gauge: what is known about the scale of the depths.
+    """
+
+    depths: Depths = field(default_factory=lambda: Depths.unknown(0))
+    road: Road = field(default_factory=Road.unknown)
+    gauge: Gauge = field(default_factory=Gauge)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the corners say of the step.
+
+    Attributes:
+        rays: (N,3) unit rays of the corners in the reference frame, and in the newest one.
+        seen: the motion by the images alone.
+        fit: the motion that a guess had a part in too.
+    """
+
+    rays: Rays
+    seen: Epipolar
+    fit: Epipolar
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all of it comes to.
+
+    Attributes:
+        motion: 4x4.
+        covariance: 6x6 of (translation, turn from the left).
+        carried: what the newest frame hands on.
+        reasons: why the length is not to be trusted fully, in words.
+    """
+
+    motion: Array
+    covariance: Array
+    carried: Carried
+    reasons: tuple[str, ...]
+
+
+def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length | None) -> Scaled | None:
+    """The length of the step before the ground is asked; None if nothing tells it.
+
+    Args:
+        before: what the reference frame handed on, of the corners that are still seen.
+        pace: the length if the camera goes on as before.
+        claim: the length that someone claims to have measured.
+    """
+    carried, gauge = _carried(before, sight, pace), before.gauge.drifted()
+    if claim is not None:
+        return gauge.told(carried, claim)
+    return None if carried is None else Scaled(carried, gauge)
+
+
+def prior(before: Carried, fit: Epipolar, known: Scaled | None) -> Prior:
+    """What the ground is to be told before it is looked at; `known` is the length foretold."""
+    length = Length(0.0, np.inf) if known is None else known.gauge.doubted(known.length)
+    slopes, covariance = before.road.moved(fit.rotation, length.value).seen
+    return Prior(fit, length.value, length.variance + _LEEWAY**2, slopes, covariance)
+
+
+def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: GroundFit | None) -> Step:
+    """What the corners and the ground say, fused; `before` and `known` are those of `foretold`."""
+    reasons = []
+    if ground is not None:
+        scaled = _measured(known, before.gauge.drifted(), ground.length)
+        length = scaled.length
+        if scaled.gauge.heave > _RESTLESS:
+            reasons.append("the ground and the corners disagree about the length of the step")
+    else:
+        if known is None:
+            reasons.append("the scale is unknown: nothing of known size was seen yet")
+        scaled = known or _assumed(sight)
+        length = scaled.gauge.doubted(scaled.length)
+    if ground is None or not _alike(sight.fit, length.value, ground.translation):
+        rotation, translation = sight.fit.rotation, length.value * sight.fit.direction
+        covariance = epipolar.spread(sight.fit, length)
+        road = before.road.moved(rotation, length.value)
+    else:
+        rotation, (translation, covariance) = ground.rotation, _stretched(ground, length, sight.fit.direction)
+        road = before.road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
+    depths = _renewed(before.depths.grown(scaled.growth), sight, length.value, translation)
+    return Step(geometry.make(rotation, translation), covariance, Carried(depths, road, scaled.gauge), tuple(reasons))
+
+
+def _carried(before: Carried, sight: Sight, pace: Length | None) -> Length | None:
+    """The length of the step, but for the scale, from what earlier frames left: known depths, the last step."""
+    fit = sight.fit
+    if fit.turns_only:
+        *_, parallax = epipolar.nearness(fit.rotation, fit.direction, *sight.rays)
+        return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or _TYPICAL_DEPTH)) ** 2)
+    if not np.isfinite(before.gauge.variance):
+        return None
+    return fused([anchor.measured(fit, *sight.rays, before.depths), pace])
+
+
+def _assumed(sight: Sight) -> Scaled:
+    """The length of the step if things are as far as they typically are."""
+    near, *_ = epipolar.nearness(sight.fit.rotation, sight.fit.direction, *sight.rays)
+    return Scaled(Length(_TYPICAL_DEPTH * float(np.median(np.abs(near))), 0.0), Gauge(variance=1.0))
+
+
+def _measured(known: Scaled | None, gauge: Gauge, ground: Length) -> Scaled:
+    """After the ground has measured the step; `gauge` is that before anything was known of this step."""
+    if known is None:
+        return gauge.measured(None, ground)
+    scaled = known.gauge.measured(known.length, ground)
+    return replace(scaled, growth=known.growth + scaled.growth)
+
+
+def _alike(fit: Epipolar, length: float, translation: Array) -> bool:
+    """Whether the ground's translation is what the corners and all that is known of its length lead to expect."""
+    along = float(translation @ fit.direction)
+    return fit.turns_only or length / _FAR_OFF < along < length * _FAR_OFF
+
+
+def _stretched(ground: GroundFit, length: Length, ahead: Array) -> tuple[Array, Array]:
+    """The ground's translation (`ahead` where it is none) and the covariance (6x6), with another length."""
+    value = float(np.linalg.norm(ground.translation))
+    along = ground.translation / value if value > 1e-6 else ahead
+    variance = float(along @ ground.covariance[:3, :3] @ along)
+    stretch = np.eye(6)
+    stretch[:3, :3] += (np.sqrt(length.variance / variance) - 1) * np.outer(along, along)
+    return length.value * along, stretch @ ground.covariance[:6, :6] @ stretch.T
+
+
+def _renewed(depths: Depths, sight: Sight, length: float, translation: Array) -> Depths:
+    """As the newest frame sees them.
+
+    Depths are measured by the motion that was `seen` in the images: one that a guess had a part in would make the
+    depths repeat the guess.
+    """
+    if sight.fit.turns_only:
+        return depths
+    seen = sight.seen
+    _, nearness, parallax = epipolar.nearness(seen.rotation, seen.direction, *sight.rays)
+    vague = seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3
+    doubt = vague / np.maximum(parallax, 1e-9) ** 2 + _ONE_VIEW**2
+    moved = depths.moved(sight.rays[0], translation)
+    return moved.renewed(nearness / max(length, 1e-9), doubt, sight.fit.inliers)
