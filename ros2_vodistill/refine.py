@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.frontend import Frontend, Relative
+from ros2_vodistill.guess import Guess
 from ros2_vodistill.tracks import Tracker
-from ros2_vodistill.twoview import Guess, TwoView
+from ros2_vodistill.twoview import TwoView
 
 
 class RefinedFrontend:
