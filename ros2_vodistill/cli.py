@@ -1,4 +1,4 @@
-"""`vodistill`: what a user types. Every command is a thin wrapper around a module of the same name."""
+"""`vodistill`: what a user types. Every command is a thin wrapper around a module."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ros2_vodistill import __version__
-from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, table_of, text
+from ros2_vodistill import __version__, prepare
+from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, table_of
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT
 
@@ -139,37 +139,16 @@ def models(
 
     Example: `vodistill models --verify --data ~/recordings`
     """
-    from ros2_vodistill import measured
-    from ros2_vodistill.model import read_card, shipped
+    from ros2_vodistill import catalogue
 
-    rows, broken = [], []
-    for folder in shipped():
-        card = read_card(folder / "card.json")
-        row = {
-            "name": folder.name,
-            "parameters": card.parameters,
-            "d_rate": card.d_rate,
-            "precision": card.precision,
-            "unit": card.unit,
-            "folder": str(folder),
-        }
-        if verify:
-            with ERROR.status(f"verifying {folder.name}"):
-                row["verified"], row["figures"] = measured.verify(folder, data)
-            if row["verified"] != "yes":
-                broken.append(folder.name)
-        rows.append(row)
+    rows = catalogue.rows(verify, data)
     if as_json:
         OUT.print_json(json.dumps(rows))
     else:
-        columns = [name for name in rows[0] if name not in ("verified", "figures")] if rows else []
-        table = Table(*(columns or ["no models found"]))
-        for row in rows:
-            table.add_row(*(text(row[name]) for name in columns))
-        OUT.print(table)
+        OUT.print(catalogue.table(rows))
         for row in rows if verify else []:
             OUT.print(f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}", highlight=False)
-    if broken:
+    if any(row.get("verified", "yes") != "yes" for row in rows):
         raise typer.Exit(1)
 
 
@@ -192,40 +171,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     OUT.print(table)
 
 
-engine_app = typer.Typer(help="Prepare engines for this machine.", no_args_is_help=True)
-app.add_typer(engine_app, name="engine")
-
-
-@engine_app.callback()
-def engine_commands() -> None:
-    """Prepare engines for this machine."""
-
-
-@engine_app.command()
-def build(
-    model: Annotated[str, typer.Argument(help="Name or folder of a model.")] = DEFAULT,
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="fp32, fp16 or int8: takes that variant of the model.")
-    ] = None,
-) -> None:
-    """Build TensorRT's plan of a model for this GPU, into the user's cache, so that no start has to wait for it.
-
-    Example: `vodistill engine build swift-s --precision fp16`
-    """
-    from ros2_vodistill.engines import tensorrt
-    from ros2_vodistill.model import Model
-
-    chosen = Model.load(model).variant(precision)
-    with progress_bar() as progress:
-        tasks: dict[str, Any] = {}
-
-        def show(phase: str, step: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = progress.add_task(phase, total=total)
-            progress.update(tasks[phase], completed=step)
-
-        path = tensorrt.prepare(chosen, note, show)
-    OUT.print(f"{chosen.card.name}: {path}", soft_wrap=True)
+app.add_typer(prepare.app, name="engine")
 
 
 @app.command()
