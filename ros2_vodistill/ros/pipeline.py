@@ -178,6 +178,7 @@ class Pipeline:
             self._logger.error("set_pose is ignored: it holds no pose")
             return
         at = ", ".join(f"{x:.2f}" for x in pose[:3, 3])
+        self._feed.command(self._outputs.forget_path)
         self._feed.reset(pose, covariance).add_done_callback(lambda done: self._report(done, f"set_pose: at {at}"))
 
     # What the worker tells

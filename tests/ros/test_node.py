@@ -81,6 +81,8 @@ def test_reset_and_set_pose(ros: Ros) -> None:
     ros.until(lambda: "set_pose: at 100.00, 0.00, 0.00" in ros.told(), "the pose to be set")
     drive(driver, listener, start=3000.0, count=2)
     assert listener.poses()[-1, 0, 3] == pytest.approx(100.0, abs=1.0)
+    ros.until(lambda: listener.paths[-1].poses[-1].pose.position.x > 50, "the path from there")
+    assert all(one.pose.position.x > 50 for one in listener.paths[-1].poses)
 
 
 def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ros: Ros) -> None:
