@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ros2_vodistill.errors import VodistillError
 from training import config as configuration
+from training import settings
 from training.render import render
 
 app = typer.Typer(
@@ -224,7 +225,7 @@ def explain() -> None:
 
     Example: `python -m training explain | less`
     """
-    for key, default, meaning in configuration.explain(configuration.Experiment):
+    for key, default, meaning in settings.explain(configuration.Experiment):
         print(f"{key}{f' = {default}' if default else ''}\n    {meaning}")
 
 

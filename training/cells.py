@@ -8,8 +8,9 @@ from typing import Any
 
 from ros2_vodistill.errors import VodistillError
 from training import networks
-from training.config import Run, Table
+from training.config import Table
 from training.recipes import ON_MAPS, recipe
+from training.stages import Run
 
 ABLATION = {
     "supervised": ("–", "student"),

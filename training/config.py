@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from training.settings import build, explain, overridden, override, plain, read
-
-__all__ = ["Experiment", "build", "explain", "load", "overridden", "override", "plain", "read"]
+from training.settings import build, overridden, read
+from training.stages import Run, Training
 
 
 @dataclass(frozen=True)
@@ -92,140 +91,6 @@ class Data:
     augmentation: Augmentation = field(default_factory=Augmentation)
     workers: int = 0
     held_out: int = 64
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a stage is optimised.
-
-    Attributes:
-        steps: of the whole stage; 0 goes on until stopped (only with the schedule `stable`).
-        batch_size: clips in a step, over all processes together.
-        rate: the highest learning rate.
-        schedule: `cosine` and `one_cycle` end at zero after `steps`; `stable` stays at `rate` after the warm-up, to be
-            ended by `--decay N`, whenever that is; `constant` never changes.
-        warmup: steps of linear rise at the start (cosine, stable); one_cycle rises over the first 30 %.
-        optimiser: `adamw` or `adam` (the paper's).
-        weight_decay: of adamw; not on vectors (biases, norms).
-        clip: largest norm of the gradient; 0 leaves it as it is.
-        ema: decay of the averaged weights, which are the ones evaluated and kept; 0 keeps the last weights.
-        precision: `auto` is bf16 on a GPU and fp32 on a CPU.
-        channels_last: memory layout of the convolutions.
-        threads: of torch in the training process; 0 leaves torch's choice.
-        checkpoint_minutes: time between two checkpoints.
-        evaluate_minutes: time between two evaluations when `evaluate_steps` is 0.
-        evaluate_steps: steps between two evaluations, for runs that must be exactly repeatable.
-        patience: stop after so many evaluations without a better one; 0 never does.
-        log_steps: steps between two lines of metrics.jsonl.
-    """
-
-    steps: int = 0
-    batch_size: int = 16
-    rate: float = 1e-4
-    schedule: Literal["cosine", "one_cycle", "stable", "constant"] = "cosine"
-    warmup: int = 100
-    optimiser: Literal["adamw", "adam"] = "adamw"
-    weight_decay: float = 1e-4
-    clip: float = 1.0
-    ema: float = 0.999
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    channels_last: bool = False
-    threads: int = 0
-    checkpoint_minutes: float = 3.0
-    evaluate_minutes: float = 10.0
-    evaluate_steps: int = 0
-    patience: int = 0
-    log_steps: int = 20
-
-
-@dataclass(frozen=True)
-class Pose:
-    """The loss on motions.
-
-    Attributes:
-        loss: a name from training/losses.
-        weight: its factor in the sum.
-        options: the loss's own settings, such as alpha; its rotation weight is the experiment's unless given here.
-    """
-
-    loss: str
-    weight: float = 1.0
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A loss between a feature of the teacher and one of the student.
-
-    Attributes:
-        loss: a name from training/losses.
-        student: name of the student's feature, or a list of them from shallow to deep (knowledge review).
-        teacher: name of the teacher's feature, or a list of them.
-        weight: its factor in the sum.
-        ramp: steps over which the weight rises from nothing.
-        options: the loss's own settings.
-    """
-
-    loss: str
-    student: str | tuple[str, ...] = "hint"
-    teacher: str | tuple[str, ...] = "hint"
-    weight: float = 1.0
-    ramp: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One part of a training: what is learnt, from what, by which parameters.
-
-    Attributes:
-        name: of its folder.
-        pose: the losses on motions.
-        features: the losses on features: hints and feature distillation.
-        matching: weight of the loss on the matches that a network with local correlations finds; needs the optical flow
-            that the generated world knows. 0 leaves it out.
-        train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
-        freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
-        training: settings that differ from the experiment's.
-    """
-
-    name: str = "train"
-    pose: tuple[Pose, ...] = ()
-    features: tuple[Feature, ...] = ()
-    matching: float = 0.0
-    train: Literal["all", "to_hint", "after_hint"] = "all"
-    freeze: tuple[str, ...] = ()
-    training: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def losses(self) -> set[str]:
-        """Names of all its losses."""
-        return {pose.loss for pose in self.pose} | {feature.loss for feature in self.features}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One network and how it learns.
-
-    Attributes:
-        network: a registered name, or a description of a network.
-        path: a trained network instead (a run's folder or a safetensors file), for a teacher.
-        start: a trained network of the same description, whose weights the first stage starts from.
-        method: a recipe from training/recipes.py, instead of stages.
-        stages: one after the other, each starting where the last ended.
-        start_from_teacher: the encoder starts with those of the teacher's layers that it has too.
-        freeze: as a stage's, in all stages.
-        training: settings that differ from the experiment's, in every stage.
-    """
-
-    network: str | dict[str, Any] = ""
-    path: str = ""
-    start: str = ""
-    method: str = ""
-    stages: tuple[Stage, ...] = ()
-    start_from_teacher: bool = False
-    freeze: tuple[str, ...] = ()
-    training: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

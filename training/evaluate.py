@@ -9,11 +9,12 @@ import torch
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, config
-from training.config import Experiment, Measure, build
+from training.config import Experiment, Measure
 from training.data import streams
 from training.export import CARD, open_model
 from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
 from training.networks import Network
+from training.settings import build, overridden, read
 from training.steps import Steps, TorchSteps
 from training.trained import load_network
 
@@ -25,8 +26,8 @@ def find_experiment(network: Path, file: Path | None, overrides: list[str] | Non
     for folder in (network, *network.parents)[:4]:
         origin = folder / "config.yaml"
         if origin.exists():
-            known = config.read(origin)["experiment"]
-            return build(Experiment, config.overridden(known, overrides), str(origin))
+            known = read(origin)["experiment"]
+            return build(Experiment, overridden(known, overrides), str(origin))
     raise VodistillError(f"{network}: no config.yaml of a training beside it", "name an experiment: --config FILE")
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
-from training.config import Feature, Pose, Stage
 from training.data.batch import Batch
 from training.losses import Features, Poses, build_features, build_pose
 from training.losses.matching import matching
 from training.networks.base import Network
+from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
 
 

@@ -20,12 +20,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, schedule
-from training.config import Training
 from training.data.batch import Stream, batches
 from training.learner import Learner
 from training.networks.base import Network
 from training.optimise import averaging, optimiser
 from training.progress import Log
+from training.stages import Training
 
 BAD_STEPS = 20
 AGREE_STEPS = 10

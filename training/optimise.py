@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.config import Training
+from training.stages import Training
 
 
 def optimiser(learner: nn.Module, settings: Training) -> torch.optim.Optimizer:

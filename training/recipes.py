@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ros2_vodistill.errors import VodistillError
-from training.config import Feature, Pose, Run, Stage, Training, override
+from training.settings import override
+from training.stages import Feature, Pose, Run, Stage, Training
 
 HINT = Stage("hint", features=(Feature("ht"),), train="to_hint")
 TRUSTED_HINT = Stage("hint", features=(Feature("aht"),), train="to_hint")

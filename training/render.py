@@ -19,7 +19,7 @@ from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
 from ros2_vodistill.view import View
-from training import config as configuration
+from training import settings
 from training.world import Clip, WorldConfig
 from training.world import render as render_clips
 
@@ -62,8 +62,8 @@ def render(
 
     Example: `python -m training render worlds.png --seed 100 --set places.corridor=3`
     """
-    values = configuration.read(config).get("data", {}).get("world", {}) if config else {}
-    chosen = configuration.overridden(values, overrides)
+    values = settings.read(config).get("data", {}).get("world", {}) if config else {}
+    chosen = settings.overridden(values, overrides)
     if device is Device.CUDA and not torch.cuda.is_available():
         raise VodistillError("--device cuda: torch finds no GPU here", "leave --device out, or see `nvidia-smi`")
     world = replace(WorldConfig.from_dict({**chosen, "frames": frames}), view=_view(size, focal))

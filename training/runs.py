@@ -20,13 +20,15 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, networks
-from training.config import Experiment, Run, Stage, Training, override, plain
+from training.config import Experiment
 from training.data import streams
 from training.learner import Learner
 from training.loop import Trainer, agreed
 from training.measure import clip_errors, on_clips, read_recording, recording_errors
 from training.networks.base import Network
 from training.recipes import recipe
+from training.settings import override, plain
+from training.stages import Run, Stage, Training
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
 from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_weights, weights_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ros2_vodistill.errors import VodistillError
-from training.config import Training
+from training.stages import Training
 
 
 def rate(settings: Training, step: int, decay: tuple[int, int] | None = None) -> float:

@@ -21,13 +21,14 @@ import torch
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, report
 from training.cells import Cell, cells, network_of, run_of
-from training.config import Experiment, plain
+from training.config import Experiment
 from training.data import streams
 from training.distill import TEACHER, find_teacher, limit_threads
 from training.networks import Network, build
 from training.recipes import spelled_out
 from training.runs import Budget, Place, make_accelerator, train
 from training.score import hint_error, milliseconds, score
+from training.settings import plain
 from training.teacher import confidence
 from training.trained import load_network
 

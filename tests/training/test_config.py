@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from ros2_vodistill.errors import VodistillError
 from training import config
 from training.cells import cells
-from training.config import Experiment, Training
+from training.config import Experiment
 from training.recipes import RECIPES, recipe
+from training.settings import build, explain, override, plain
+from training.stages import Training
 
 CONFIGS = sorted((Path(config.__file__).parent / "configs").glob("*.yaml"))
 
@@ -118,17 +120,17 @@ def test_overrides_win_and_are_checked(tmp_path: Path) -> None:
     )
 )
 def test_plain_values_are_read_back(values: dict[str, object]) -> None:
-    experiment = config.build(Experiment, {"name": "a", "training": values, "measure": [{"path": "x"}]}, "test")
-    assert config.build(Experiment, config.plain(experiment), "test") == experiment
+    experiment = build(Experiment, {"name": "a", "training": values, "measure": [{"path": "x"}]}, "test")
+    assert build(Experiment, plain(experiment), "test") == experiment
 
 
 def test_override_replaces_only_what_is_given() -> None:
-    changed = config.override(Training(), {"rate": 1}, "test")
+    changed = override(Training(), {"rate": 1}, "test")
     assert changed == dataclasses.replace(Training(), rate=1.0)
 
 
 def test_every_setting_is_explained() -> None:
-    rows = list(config.explain(Experiment))
+    rows = list(explain(Experiment))
     assert all(meaning for _, _, meaning in rows)
     known = {key: (default, meaning) for key, default, meaning in rows}
     assert known["training.rate"] == ("0.0001", "the highest learning rate.")

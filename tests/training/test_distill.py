@@ -13,13 +13,15 @@ import torch
 from ros2_vodistill.errors import VodistillError
 from tests.training.toy import SPEC, ShiftStream, description, network
 from training import checkpoint, config, networks, runs
-from training.config import Data, Experiment, Feature, Pose, Run, Stage, Training
+from training.config import Data, Experiment
 from training.data import streams
 from training.distill import train_teacher
 from training.learner import Learner
 from training.losses import Confidence, Poses, build_pose
 from training.recipes import RECIPES, recipe, spelled_out
 from training.runs import Budget, Place, make_accelerator
+from training.settings import build, read
+from training.stages import Feature, Pose, Run, Stage, Training
 from training.teacher import Teacher, confidence
 from training.trained import clips_seen, finished, load_network
 
@@ -219,7 +221,7 @@ def test_a_run_goes_through_its_stages(tmp_path: Path, shifts: None) -> None:
     assert all(torch.equal(final[k], pose[k]) for k in pose)
     assert clips_seen(tmp_path) == 2 * 4 * 4
     assert (tmp_path / "code.json").exists()
-    told = config.build(Experiment, config.read(tmp_path / "config.yaml")["experiment"], "config.yaml")
+    told = build(Experiment, read(tmp_path / "config.yaml")["experiment"], "config.yaml")
     assert told == experiment()
     loaded = load_network(tmp_path)
     batch = ShiftStream().batch(0)

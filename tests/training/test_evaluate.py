@@ -12,10 +12,11 @@ from ros2_vodistill.model import Model
 from tests.training.test_data import write_kitti
 from tests.training.toy import SPEC, ShiftStream
 from training import ship
-from training.config import Data, Experiment, Measure, Run, Training
+from training.config import Data, Experiment, Measure
 from training.data import streams
 from training.evaluate import evaluate, find_experiment
 from training.runs import Budget, Place, make_accelerator, train
+from training.stages import Run, Training
 
 TOY = Experiment(
     "toy",

@@ -15,11 +15,11 @@ from accelerate.state import AcceleratorState
 from ros2_vodistill.errors import VodistillError
 from tests.training.toy import ShiftStream, description, network
 from training import checkpoint
-from training.config import Pose, Stage, Training
 from training.learner import Learner
 from training.loop import Trainer
 from training.networks import Network
 from training.runs import make_accelerator
+from training.stages import Pose, Stage, Training
 
 LAST = [name for name, _ in network().named_parameters()][-2]
 STAGE = Stage(pose=(Pose("gaussian", options={"beta": 0.0}),))

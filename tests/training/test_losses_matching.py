@@ -12,11 +12,12 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
 from tests.training.toy import description, network
 from training import networks
-from training.config import Data, Experiment, Pose, Stage
+from training.config import Data, Experiment
 from training.data import streams
 from training.learner import Learner
 from training.losses.matching import matching
 from training.networks.base import Match
+from training.stages import Pose, Stage
 
 CELLS = Match((1, 2), cell=4, spacing=8)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ros2_vodistill.errors import VodistillError
-from training.config import Training
 from training.schedule import check, rate
+from training.stages import Training
 
 
 def test_cosine_rises_and_falls_to_zero() -> None:

@@ -14,10 +14,11 @@ from ros2_vodistill.errors import VodistillError
 from tests.training.toy import SPEC, ShiftStream
 from training import report, runs, tables
 from training.cells import ABLATION, BLENDING, Cell, cells, run_of
-from training.config import Data, Experiment, Run, Table, Training
+from training.config import Data, Experiment, Table
 from training.data import streams
 from training.loop import Trainer
 from training.score import hint_error, score
+from training.stages import Run, Training
 
 TABLE = Table(
     networks={"A": {**SPEC}, "B": {**SPEC, "layers": [8, 8, 16, 8]}},
@@ -175,7 +176,7 @@ def row(network: str, method: str, rpe_t: float, spread: float | None = 0.01) ->
 
 
 def collected(better: float) -> dict[str, Any]:
-    from training.config import plain
+    from training.settings import plain
 
     methods = dict.fromkeys((*TABLE.methods, *BLENDING, *ABLATION))
     rows = [row(n, m, better if m == "aht_ail" else 0.5) for n in ("A", "B", "C") for m in methods]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.worlds import CLEAN, SMALL, straight
-from training.config import build as from_plain
-from training.config import plain
+from training.settings import build as from_plain
+from training.settings import plain
 from training.world import WorldConfig, photometry
 from training.world.config import Motion, Photometry
 from training.world.draw import Draw

@@ -10,8 +10,9 @@ import torch
 from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
-from training.config import Data, plain
+from training.config import Data
 from training.data.batch import Batch, Observer, share
+from training.settings import plain
 from training.world import WorldConfig, render
 
 EIGHTH = 8

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ros2_vodistill.view import View
+from training.settings import build
 
 Range = tuple[float, float]
 
@@ -233,6 +234,4 @@ class WorldConfig:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> WorldConfig:
         """From plain values, as in a YAML file."""
-        from training import config
-
-        return config.build(WorldConfig, values, "data.world")
+        return build(WorldConfig, values, "data.world")
