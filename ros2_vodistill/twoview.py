@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import anchor, epipolar, geometry, step
+from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, Schedule
@@ -27,6 +28,7 @@ Image = NDArray[np.uint8]
 
 _NOISE = 0.1  # pixels that a followed corner is off at best
 _STILL, _ALMOST_STILL = 0.15, 0.6  # pixels that half of the corners move at most while the camera stands, and in noise
+_MOVING = 3.0  # pixels that half of the corners move at least where what stands still is the vehicle itself
 _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
 _POOR = 25.0  # factor of the variance where the corners are few or disagree
@@ -81,7 +83,8 @@ class TwoView:
         self._level_from_camera = mount.level_from_camera
         self._turn: Array = np.kron(np.eye(2), self._level_from_camera).astype(np.float64)
         self._tracker, self._ransac = tracker, ransac
-        self._ground = Ground(self._camera, mount)
+        self._mount, self._ground = mount, Ground(self._camera, mount)
+        self._bonnet = Bonnet(height, width)
         self._schedule = schedule
         self.reset()
 
@@ -92,13 +95,14 @@ class TwoView:
         self._pace = Pace()
         self._dissent = 1.0  # factor that makes the covariances of the guesses honest
         self._ground.reset()
+        self._bonnet.reset()
 
     def advance(self) -> None:
         """Make the newest compared frame the reference, with fresh corners where old ones are lost."""
         newest = self._newest
         if newest is None:
             return
-        fresh = self._tracker.corners(newest.image, newest.points)
+        fresh = self._tracker.corners(newest.image[: self._bonnet.rows], newest.points)
         depths = newest.carried.depths + Depths.unknown(len(fresh))
         points, carried = np.concatenate([newest.points, fresh]), replace(newest.carried, depths=depths)
         self._reference = replace(newest, points=points, carried=carried)
@@ -110,7 +114,7 @@ class TwoView:
         small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
         if size != self._region:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        views = self._ground.views(small) if self._schedule else []
+        views = self._views(small)
         if reference is None:
             self._newest = Frame(small, views)
             return None
@@ -129,6 +133,8 @@ class TwoView:
         travel = float(np.median(np.linalg.norm(points - reference.points[found], axis=1)))
         if travel < _STILL:
             return self._rest()
+        if travel > _MOVING and self._bonnet.look(reference.image, small) and views:
+            reference, views = self._uncovered(reference, small)
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         noise = _NOISE * self._pixel
         fit = epipolar.solve(*rays, (expected.motion, ahead), noise, self._ransac, pace.inertia)
@@ -155,6 +161,19 @@ class TwoView:
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
             return self._rest()
         return result
+
+    def _views(self, image: Image) -> list[Image]:
+        """Of the ground."""
+        return self._ground.views(image[: self._bonnet.rows]) if self._schedule else []
+
+    def _uncovered(self, reference: Frame, image: Image) -> tuple[Frame, list[Image]]:
+        """The reference frame and an image's views where the ground is looked at above the bonnet only."""
+        assert self._newest is not None
+        self._ground = Ground(self._camera.cropped(0, 0, self._camera.width, self._bonnet.rows), self._mount)
+        last, views = self._views(reference.image), self._views(image)
+        self._newest = replace(self._newest, views=views)
+        self._reference = replace(reference, views=last)
+        return self._reference, views
 
     def _rays(self, points: Array) -> Array:
         return self._camera.rays(points) @ self._level_from_camera.T
