@@ -36,7 +36,7 @@ IR_VERSION = 10
 CHECKED_STEPS = 100
 SAME = 1e-6
 """By how much each motion of the graph may differ from torch's, in the motion's unit and radians."""
-AS_EXACT = 3.0
+AS_EXACT = 10.0
 """Where a network magnifies rounding beyond that: how many times as far as torch's motions the graph's may be from
 those in double precision."""
 GRAPH, CARD = "model.onnx", "card.json"

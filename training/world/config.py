@@ -120,7 +120,7 @@ def _platforms() -> dict[str, Platform]:
     driving = Platform(
         road=True,
         inside=False,
-        grip=4.5,
+        grip=8.0,
         yaw_rate_deg=10.0,
         yaw_deg=0.08,
         pitch_deg=0.25,

@@ -147,7 +147,7 @@ def travel(
     grip = (
         value("grip") / torch.maximum(route.curvature.abs(), (route.angle != 0) / route.radius).clamp_min(1e-4)
     ).sqrt()
-    grip = grip * draw.uniform("daring", 0.5, 1.0)
+    grip = grip * draw.uniform("daring", 0.25, 1.0)
     cruise = torch.minimum(top, torch.where(route.follow > 0, grip, top))
     cruise = torch.minimum(cruise, torch.minimum(settings.reach * height * fps, fastest))
     surge = torch.minimum(draw.uniform("surge", 0.0, 0.4) * cruise + 0.3 * (cruise > 0), most / 4)
