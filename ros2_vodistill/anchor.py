@@ -104,11 +104,11 @@ def _polished(
     fit: Epipolar, rotation: Array, translation: Array, corners: Corners, noise: float
 ) -> tuple[float, Epipolar]:
     """Robust Gauss-Newton from a start: its cost at the end, and the fit."""
-    direction = translation / max(float(np.linalg.norm(translation)), 1e-9)
-    near, *_ = epipolar.nearness(rotation, direction, corners.first, corners.second)
+    ahead = _direction(translation, fit.direction)
+    near, *_ = epipolar.nearness(rotation, ahead, corners.first, corners.second)
     guessed = np.clip(near / max(float(np.linalg.norm(translation)), 1e-9), 1e-4, _TOO_NEAR)
     nearness = np.where(corners.known, corners.nearness, guessed)
-    misses = _misses(rotation, translation, corners, nearness)
+    misses = _misses(rotation, translation, ahead, corners, nearness)
     for iteration in range(_ITERATIONS):
         sigma, lines = epipolar.weighed(misses.across, noise)
         loose = np.hypot(sigma, misses.slack)
@@ -119,33 +119,41 @@ def _polished(
         places[corners.known] = points / (scatter * loose[corners.known]) ** 2
         lines = lines / sigma**2
         hessian = (misses.by_across.T * lines) @ misses.by_across + (misses.by_along.T * places) @ misses.by_along
-        hessian += 1e-9 * np.diag(np.diag(hessian))
+        hessian += 1e-9 * np.diag(np.diag(hessian)) + 1e-12 * np.trace(hessian) * np.eye(6)
         gradient = misses.by_across.T @ (lines * misses.across) + misses.by_along.T @ (places * misses.along)
         step = np.linalg.solve(hessian, gradient)
         step *= min(1.0, 0.1 / max(float(np.abs(step[:3]).max()), 1e-9))
         rotation, translation = geometry.so3_exp(step[:3]) @ rotation, translation + step[3:]
-        misses = _misses(rotation, translation, corners, nearness)
+        ahead = _direction(translation, ahead)
+        misses = _misses(rotation, translation, ahead, corners, nearness)
         if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
             break
     loose = COARSE * np.hypot(noise, misses.slack)
     cost = np.log1p((misses.across / (COARSE * noise)) ** 2).sum() + np.log1p((misses.along / loose) ** 2).sum()
     sigma, weights = epipolar.weighed(misses.across, noise)
-    length = max(float(np.linalg.norm(translation)), 1e-9)
+    length = max(float(np.linalg.norm(translation)), 1e-6)
     change = np.zeros((5, 6))
-    change[:3, :3], change[3:, 3:] = np.eye(3), epipolar.basis(translation / length) / length
+    change[:3, :3], change[3:, 3:] = np.eye(3), epipolar.basis(ahead) / length
     covariance = ALIKE * max(1.0, sigma / noise) * change @ np.linalg.inv(hessian) @ change.T + FLOOR
-    found = replace(fit, rotation=rotation, direction=translation / length, covariance=covariance)
+    found = replace(fit, rotation=rotation, direction=ahead, covariance=covariance)
     return float(cost), replace(found, sigma=sigma, weights=weights)
 
 
-def _misses(rotation: Array, translation: Array, corners: Corners, nearness: Array) -> Misses:
-    """Of corners at these inverse distances."""
+def _direction(translation: Array, otherwise: Array) -> Array:
+    """Unit (3,)."""
+    length = float(np.linalg.norm(translation))
+    return translation / length if length > 1e-6 else otherwise
+
+
+def _misses(rotation: Array, translation: Array, ahead: Array, corners: Corners, nearness: Array) -> Misses:
+    """Of corners at these inverse distances; `ahead` (unit) is the translation's direction, also where that is none."""
     place = corners.first - nearness[:, None] * translation
     size = np.linalg.norm(place, axis=1)[:, None]
     seen = place / size
-    line = (seen @ translation)[:, None] * seen - translation  # where a corner goes when it comes nearer
+    line = (seen @ ahead)[:, None] * seen - ahead  # where a corner goes when it comes nearer
     steep = np.linalg.norm(line, axis=1)
     along = line / np.maximum(steep, 1e-12)[:, None]
+    steep *= np.linalg.norm(translation)
     across = crossed(seen, along)
     gap = corners.second @ rotation.T - seen
     return Misses(

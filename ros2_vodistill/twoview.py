@@ -159,6 +159,7 @@ class TwoView:
         result = self._report(taken.motion, taken.covariance, (*reasons, *taken.reasons))
         six = geometry.to_motion(result.motion)
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
+            self._pace = pace  # it was no step
             return self._rest()
         return result
 

@@ -91,6 +91,16 @@ def test_depths_do_not_overrule_what_the_rays_say_clearly() -> None:
     assert apart(anchor.anchored(fit, elsewhere, first, second, depths, NOISE), MOTION)[1] < 0.05
 
 
+def test_a_pace_of_standing_still_is_a_start_like_any_other() -> None:
+    first, second, depths = wall(ASIDE)
+    found = anchor.anchored(fitted(first, second, ASIDE), np.eye(4), first, second, depths, NOISE)
+    assert max(apart(found, ASIDE)) < 0.3
+    assert np.linalg.eigvalsh(found.covariance).min() > 0
+    first, second, depths = wall(np.eye(4))
+    still = fitted(first, second, ASIDE)
+    assert np.isfinite(anchor.anchored(still, np.eye(4), first, second, depths, NOISE).covariance).all()
+
+
 def test_it_is_left_alone_without_depths_and_without_parallax() -> None:
     first, second, depths = wall(ASIDE)
     fit = fitted(first, second, ASIDE)

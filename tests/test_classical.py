@@ -223,6 +223,17 @@ def test_ground_in_the_dark_carries_the_length_on() -> None:
     assert results[-1].covariance[2, 2] > results[2].covariance[2, 2]
 
 
+@pytest.mark.parametrize("noise", [6.0, 10.0, 15.0])
+def test_noise_is_no_motion_and_leaves_no_pace(noise: float) -> None:
+    frontend = ClassicalFrontend(CAMERA, Mount())
+    images = [Street(HEIGHT)(CAMERA, motion(), noise, k) for k in range(6)]
+    for result in compared(frontend, images):
+        assert result.still or np.linalg.norm(result.motion[:3, 3]) < 0.02
+    black = frontend.compare(np.zeros_like(images[0]))
+    assert black is not None
+    assert np.linalg.norm(black.motion[:3, 3]) < 0.02
+
+
 def test_a_ground_that_goes_the_other_way_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a pattern that is fixed in the image, dirt on the lens, is all that can be seen of a plain road."""
     measure = Ground.measure
