@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
-from ros2_vodistill.camera import Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
+from ros2_vodistill.measured import prepared
 from ros2_vodistill.model import DEFAULT
-from ros2_vodistill.odometry import CLASSICAL, VisualOdometry
+from ros2_vodistill.odometry import CLASSICAL
 from ros2_vodistill.run import replay
-from ros2_vodistill.sources import Source, open_source
+from ros2_vodistill.sources import Source
 from ros2_vodistill.trajectory import Trajectory, align, associate
 
 Array = NDArray[np.float64]
@@ -96,16 +96,14 @@ def main() -> None:
 
 def _steps(recording: Path, height: float | None) -> Iterator[Steps]:
     for label, (model, refine, _) in CONTENDERS.items():
-        source = open_source(recording)
-        mount = replace(source.mount or Mount(), height=height)
-        odometry = VisualOdometry(model, camera=source.require_camera(), mount=mount, refine=refine)
+        source, odometry = prepared(model, recording, height, refine=refine)
         brightness: dict[float, float] = {}
         run = replay(_lit(source, brightness), odometry, truth=source.truth)
         if run.truth is None:
             raise VodistillError(f"{recording}: no truth", "give recordings with their true poses")
         estimate, truth = associate(run.estimate, run.truth)
         light = np.array([brightness[stamp] for stamp in estimate.stamps[1:].tolist()])
-        yield Steps(label, estimate, truth, height is not None, light)
+        yield Steps(label, estimate, truth, odometry.mount.height is not None, light)
 
 
 def _lit(source: Source, brightness: dict[float, float]) -> Iterator[tuple[float, NDArray[np.uint8]]]:

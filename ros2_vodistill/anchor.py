@@ -104,7 +104,7 @@ def _polished(
     fit: Epipolar, rotation: Array, translation: Array, corners: Corners, noise: float
 ) -> tuple[float, Epipolar]:
     """Robust Gauss-Newton from a start: its cost at the end, and the fit."""
-    ahead = _direction(translation, fit.direction)
+    ahead = geometry.direction(translation, fit.direction)
     near, *_ = epipolar.nearness(rotation, ahead, corners.first, corners.second)
     guessed = np.clip(near / max(float(np.linalg.norm(translation)), 1e-9), 1e-4, _TOO_NEAR)
     nearness = np.where(corners.known, corners.nearness, guessed)
@@ -124,7 +124,7 @@ def _polished(
         step = np.linalg.solve(hessian, gradient)
         step *= min(1.0, 0.1 / max(float(np.abs(step[:3]).max()), 1e-9))
         rotation, translation = geometry.so3_exp(step[:3]) @ rotation, translation + step[3:]
-        ahead = _direction(translation, ahead)
+        ahead = geometry.direction(translation, ahead)
         misses = _misses(rotation, translation, ahead, corners, nearness)
         if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
             break
@@ -137,12 +137,6 @@ def _polished(
     covariance = ALIKE * max(1.0, sigma / noise) * change @ np.linalg.inv(hessian) @ change.T + FLOOR
     found = replace(fit, rotation=rotation, direction=ahead, covariance=covariance)
     return float(cost), replace(found, sigma=sigma, weights=weights)
-
-
-def _direction(translation: Array, otherwise: Array) -> Array:
-    """Unit (3,)."""
-    length = float(np.linalg.norm(translation))
-    return translation / length if length > 1e-6 else otherwise
 
 
 def _misses(rotation: Array, translation: Array, ahead: Array, corners: Corners, nearness: Array) -> Misses:

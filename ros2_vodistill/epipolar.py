@@ -29,7 +29,7 @@ _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less
 COARSE = 5.0  # times the noise: residuals that motions are compared by
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _DUBIOUS = 0.4  # cost that is more than a few corners gone astray: other starts are tried
-WORTH = 10  # corners that inertia weighs as much as
+_WORTH = 10  # corners that inertia weighs as much as
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 _GATE = 3.0  # standard deviations
 
@@ -71,7 +71,7 @@ class Inertia:
     def cost(self, direction: Array) -> float:
         """Of another direction."""
         gap = float(np.linalg.norm(direction - self.direction)) / self.doubt
-        return WORTH * math.log1p(gap**2)
+        return _WORTH * math.log1p(gap**2)
 
 
 def basis(direction: Array) -> Array:
@@ -138,8 +138,7 @@ def solve(
 
 def direction_of(motion: Array) -> Array:
     """Unit (3,) of a motion's translation; ahead where there is none."""
-    length = float(np.linalg.norm(motion[:3, 3]))
-    return motion[:3, 3] / length if length > 1e-6 else np.array([0.0, 0.0, 1.0])
+    return geometry.direction(motion[:3, 3], np.array([0.0, 0.0, 1.0]))
 
 
 def polish(

@@ -172,6 +172,12 @@ def motion_covariance_to_tangent(motion: ArrayLike, covariance: ArrayLike) -> Ar
     return jacobian @ np.asarray(covariance, np.float64) @ np.swapaxes(jacobian, -1, -2)
 
 
+def direction(vector: Array, otherwise: Array) -> Array:
+    """Unit (3,) along a vector; `otherwise` where that is none."""
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 1e-6 else otherwise
+
+
 def interpolate(start: ArrayLike, end: ArrayLike, fraction: ArrayLike) -> Array:
     """Poses (..., 4, 4) on the way from `start` (fraction 0) to `end` (1) at constant twist; fraction (...)."""
     start = np.asarray(start, np.float64)

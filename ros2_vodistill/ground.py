@@ -255,7 +255,7 @@ class _Certain:
 def _own_length(translation: Array, covariance: Array, prior: Prior) -> Length:
     """What a length's posterior says beyond its prior."""
     value = float(np.linalg.norm(translation))
-    along = translation / value if value > 1e-6 else prior.epipolar.direction
+    along = geometry.direction(translation, prior.epipolar.direction)
     both, before = 1 / float(along @ covariance @ along), 1 / prior.length_variance
     own = max(both - before, 1e-3 * both)
     return Length(max((value * both - prior.length * before) / own, 0.0), 1 / own)

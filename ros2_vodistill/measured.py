@@ -16,7 +16,7 @@ from ros2_vodistill.files import replacing
 from ros2_vodistill.model import Card, Model, read_card
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.run import replay
-from ros2_vodistill.sources import open_source
+from ros2_vodistill.sources import Source, open_source
 
 FIGURES = (
     "rpe_t_m", "rpe_t_scaled_m", "direction_deg", "rpe_r_deg", "ate_unaligned_m", "ate_m", "kitti_t_percent",
@@ -56,13 +56,20 @@ class Check:
 def measure(model: str | Path, recording: Path, height: float | None = None, *, refine: bool = False) -> dict[str, Any]:
     """The figures of a model, by name or folder, on a recording with its truth; the camera's height in metres is needed
     for those in metres unless the recording has it."""
+    source, odometry = prepared(model, recording, height, refine=refine)
+    run = replay(source, odometry, truth=source.truth)
+    figures = {name: run.metrics.get(name) for name in ("frames", *FIGURES)}
+    return {"camera_height_m": odometry.mount.height, "refined": refine, **figures}
+
+
+def prepared(
+    model: str | Path, recording: Path, height: float | None, *, refine: bool
+) -> tuple[Source, VisualOdometry]:
+    """A recording and what it is to be replayed through; a height that is given holds, not the recording's own."""
     source = open_source(recording)
     mount = source.mount or Mount()
     mount = mount if height is None else replace(mount, height=height)
-    odometry = VisualOdometry(model, camera=source.require_camera(), mount=mount, refine=refine)
-    run = replay(source, odometry, truth=source.truth)
-    figures = {name: run.metrics.get(name) for name in ("frames", *FIGURES)}
-    return {"camera_height_m": mount.height, "refined": refine, **figures}
+    return source, VisualOdometry(model, camera=source.require_camera(), mount=mount, refine=refine)
 
 
 def find(recording: str, data: Path | None) -> Path | None:

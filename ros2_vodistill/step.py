@@ -152,8 +152,7 @@ def _alike(fit: Epipolar, length: float, translation: Array) -> bool:
 
 def _stretched(ground: GroundFit, length: Length, ahead: Array) -> tuple[Array, Array]:
     """The ground's translation (`ahead` where it is none) and the covariance (6x6), with another length."""
-    value = float(np.linalg.norm(ground.translation))
-    along = ground.translation / value if value > 1e-6 else ahead
+    along = geometry.direction(ground.translation, ahead)
     variance = float(along @ ground.covariance[:3, :3] @ along)
     stretch = np.eye(6)
     stretch[:3, :3] += (np.sqrt(length.variance / variance) - 1) * np.outer(along, along)

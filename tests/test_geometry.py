@@ -261,3 +261,9 @@ def test_umeyama_of_points_that_span_no_space() -> None:
     s, rotation, translation = geometry.umeyama(np.ones((4, 3)), line[:4], with_scale=True)
     assert s == 1.0
     np.testing.assert_allclose(rotation @ np.ones(3) + translation, line[:4].mean(axis=0), atol=1e-12)
+
+
+def test_a_direction_is_unit_and_what_one_says_where_there_is_none() -> None:
+    ahead = np.array([0.0, 0.0, 1.0])
+    np.testing.assert_array_equal(geometry.direction(np.array([3.0, 0.0, 4.0]), ahead), [0.6, 0.0, 0.8])
+    assert geometry.direction(np.array([0.0, 1e-7, 0.0]), ahead) is ahead
