@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
@@ -68,12 +68,14 @@ def run(
     Example: `vodistill run my_bag --camera-height 0.32 --out result`
     """
     from ros2_vodistill import report, viewer
+    from ros2_vodistill.files import require_folder
     from ros2_vodistill.odometry import VisualOdometry
     from ros2_vodistill.run import replay, write
     from ros2_vodistill.sources import open_source
 
+    require_folder(out)
     if rerun is not None:
-        viewer.require()
+        viewer.require(rerun)
     frames = open_source(source, topic=topic, calibration=calib, truth=gt, truth_topic=gt_topic, rate=rate)
     odometry = VisualOdometry(
         model,
@@ -184,7 +186,7 @@ def bench(
     ] = None,
     engine: Annotated[list[str] | None, typer.Option("--engine", help="Repeat for several; default: auto.")] = None,
     threads: Annotated[
-        list[int] | None, typer.Option("--threads", help="Repeat for several; default: 1 and 2.")
+        list[int] | None, typer.Option("--threads", min=1, help="Repeat for several; default: 1 and 2.")
     ] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Recording; default: generated frames.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved repetitions.")] = 5,
@@ -219,14 +221,22 @@ def main() -> None:
     try:
         app()
     except VodistillError as error:
-        ERROR.print("error:", style="bold red", end=" ")
-        ERROR.print(error.problem, soft_wrap=True, highlight=False, markup=False)
-        if error.remedy:
-            ERROR.print(f"  {error.remedy}", soft_wrap=True, highlight=False, markup=False)
-        sys.exit(BAD_INPUT)
+        _refuse(error.problem, error.remedy)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}", "Check the path and its permissions.")
     except KeyboardInterrupt:
         ERROR.print("stopped")
         sys.exit(130)
+
+
+def _refuse(problem: str, remedy: str) -> NoReturn:
+    ERROR.print("error:", style="bold red", end=" ")
+    ERROR.print(problem, soft_wrap=True, highlight=False, markup=False)
+    if remedy:
+        ERROR.print(f"  {remedy}", soft_wrap=True, highlight=False, markup=False)
+    sys.exit(BAD_INPUT)
 
 
 def _mount(known: Any, height: float | None, pitch: float | None, roll: float | None) -> Any:

@@ -10,6 +10,15 @@ from pathlib import Path
 from ros2_vodistill.errors import VodistillError
 
 
+def require_folder(folder: Path) -> None:
+    """An error, before any work, where this folder is not there and cannot be made."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not there.is_dir():
+        raise VodistillError(f"{there} is a file, not a folder for results", "Choose another folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise VodistillError(f"{there} may not be written to", "Choose another folder, or change its permissions.")
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; it becomes `path` when the block succeeds and vanishes when not."""

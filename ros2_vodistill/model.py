@@ -20,6 +20,12 @@ from ros2_vodistill.view import Patch, View
 DEFAULT = "swift-s"
 UNITS = ("metre", "camera_height", "none")
 
+_TYPES: dict[type, tuple[str, ...]] = {
+    str: ("name", "family", "description", "unit", "precision", "sha256"),
+    int: ("parameters", "opset"),
+    dict: ("data",),
+}
+
 
 @dataclass(frozen=True)
 class Range:
@@ -38,7 +44,8 @@ class Range:
     max_interval: float
 
     def __post_init__(self) -> None:
-        if not (0 <= self.min_translation < self.max_translation and 0 <= self.min_rotation < self.max_rotation):
+        steps = 0 <= self.min_translation < self.max_translation and 0 <= self.min_rotation < self.max_rotation
+        if not (steps and self.max_interval > 0):
             raise ValueError(f"range is {self}")
 
 
@@ -91,12 +98,19 @@ class Card:
             raise ValueError(f"views are {list(views)}; the first must be 'image'")
         card = Card(
             views=views,
-            states={name: tuple(shape) for name, shape in fields.pop("states").items()},
+            states={name: tuple(map(int, shape)) for name, shape in fields.pop("states").items()},
             range=Range(**fields.pop("range")),
             covariance_scale=tuple(float(x) for x in fields.pop("covariance_scale")),
             measured=tuple(fields.pop("measured", ())),
             **fields,
         )
+        for kind, names in _TYPES.items():
+            for name in names:
+                if not isinstance(getattr(card, name), kind):
+                    raise ValueError(f"{name} is {getattr(card, name)!r}; it must be of type {kind.__name__}")
+        for name in ("parameters", "opset"):
+            if getattr(card, name) < 1:
+                raise ValueError(f"{name} is {getattr(card, name)}; it must be at least 1")
         if card.unit not in UNITS:
             raise ValueError(f"unit is {card.unit!r}; known are {', '.join(UNITS)}")
         if len(card.covariance_scale) != 6 or not all(0 < x < float("inf") for x in card.covariance_scale):

@@ -80,7 +80,10 @@ def replay(
     every = max(1, (length or 300) // _SAMPLES)
     for stamp, image in frames:
         began = time.perf_counter()
-        estimate = odometry.push(image, stamp)
+        try:
+            estimate = odometry.push(image, stamp)
+        except VodistillError as error:
+            raise VodistillError(f"at {stamp:.6f} s: {error.problem}", error.remedy) from error
         spent = 1e3 * (time.perf_counter() - began)
         if start is None:
             start = stamp, odometry.pose
@@ -92,8 +95,10 @@ def replay(
         seen += 1
         each()
     if start is None or not steps:
+        remarks = "".join(f"; {line}" for line in notes or [])
         raise VodistillError(
-            f"the recording has {seen} frame{'' if seen == 1 else 's'} that could be read", "Odometry needs two."
+            f"the recording has {seen} frame{'' if seen == 1 else 's'} that could be read{remarks}",
+            "Odometry needs two, the second later than the first.",
         )
     steps = [step for step in steps if step.stamp > start[0]]
     estimate_all = Trajectory(

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from rerun import RecordingStream
 
 
-def require() -> None:
-    """An error with the remedy where the SDK is not installed."""
+def require(path: Path) -> None:
+    """An error with the remedy where the SDK is not installed, or the recording's folder is not there."""
     if importlib.util.find_spec("rerun") is None:
         raise VodistillError(
             "a recording for the viewer needs the Rerun SDK, which is not installed",
             "pip install 'ros2_vodistill[rerun]'",
         )
+    if not path.parent.is_dir():
+        raise VodistillError(f"{path.parent}, where {path.name} would be written, is no folder", "Make it first.")
 
 
 def write_rerun(run: Run, camera: Camera, path: Path) -> None:
@@ -35,7 +37,7 @@ def write_rerun(run: Run, camera: Camera, path: Path) -> None:
 
     with replacing(path) as temporary:
         stream = rr.RecordingStream("vodistill", recording_id=uuid4())
-        stream.save(temporary)
+        recording = rr.binary_stream(stream)  # written here: the SDK does not say when a disk is full
         stream.log("world", rr.ViewCoordinates.RDF, static=True)
         stream.log("world/estimate", rr.LineStrips3D([run.estimate.positions], colors=[[37, 99, 235]]), static=True)
         pinhole = rr.Pinhole(image_from_camera=camera.matrix, width=camera.width, height=camera.height)
@@ -52,7 +54,7 @@ def write_rerun(run: Run, camera: Camera, path: Path) -> None:
             stream.log("plots/speed", rr.Scalars(float(np.linalg.norm(step.twist[:3]))))
             if step.reasons:
                 stream.log("log", rr.TextLog("; ".join(step.reasons), level="WARN"))
-        stream.flush()
+        temporary.write_bytes(recording.read() or b"")
         stream.disconnect()
 
 

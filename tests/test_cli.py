@@ -224,6 +224,13 @@ RUNS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         "80x60",
     ),
     "unreadable images": (lambda t: [broken_images(t / "cut"), "--calib", yaml_camera(t / "c.yaml")], "cut"),
+    "unreadable images and a calibration without a size": (
+        lambda t: [broken_images(t / "cut"), "--rate", 10, "--calib", text(t / "c.txt", "120 120 79.5 59.5")],
+        "unreadable image",
+    ),
+    "frames of one time": (lambda t: [bag(t, [100.0] * 3)], "not later"),
+    "a calibration of another camera that is no text": (lambda t: [binary_calibration(t / "sequence")], "calib.txt"),
+    "a size that changes on the way": (lambda t: [changed_size(t)], "at 100.500000 s: a frame is 80x60"),
     "a single image": (
         lambda t: [images(t / "one", (160, 120)), "--calib", yaml_camera(t / "c.yaml"), "--rate", 10],
         "needs two",
@@ -292,13 +299,28 @@ RUNS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda t: [text(t / "film.mp4", "not a film"), "--calib", yaml_camera(t / "c.yaml")],
         "film.mp4",
     ),
+    "a viewer's file in no folder": (lambda t: [t / "sequence", "--rerun", t / "nowhere" / "run.rrd"], "nowhere"),
     "an option that does not exist": (lambda t: [t / "sequence", "--turbo"], "turbo"),
 }
 
 
-def bag(folder: Path) -> Path:
-    write_bag(folder / "bag", frames(3), CAMERA, STAMPS[:3])
+def bag(folder: Path, stamps: list[float] = STAMPS[:3]) -> Path:
+    write_bag(folder / "bag", frames(3), CAMERA, stamps)
     return folder / "bag"
+
+
+def changed_size(folder: Path) -> Path:
+    """The sixth frame of a bag is smaller."""
+    views = [view if index < 5 else view[:60, :80].copy() for index, view in enumerate(frames())]
+    write_bag(folder / "bag", views, CAMERA, STAMPS)
+    return folder / "bag"
+
+
+def binary_calibration(folder: Path) -> Path:
+    """Of image_1 alone, so that the file is read for its place too."""
+    (folder / "image_0").rename(folder / "image_1")
+    (folder / "calib.txt").write_bytes(b"\xff\xfe")
+    return folder
 
 
 def broken_metadata(folder: Path) -> Path:
@@ -350,14 +372,32 @@ def test_bad_input_costs_an_error_and_nothing_else(
     assert out == ""
 
 
-def test_an_output_folder_that_is_a_file_is_refused(
-    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
+@pytest.mark.parametrize("out", ["out", "out/further/down"])
+def test_an_output_folder_that_is_a_file_is_refused_before_the_work(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
 ) -> None:
+    monkeypatch.setattr("ros2_vodistill.run.replay", lambda *_, **__: pytest.fail("replayed for nothing"))
     text(tmp_path / "out", "precious")
-    code, _, err = vodistill("run", sequence, "--model", bright, "--out", tmp_path / "out")
+    code, _, err = vodistill("run", sequence, "--model", bright, "--out", tmp_path / out)
     assert code == 2
-    assert "out" in err
+    assert f"{tmp_path / 'out'} is a file" in err
     assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_a_path_that_may_not_be_looked_at_is_an_error_like_others(
+    vodistill: Vodistill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = Path.exists
+
+    def locked(path: Path) -> bool:
+        if path.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", locked)
+    code, out, err = vodistill("run", tmp_path / "locked", "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert f"{tmp_path / 'locked'}: Permission denied" in err
 
 
 @pytest.mark.parametrize("name", ["trajectory.tum", "trajectory.kitti", "metrics.json", "report.html"])
@@ -401,6 +441,25 @@ def test_a_recording_for_the_viewer_can_be_read_back(
     )
     assert code == 0
     assert (tmp_path / "run.rrd").read_bytes()[:3] == b"RRF"
+
+
+def test_a_full_disk_leaves_no_half_written_recording_for_the_viewer(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rerun", reason="the Rerun SDK is not installed")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    file = tmp_path / "viewer" / "run.rrd"
+    file.parent.mkdir()
+    code, _, err = vodistill("run", sequence, "--model", bright, "--out", tmp_path / "out", "--rerun", file)
+    assert code == 2
+    assert "run.rrd cannot be written: No space left" in err
+    assert not list(file.parent.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -459,6 +518,12 @@ def test_engine_build_prints_the_plan(
     code, out, _ = vodistill("engine", "build", bright)
     assert code == 0
     assert Path(out.split(": ", 1)[1].strip()).is_file()
+
+
+def test_bench_needs_a_thread(vodistill: Vodistill) -> None:
+    code, out, err = vodistill("bench", "--threads", 0)
+    assert (code, out) == (2, "")
+    assert "threads" in err
 
 
 def test_bench_writes_what_it_prints(

@@ -46,6 +46,9 @@ def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
         Model.load(folder)
 
 
+RANGE = {"min_translation": 0.1, "max_translation": 1, "min_rotation": 0, "max_rotation": 1, "max_interval": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -57,6 +60,14 @@ def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
         ({"views": {"image": {"kind": "level", "width": 64}}}, "fields"),
         ({"views": {"image": {"kind": "spherical"}}}, "spherical"),
         ({"colour": "red"}, "colour"),
+        ({"sha256": 5}, "sha256 is 5"),
+        ({"name": None}, "name is None"),
+        ({"opset": "new"}, "opset is 'new'"),
+        ({"parameters": 0}, "parameters is 0"),
+        ({"data": "streets"}, "data is 'streets'"),
+        ({"states": {"state_mean": ["x"]}}, "x"),
+        ({"range": {**RANGE, "max_interval": 0}}, "range"),
+        ({"range": {**RANGE, "max_interval": None}}, "None"),
         (
             {
                 "range": {

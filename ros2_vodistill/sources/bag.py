@@ -40,6 +40,7 @@ class BagSource(Source):
         self._truth_topic = truth.choose_topic(self._recording, options.truth_topic, self._notes)
         self._truth_chosen = options.truth_topic is not None
         first = self._recording.first(self.topic)
+        self._info: str | None = None  # the topic that the camera is from
         self._frame = plain(first.body.header.frame_id) if first else ""
         self._transforms = self._read_transforms()
         self.mount, remark = mount_of(self._transforms, self._frame)
@@ -72,8 +73,11 @@ class BagSource(Source):
         return self._transforms.lookup(base, self._frame)
 
     def _frames(self) -> Iterator[Frame]:
-        for message in self._recording.messages([self.topic]):
+        for message in self._recording.messages([self.topic, self._info] if self._info else [self.topic]):
             stamp = stamp_of(message.body.header, message.time)
+            if message.topic == self._info:
+                self._compare(message, stamp)
+                continue
             if stamp_of(message.body.header, 0) == 0 != message.time:
                 self._notes.add("header without a stamp", f"the time of recording, {stamp:.6f} s, is used")
             try:
@@ -97,10 +101,9 @@ class BagSource(Source):
     def _find_camera(self, calibration: Path | None) -> Camera | None:
         """From the user's file, the camera_info beside the images, or the only camera_info that there is."""
         base = image_base(self.topic)
-        rectified = base.rpartition("/")[2].startswith("image_rect")
         if calibration is not None:
-            first = next(self._frames(), None)
-            return load_camera(calibration, first[1].shape[::-1] if first else None, rectified=rectified)
+            first = next(iter(self))
+            return load_camera(calibration, first[1].shape[::-1], rectified=self._rectified)
         beside = f"{base.rpartition('/')[0]}/camera_info"
         infos = [topic for topic, kind in self._recording.types.items() if kind == INFO]
         topic = beside
@@ -115,10 +118,27 @@ class BagSource(Source):
             )
             return None
         try:
-            return Camera.from_camera_info(message.body, rectified=rectified)
+            camera = Camera.from_camera_info(message.body, rectified=self._rectified)
         except VodistillError as error:
             self.searched.append(f"topic {topic} ({error.problem})")
             return None
+        self._info = topic
+        return camera
+
+    def _compare(self, message: Message, stamp: float) -> None:
+        """A calibration that is not the first one: which one fits the images is not known here, so it is told."""
+        try:
+            if Camera.from_camera_info(message.body, rectified=self._rectified) == self.camera:
+                return
+            problem = "it differs"
+        except VodistillError as error:
+            problem = error.problem
+        kept = "the first one is used for all images"
+        self._notes.add("calibration changes", f"'{message.topic}' at {stamp:.6f} s: {problem}; {kept}")
+
+    @property
+    def _rectified(self) -> bool:
+        return image_base(self.topic).rpartition("/")[2].startswith("image_rect")
 
 
 def choose_topic(recording: Recording, chosen: str | None, notes: Notes) -> str:

@@ -50,8 +50,8 @@ class ImageFiles(Source):
         if file is None:
             self.searched += [str(file) for file in files]
             return
-        first = next(self._frames(), None)
-        self.camera = load_camera(file, first[1].shape[::-1] if first else None)
+        first = next(iter(self))
+        self.camera = load_camera(file, first[1].shape[::-1])
 
 
 def open_folder(path: Path, options: Options) -> ImageFiles:

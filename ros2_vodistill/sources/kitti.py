@@ -49,14 +49,14 @@ def open_kitti(path: Path, options: Options) -> ImageFiles:
 
 def camera_in_camera_0(calibration: Path, number: int) -> Array:
     """The pose (4x4) of a camera in camera 0: the axes are the same, and P = K [1 | -position]."""
-    text = calibration.read_text(encoding="utf-8") if calibration.exists() else ""
-    rows = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     positions = []
     for name in ("P0", f"P{number}"):
         try:
+            text = calibration.read_text(encoding="utf-8")
+            rows = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
             matrix = np.array(rows[name].split(), float).reshape(3, 4)
             positions.append(-np.linalg.solve(matrix[:, :3], matrix[:, 3]))
-        except (KeyError, ValueError, np.linalg.LinAlgError) as error:
+        except (OSError, KeyError, ValueError, np.linalg.LinAlgError) as error:
             raise VodistillError(
                 f"{calibration} has no sound line {name}, which says where image_{number} is: {error}",
                 "Repair the file, or use image_0.",

@@ -185,6 +185,37 @@ def test_several_camera_infos_elsewhere_are_not_guessed_from(make: Make) -> None
         make(more=two).require_camera()
 
 
+def test_a_calibration_that_changes_is_told(make: Make, tmp_path: Path, sequence: Sequence) -> None:
+    """The images are still the first calibration's to the reader, who cannot know which one is right."""
+
+    def changes(ros: Ros, index: int, time: int, _pose: Array) -> None:
+        message = ros.info(sequence.camera, time)
+        message.k[0] += index // 3
+        message.p[0] += index // 3
+        ros.write("/cam/camera_info", message, time)
+
+    source = make(more=changes)
+    np.testing.assert_array_equal([image for _, image in source], sequence.frames)
+    assert source.camera == sequence.camera
+    (note,) = (note for note in source.notes if note.startswith("calibration"))
+    assert note.startswith("calibration changes: '/cam/camera_info' at 100.300000 s")
+    assert note.endswith("(and 4 more)")
+    (tmp_path / "other.txt").write_text("100 100 40 30")
+    source = make(more=changes, calibration=tmp_path / "other.txt")
+    assert len(list(source)) == len(sequence.frames)
+    assert not any(note.startswith("calibration") for note in source.notes)
+
+
+def test_images_that_cannot_be_read_are_told_before_a_calibration_without_a_size(tmp_path: Path) -> None:
+    with Ros(tmp_path / "bag") as ros:
+        data = np.frombuffer(b"no image", np.uint8)
+        message = ros.make("sensor_msgs/msg/CompressedImage", header=ros.header(5), format="jpeg", data=data)
+        ros.write("/image/compressed", message, 5)
+    (tmp_path / "calib.txt").write_text("100 100 40 30")
+    with pytest.raises(VodistillError, match="could be read: unreadable image"):
+        open_source(tmp_path / "bag", calibration=tmp_path / "calib.txt")
+
+
 def test_a_calibration_file_comes_first(make: Make, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("100 100 40 30")
     source = make(more=info, calibration=tmp_path / "other.txt")
