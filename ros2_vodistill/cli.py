@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ros2_vodistill import __version__, prepare
 from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, table_of
@@ -168,7 +169,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         return
     table = Table("", "what", "found", "remedy")
     for finding in findings:
-        mark = "[green]yes[/]" if finding.works else "[yellow]no[/]"
+        mark = Text("yes", "green") if finding.works else Text("no", "yellow")
         table.add_row(mark, finding.what, finding.found, finding.remedy)
     OUT.print(table)
 
@@ -233,9 +234,9 @@ def main() -> None:
 
 def _refuse(problem: str, remedy: str) -> NoReturn:
     ERROR.print("error:", style="bold red", end=" ")
-    ERROR.print(problem, soft_wrap=True, highlight=False, markup=False)
+    ERROR.print(problem, soft_wrap=True, highlight=False)
     if remedy:
-        ERROR.print(f"  {remedy}", soft_wrap=True, highlight=False, markup=False)
+        ERROR.print(f"  {remedy}", soft_wrap=True, highlight=False)
     sys.exit(BAD_INPUT)
 
 

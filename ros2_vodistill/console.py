@@ -9,17 +9,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-OUT, ERROR = Console(), Console(stderr=True)
+OUT, ERROR = Console(markup=False), Console(stderr=True, markup=False)
 
 
 def note(message: str) -> None:
     """Say on stderr what the user should know."""
-    ERROR.print(message, style="yellow", markup=False, highlight=False)
+    ERROR.print(message, style="yellow", highlight=False)
 
 
 def progress_bar() -> Progress:
     """A bar on stderr that vanishes when the work is done."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=ERROR, transient=True)
 
 

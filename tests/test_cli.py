@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import json
 import sys
 from collections.abc import Callable
@@ -156,6 +157,25 @@ def test_doctor_finds_python_and_an_engine(
     found = {finding["what"]: finding for finding in json.loads(out)}
     assert found["Python"]["works"]
     assert "bright" in found["models"]["found"]
+
+
+def test_what_is_in_brackets_is_printed(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rich takes [this] for markup, unless it is told not to."""
+    monkeypatch.setenv("VODISTILL_MODELS", str(tmp_path))
+    monkeypatch.setattr("ros2_vodistill.doctor._engines", lambda: iter(()))
+    monkeypatch.setattr("importlib.metadata.version", lambda name: absent(name))
+    _, out, _ = vodistill("doctor")
+    assert "ros2_vodistill[openvino]" in out
+    assert "[green]" not in out
+    write_kitti(tmp_path / "seq[bold]", frames(), CAMERA, STAMPS)
+    _, out, _ = vodistill("run", tmp_path / "seq[bold]", "--model", bright, "--out", tmp_path / "out[red]")
+    assert f"report: {tmp_path / 'out[red]' / 'report.html'}" in out
+
+
+def absent(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)
 
 
 @pytest.mark.parametrize("command", ["", "run", "eval", "models", "doctor", "bench", "engine build"])
