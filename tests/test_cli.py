@@ -15,6 +15,7 @@ import pytest
 
 from ros2_vodistill import cli, geometry, trajectory
 from ros2_vodistill.camera import Camera
+from ros2_vodistill.model import DEFAULT
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.sources.record import write_bag, write_kitti
 from tests.models import brightness_model
@@ -109,7 +110,7 @@ def test_every_door_gives_the_same_trajectory(
 
     write_bag(tmp_path / "bag", frames(), CAMERA, STAMPS, POSES)
     write_bag(tmp_path / "bag3", frames(), CAMERA, STAMPS, POSES, storage="sqlite3", compressed="png")
-    for model in (bright, "classical"):
+    for model in (bright, "classical", DEFAULT):
         results = []
         for source in ("sequence", "bag", "bag3"):
             out = tmp_path / f"out-{source}-{Path(model).name}"
@@ -165,7 +166,7 @@ def test_what_is_in_brackets_is_printed(
     """Rich takes [this] for markup, unless it is told not to."""
     monkeypatch.setenv("VODISTILL_MODELS", str(tmp_path))
     monkeypatch.setattr("ros2_vodistill.doctor._engines", lambda: iter(()))
-    monkeypatch.setattr("importlib.metadata.version", lambda name: absent(name))
+    monkeypatch.setattr("importlib.metadata.version", absent)
     _, out, _ = vodistill("doctor")
     assert "ros2_vodistill[openvino]" in out
     assert "[green]" not in out
