@@ -19,6 +19,7 @@ def share(*folders: str) -> list[tuple[str, list[str]]]:
     return list(entries.items())
 
 
+# ROS 2 is no extra: rclpy, cv_bridge and the messages come with the distribution (package.xml, docs/robot.md).
 EXTRAS = {
     "train": [
         "torch==2.13.0",

@@ -118,8 +118,8 @@ def decode_compressed(data: Any) -> Grey:
     """
     data = bytes(data)
     jpeg, png = data.startswith(b"\xff\xd8"), data.startswith(b"\x89PNG")
-    tail = data.rstrip(b"\0")[-16:]
-    if not data or (jpeg and b"\xff\xd9" not in tail) or (png and b"IEND" not in tail):
+    jpeg_ends = b"\xff\xd9" in data[data.rfind(b"\xff\xda") :]  # after the last scan: a thumbnail has an end, too
+    if not data or (jpeg and not jpeg_ends) or (png and b"IEND" not in data.rstrip(b"\0")[-16:]):
         raise ImageError(
             f"a compressed image of {len(data)} bytes, without its end", "It was cut: record or copy it again."
         )
