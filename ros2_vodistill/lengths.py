@@ -68,10 +68,11 @@ class Gauge:
     heave: float = _HEAVE[0]
     gaps: tuple[tuple[float, float], ...] = ()
 
-    def drifted(self) -> Gauge:
-        """A frame later."""
-        gaps = tuple((gap, variance + _DRIFT**2) for gap, variance in self.gaps)
-        return replace(self, variance=self.variance + _DRIFT**2, gaps=gaps)
+    def drifted(self, lost: float = 0.0) -> Gauge:
+        """A frame later; `lost` is how much more than usual the scale went astray (variance of its logarithm)."""
+        more = _DRIFT**2 + lost
+        gaps = tuple((gap, noise + more) for gap, noise in self.gaps if noise + more < _VAGUE)
+        return replace(self, variance=self.variance + more, gaps=gaps)
 
     def doubted(self, carried: Length) -> Length:
         """A carried length with all of its variance."""
@@ -83,7 +84,7 @@ class Gauge:
         doubt = claim.variance + (_PARTIAL * claim.value) ** 2
         if carried is None:
             return Scaled(claim, replace(self, variance=Length(claim.value, doubt).relative))
-        if max(claim.relative, carried.relative) > _VAGUE:
+        if max(claim.relative, carried.relative) > max(_VAGUE, self.variance):
             return Scaled(carried, self)
         gain = self.variance / (self.variance + carried.relative + doubt / claim.value**2)
         variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))

@@ -24,6 +24,9 @@ _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the g
 _LEEWAY = 0.03  # camera heights that the ground may always find a length off
 _FAR_OFF = 2.0  # factor between lengths of one step that are not of the same motion
 _ONE_VIEW = 0.1  # relative: error of depths that one frame alone has told
+_LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
+_TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
+_NEAREST = 0.1  # camera heights: where most corners are nearer than this, the scale is wrong
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
 
 
@@ -82,7 +85,8 @@ def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length |
         pace: the length if the camera goes on as before.
         claim: the length that someone claims to have measured.
     """
-    carried, gauge = _carried(before, sight, pace), before.gauge.drifted()
+    carried, lost = _carried(before, sight, pace)
+    gauge = before.gauge.drifted(lost)
     if claim is not None:
         return gauge.told(carried, claim)
     return None if carried is None else Scaled(carried, gauge)
@@ -119,15 +123,22 @@ def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: Groun
     return Step(geometry.make(rotation, translation), covariance, Carried(depths, road, scaled.gauge), tuple(reasons))
 
 
-def _carried(before: Carried, sight: Sight, pace: Length | None) -> Length | None:
-    """The length of the step, but for the scale, from what earlier frames left: known depths, the last step."""
+def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length | None, float]:
+    """The length of the step, but for the scale, from what earlier frames left: known depths, the last step; and how
+    far astray the scale went where no depths hold it (variance of its logarithm)."""
     fit = sight.fit
     if fit.turns_only:
         *_, parallax = epipolar.nearness(fit.rotation, fit.direction, *sight.rays)
-        return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or _TYPICAL_DEPTH)) ** 2)
+        return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or _TYPICAL_DEPTH)) ** 2), 0.0
     if not np.isfinite(before.gauge.variance):
-        return None
-    return fused([anchor.measured(fit, *sight.rays, before.depths), pace])
+        return None, 0.0
+    measured = anchor.measured(fit, *sight.rays, before.depths)
+    length = fused([measured, pace])
+    if length is None:
+        return None, 0.0
+    if before.depths.typical is not None and before.depths.typical < _NEAREST:
+        return length, _LOST
+    return length, min(length.relative, _LOST) * (1.0 if measured is None else _TURNOVER)
 
 
 def _assumed(sight: Sight) -> Scaled:

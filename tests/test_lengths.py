@@ -115,6 +115,21 @@ def test_without_ground_the_scale_gets_doubtful() -> None:
     assert later.doubted(SAID).variance > gauge.doubted(SAID).variance
 
 
+def test_a_scale_that_went_astray_is_set_by_the_next_ground() -> None:
+    short, ground = Length(STEP / 5, (0.02 * STEP / 5) ** 2), Length(STEP, (0.02 * STEP) ** 2)
+    assert settled().drifted().measured(short, ground).length.value == pytest.approx(STEP / 5, rel=0.1)
+    found = settled().drifted(lost=1.0).measured(short, ground)
+    assert found.length.value == pytest.approx(STEP, rel=0.02)
+    assert found.growth == pytest.approx(np.log(5), rel=0.02)
+    assert np.sqrt(found.gauge.variance) < 0.1
+
+
+def test_a_vague_claim_counts_where_the_scale_is_vaguer() -> None:
+    short, claim = Length(STEP / 5, (0.02 * STEP / 5) ** 2), Length(STEP, (0.6 * STEP) ** 2)
+    assert settled().told(short, claim).length.value == pytest.approx(STEP / 5)
+    assert settled().drifted(lost=1.0).told(short, claim).length.value > STEP / 2.5
+
+
 def test_steps_too_short_to_tell_leave_the_scale_alone() -> None:
     gauge = settled()
     scaled = gauge.measured(Length(0.0, 1e-4), Length(0.02, 1e-4))
