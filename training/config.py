@@ -68,7 +68,8 @@ class Data:
         skips: a window of a recording takes every k-th frame, k drawn from this list.
         clips: the generated world as a finite set of so many clips, rendered once; 0 never shows a clip twice.
         cache: folder in which such a set is kept.
-        reuse: show each clip of the endless world about so many times, changed by `augmentation` each time.
+        reuse: show each clip of the generated world about so many times, changed by `augmentation` each time, before
+            going on.
         world: settings of the generated world (training/world).
         augmentation: photometric changes of recorded windows.
         workers: processes that prepare batches; 0 prepares them in the training process.

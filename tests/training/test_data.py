@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -366,6 +367,33 @@ def test_clips_with_masks_serve_those_who_ask_for_none(tmp_path: Path) -> None:
     assert again.batch(1).masks is None
     for other in (plain, again):
         assert torch.equal(other.batch(1).views["image"], masked.batch(1).views["image"])
+
+
+def test_a_set_that_learns_a_label_keeps_the_others(tmp_path: Path) -> None:
+    def clips(**labels: bool) -> ClipSet:
+        return ClipSet(WorldStream(world(), OBSERVER, 2, **labels), 4, 2, tmp_path, shuffle=False)
+
+    flowing = clips(flow=True).batch(1)
+    masked = clips(masks=True).batch(1)
+    (file,) = tmp_path.glob("*/*.safetensors")
+    written = file.stat().st_mtime_ns
+    again = clips(flow=True).batch(1)
+    assert file.stat().st_mtime_ns == written
+    assert masked.masks is not None
+    assert masked.flow is None
+    assert flowing.flow is not None
+    assert again.flow is not None
+    assert torch.equal(flowing.flow.nan_to_num(9e9), again.flow.nan_to_num(9e9))
+
+
+def test_a_finite_set_can_be_shown_again_changed_and_with_its_flow(tmp_path: Path) -> None:
+    data = world(clips=4, cache=str(tmp_path), reuse=2, augmentation=Augmentation(mirror=1.0))
+    reused = streams.training(data, OBSERVER, 2, 0, CPU, flow=True).batch(0)
+    once = streams.training(replace(data, reuse=1), OBSERVER, 2, 0, CPU, flow=True).batch(0)
+    assert reused.flow is not None
+    assert once.flow is not None
+    shown = [frame.flip(-1) for frame in once.views["image"]]
+    assert all(any(torch.equal(clip, known) for known in shown) for clip in reused.views["image"])
 
 
 def world(**settings: object) -> Data:

@@ -35,9 +35,10 @@ def test_students_have_the_rates_that_are_told(name: str, rate: int) -> None:
     assert student.hint_width == teacher.hint_width
 
 
-def test_the_shipped_student_has_the_papers_highest_rate() -> None:
+@pytest.mark.parametrize(("student", "teacher"), [("swift-s", "swift-t"), ("swift-xxs", "swift-s")])
+def test_students_have_the_papers_highest_rate(student: str, teacher: str) -> None:
     with torch.device("meta"):
-        assert networks.d_rate(networks.build("swift-s"), networks.build("swift-t")) >= 0.9295
+        assert 0.9295 <= networks.d_rate(networks.build(student), networks.build(teacher)) < 0.94
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ SPEC: dict[str, Any] = {
 class ShiftStream:
     """Clips of a texture that moves by whole pixels; the motion is that shift, in camera heights."""
 
-    masks = False
+    masks = flow = False
 
     def __init__(self, batch_size: int = 4, frames: int = 3, seed: int = 0) -> None:
         self.batch_size, self.frames, self.seed = batch_size, frames, seed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,12 +41,28 @@ class Batch:
         """The same batch in page-locked memory, for a fast copy to a GPU."""
         return self._map(Tensor.pin_memory)
 
+    def select(self, clips: Tensor) -> Batch:
+        """The clips of these numbers."""
+        return self._map(lambda tensor: tensor[clips])
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         masks, flow = (None if tensor is None else change(tensor) for tensor in (self.masks, self.flow))
         return Batch({name: change(view) for name, view in self.views.items()}, change(self.motions), masks, flow)
 
     def __len__(self) -> int:
         return self.motions.shape[0]
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """All clips of several batches that know the same."""
+
+    def together(tensors: list[Tensor | None]) -> Tensor | None:
+        there = [tensor for tensor in tensors if tensor is not None]
+        return torch.cat(there) if there else None
+
+    views = {name: torch.cat([batch.views[name] for batch in batches]) for name in batches[0].views}
+    masks, flow = (together([getattr(batch, name) for batch in batches]) for name in ("masks", "flow"))
+    return Batch(views, torch.cat([batch.motions for batch in batches]), masks, flow)
 
 
 class Observer(Protocol):

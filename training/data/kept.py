@@ -16,10 +16,13 @@ from torch import Tensor
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
-from training.data.batch import Batch, Stream, share
+from training.data.batch import Batch, Stream, joined, share
 
 PIECE = 16
 """Batches in a file: what an interrupted rendering has to do again, at most."""
+
+LABELS = ("masks", "flow")
+"""What a batch may have beside views and motions."""
 
 
 class Kept:
@@ -50,9 +53,11 @@ class Source(Stream, Protocol):
 
     Attributes:
         masks: whether its batches have the masks of objects.
+        flow: whether they have optical flow.
     """
 
     masks: bool
+    flow: bool
 
 
 class ClipSet:
@@ -84,9 +89,7 @@ class ClipSet:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
         numbers = order[place * self.batch_size : (place + 1) * self.batch_size]
         chosen = torch.from_numpy(numbers[share(range(self.batch_size), rank, ranks)])
-        masks = None if self.clips.masks is None else self.clips.masks[chosen]
-        views = {name: view[chosen] for name, view in self.clips.views.items()}
-        return Batch(views, self.clips.motions[chosen], masks)
+        return self.clips.select(chosen)
 
     def key(self) -> dict[str, Any]:
         return {"kind": "clips", "count": self.count, "source": self.source.key(), "seed": self.seed}
@@ -103,30 +106,21 @@ def _render(source: Source, count: int, cache: Path) -> Batch:
         _piece(source, piece, folder / f"{piece.start:06d}.safetensors", key)
         for piece in track(pieces, "clips", console=console, disable=not console.is_terminal)
     ]
-    return Batch(
-        {name: torch.cat([part.views[name] for part in parts]) for name in parts[0].views},
-        torch.cat([part.motions for part in parts]),
-        torch.cat([_known(part.masks) for part in parts]) if source.masks else None,
-    )
+    return joined(parts)
 
 
 def _piece(source: Source, numbers: range, path: Path, key: str) -> Batch:
-    """Some batches as one, read from their file if it is there and has the masks, should they be asked for."""
+    """Some batches as one, read from their file if it is there and has the labels that are asked for."""
+    known: dict[str, Tensor] = {}
+    asked = [name for name in LABELS if getattr(source, name)]
     if path.exists():
-        tensors, metadata = checkpoint.load_tensors(path)
+        known, metadata = checkpoint.load_tensors(path)
         if metadata.get("key") != key:
             raise VodistillError(f"{path}: was rendered by other settings", "remove it")
-        if "masks" in tensors or not source.masks:
-            return Batch(checkpoint.under("view", tensors), tensors["motions"], tensors.get("masks"))
-    parts = [source.batch(i).to(torch.device("cpu")) for i in numbers]
-    tensors = {f"view/{name}": torch.cat([p.views[name] for p in parts]) for name in parts[0].views}
-    tensors["motions"] = torch.cat([p.motions for p in parts])
-    if source.masks:
-        tensors["masks"] = torch.cat([_known(p.masks) for p in parts])
-    checkpoint.save_tensors(path, tensors, {"key": key})
-    return Batch(checkpoint.under("view", tensors), tensors["motions"], tensors.get("masks"))
-
-
-def _known(masks: Tensor | None) -> Tensor:
-    assert masks is not None
-    return masks
+    if not known or any(name not in known for name in asked):
+        made = joined([source.batch(i).to(torch.device("cpu")) for i in numbers])
+        labels = {name: getattr(made, name) for name in asked}
+        known |= {f"view/{name}": view for name, view in made.views.items()} | {"motions": made.motions, **labels}
+        checkpoint.save_tensors(path, known, {"key": key})
+    labels = {name: known[name] for name in asked}
+    return Batch(checkpoint.under("view", known), known["motions"], **labels)

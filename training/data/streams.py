@@ -33,16 +33,16 @@ def training(
     flow: bool = False,
 ) -> Stream:
     """What a network learns from; with the masks of objects, or the optical flow, where they are asked for."""
-    if flow and (data.kind != "world" or data.clips):
-        raise VodistillError(
-            "a stage's `matching` needs optical flow", "take the endless generated world, or leave it out"
-        )
+    if flow and data.kind != "world":
+        raise VodistillError("a stage's `matching` needs optical flow", "take the generated world, or leave it out")
     if data.kind == "world":
         place = torch.device("cpu") if data.workers else device  # processes beside the training render on the CPU
-        if not data.clips:
-            fresh = WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks, flow=flow)
-            return fresh if data.reuse == 1 else Reused(fresh, data.reuse, data.augmentation, seed=seed)
-        return _clip_set(data, observer, batch_size, seed, device, masks)
+        clips: Stream = (
+            _clip_set(data, observer, batch_size, seed, place, masks=masks, flow=flow)
+            if data.clips
+            else WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks, flow=flow)
+        )
+        return clips if data.reuse == 1 else Reused(clips, data.reuse, data.augmentation, seed=seed)
     return WindowStream(
         recordings(data, data.train),
         observer,
@@ -72,7 +72,7 @@ def confidence(
     """The fixed set over which eta is computed, and its number of clips: a finite training set whole and as it is, or
     clips of their own of the endless world."""
     if data.kind == "world" and data.clips:
-        return _clip_set(data, observer, 1, 0, device, masks=False, shuffle=False), data.clips
+        return _clip_set(data, observer, 1, 0, device, shuffle=False), data.clips
     if data.kind == "world":
         return WorldStream(data, observer, batch_size, part=FIXED, device=device), settings.samples
     stream = WindowStream(
@@ -88,9 +88,17 @@ def confidence(
 
 
 def _clip_set(
-    data: Data, observer: Observer, batch_size: int, seed: int, device: torch.device, masks: bool, shuffle: bool = True
+    data: Data,
+    observer: Observer,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    *,
+    masks: bool = False,
+    flow: bool = False,
+    shuffle: bool = True,
 ) -> ClipSet:
-    source = WorldStream(data, observer, min(RENDERED_AT_ONCE, data.clips), device=device, masks=masks)
+    source = WorldStream(data, observer, min(RENDERED_AT_ONCE, data.clips), device=device, masks=masks, flow=flow)
     return ClipSet(source, data.clips, batch_size, Path(data.cache), seed=seed, shuffle=shuffle)
 
 

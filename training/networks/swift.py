@@ -85,8 +85,13 @@ SWIFT = {
         encoder=(16, 32), match=(16, 32), decoder=(32, 48, 64), decoder_blocks=(0, 1, 0),
         vector=64, memory=64, head=32,
     ),
+    "swift-xxs": SwiftConfig(
+        encoder=(16, 32), encoder_blocks=(0, 0), match=(16, 24), decoder=(24, 32, 32), decoder_blocks=(0, 0, 0),
+        squeeze=4, vector=40, memory=24, head=24,
+    ),
 }  # fmt: skip
-"""Teacher and students; at 96x320 the d_rates of l, m, s and xs are 65, 81, 93 and 98 %."""
+"""Teacher and students; at 96x320 the d_rates of l, m, s and xs are 65, 81, 93 and 98 %. Where swift-s is the teacher,
+those of xs and xxs are 74 and 93 %."""
 
 
 class Encoder(nn.Module):
