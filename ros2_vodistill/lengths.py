@@ -81,12 +81,13 @@ class Gauge:
 
     def told(self, carried: Length | None, claim: Length) -> Scaled:
         """After someone claims to have measured a carried length."""
-        doubt = claim.variance + (_PARTIAL * claim.value) ** 2
+        doubt = claim.relative + _PARTIAL**2
         if carried is None:
-            return Scaled(claim, replace(self, variance=Length(claim.value, doubt).relative))
-        if max(claim.relative, carried.relative) > max(_VAGUE, self.variance):
+            return Scaled(claim, replace(self, variance=doubt))
+        telling = claim.relative < _VAGUE or doubt < self.variance
+        if not telling or carried.relative > max(_VAGUE, self.variance):
             return Scaled(carried, self)
-        gain = self.variance / (self.variance + carried.relative + doubt / claim.value**2)
+        gain = self.variance / (self.variance + carried.relative + doubt)
         variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))
         growth = gain * math.log(claim.value / carried.value)
         factor = math.exp(growth)
