@@ -134,7 +134,10 @@ def models(
         typer.Option("--verify", help="Open every model, check its hash, graph and card, and recompute its figures."),
     ] = False,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the recordings that cards name, for --verify.")
+        Path | None,
+        typer.Option(
+            "--data", exists=True, file_okay=False, help="Folder of the recordings that cards name, for --verify."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -149,6 +149,12 @@ def test_models_lists_and_verifies(
     assert "sha256" in {row["name"]: row for row in json.loads(out)}["bright"]["verified"]
 
 
+def test_models_refuses_a_folder_of_recordings_that_is_not_there(vodistill: Vodistill, tmp_path: Path) -> None:
+    code, _, err = vodistill("models", "--verify", "--data", str(tmp_path / "nowhere"))
+    assert code == 2
+    assert "nowhere" in err
+
+
 def test_doctor_finds_python_and_an_engine(
     vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
