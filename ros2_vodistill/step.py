@@ -26,7 +26,7 @@ _FAR_OFF = 2.0  # factor between lengths of one step that are not of the same mo
 _ONE_VIEW = 0.1  # relative: error of depths that one frame alone has told
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
-_NEAREST = 0.1  # camera heights: where most corners are nearer than this, the scale is wrong
+_NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
 _TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
 
 
