@@ -20,16 +20,20 @@ class NetworkFrontend:
 
     The network's motion is one of the level view; the camera is turned against it by the mount.
 
+    Args:
+        engine, camera, mount: what computes, and on which images.
+        halting: tell a camera that stands; not needed where something else does.
+
     Attributes:
         warps: from the camera to each view.
     """
 
-    def __init__(self, engine: Engine, camera: Camera, mount: Mount) -> None:
+    def __init__(self, engine: Engine, camera: Camera, mount: Mount, *, halting: bool = True) -> None:
         card = engine.model.card
         self.name, self.unit, self.range = card.name, card.unit, card.range
         self.min_translation, self.min_rotation = card.range.min_translation, card.range.min_rotation
         self.max_interval = card.range.max_interval
-        self._engine = engine
+        self._engine, self._halting = engine, halting
         self._scale = np.asarray(card.covariance_scale)
         self._level_from_camera = mount.level_from_camera
         self._turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
@@ -54,7 +58,8 @@ class NetworkFrontend:
         if not (np.isfinite(motion).all() and np.isfinite(log_variance).all()):
             return Relative(np.eye(4), np.diag(self._widest() ** 2), (f"{self.name} gave numbers that are not finite",))
         variance = np.exp(log_variance.astype(float)) * self._scale
-        return self._in_camera(motion.astype(float), variance, still.shift(self._reference, self._newest))
+        stands = self._halting and still.shift(self._reference, self._newest) < still.LIMIT
+        return self._in_camera(motion.astype(float), variance, stands)
 
     def advance(self) -> None:
         if self._reference is None:
@@ -62,7 +67,7 @@ class NetworkFrontend:
         self._reference[...] = self._newest
         self._engine.advance()
 
-    def _in_camera(self, motion: NDArray[np.float64], variance: NDArray[np.float64], shift: float) -> Relative:
+    def _in_camera(self, motion: NDArray[np.float64], variance: NDArray[np.float64], stands: bool) -> Relative:
         in_camera = self._turn.T @ motion
         reasons = list(self._always)
         distance, angle = float(np.linalg.norm(motion[:3])), float(np.linalg.norm(motion[3:]))
@@ -74,7 +79,7 @@ class NetworkFrontend:
             geometry.from_motion(in_camera),
             self._turn.T @ np.diag(variance) @ self._turn,
             tuple(reasons),
-            still=shift < still.LIMIT,
+            still=stands,
         )
 
     def _widest(self) -> NDArray[np.float64]:

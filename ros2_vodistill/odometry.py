@@ -124,7 +124,7 @@ class VisualOdometry:
         if self.engine is None:
             self.frontend = ClassicalFrontend(camera, self.mount)
         else:
-            inner = NetworkFrontend(self.engine, camera, self.mount)
+            inner = NetworkFrontend(self.engine, camera, self.mount, halting=not self.refine)
             self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
         self.camera = camera
         self._restart("a new calibration" if self._stamp is not None else "")
