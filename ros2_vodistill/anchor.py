@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import epipolar, geometry
-from ros2_vodistill.epipolar import ALIKE, COARSE, FLOOR, Epipolar, crossed
+from ros2_vodistill import epipolar, geometry, rays
+from ros2_vodistill.epipolar import ALIKE, FLOOR, Epipolar
 from ros2_vodistill.lengths import Depths, Length
+from ros2_vodistill.rays import COARSE, crossed
 
 Array = NDArray[np.float64]
 
@@ -89,14 +90,14 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
     found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
     if found.direction @ fit.direction > _OTHER_WAY:
         return found
-    before, after = (epipolar.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
+    before, after = (rays.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
     return found if after - before < _TORN else fit
 
 
 def measured(fit: Epipolar, first: Array, second: Array, depths: Depths) -> Length | None:
     """How long the step is by the depths, if that can be told."""
     sure = fit.inliers
-    near, _, parallax = epipolar.nearness(fit.rotation, fit.direction, first[sure], second[sure])
+    near, _, parallax = rays.nearness(fit.rotation, fit.direction, first[sure], second[sure])
     return depths[sure].length(near, parallax, fit.sigma)
 
 
@@ -105,7 +106,7 @@ def _polished(
 ) -> tuple[float, Epipolar]:
     """Robust Gauss-Newton from a start: its cost at the end, and the fit."""
     ahead = geometry.direction(translation, fit.direction)
-    near, *_ = epipolar.nearness(rotation, ahead, corners.first, corners.second)
+    near, *_ = rays.nearness(rotation, ahead, corners.first, corners.second)
     guessed = np.clip(near / max(float(np.linalg.norm(translation)), 1e-9), 1e-4, _TOO_NEAR)
     nearness = np.where(corners.known, corners.nearness, guessed)
     misses = _misses(rotation, translation, ahead, corners, nearness)
@@ -133,7 +134,7 @@ def _polished(
     sigma, weights = epipolar.weighed(misses.across, noise)
     length = max(float(np.linalg.norm(translation)), 1e-6)
     change = np.zeros((5, 6))
-    change[:3, :3], change[3:, 3:] = np.eye(3), epipolar.basis(ahead) / length
+    change[:3, :3], change[3:, 3:] = np.eye(3), rays.basis(ahead) / length
     covariance = ALIKE * max(1.0, sigma / noise) * change @ np.linalg.inv(hessian) @ change.T + FLOOR
     found = replace(fit, rotation=rotation, direction=ahead, covariance=covariance)
     return float(cost), replace(found, sigma=sigma, weights=weights)

@@ -1,8 +1,7 @@
 """Rotation and direction of a motion from two views of the same points, which are given as unit rays.
 
-`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. The residual of a pair
-of rays is its Sampson distance on the sphere, in radians; so lenses of any angle are welcome. Tangents are a rotation
-vector that turns R from the left, then two numbers along `basis(direction)`.
+Rays, and what a motion misses them by, are those of rays.py. Tangents are a rotation vector that turns R from the left,
+then two numbers along `basis(direction)`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
 from ros2_vodistill.lengths import Length
+from ros2_vodistill.rays import COARSE, basis, cost, residuals
 
 Array = NDArray[np.float64]
 
@@ -26,7 +26,6 @@ _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the fi
 ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
 FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
 _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less, in such a share, there is no direction
-COARSE = 5.0  # times the noise: residuals that motions are compared by
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _DUBIOUS = 0.4  # cost that is more than a few corners gone astray: other starts are tried
 _WORTH = 10  # corners that inertia weighs as much as
@@ -74,33 +73,6 @@ class Inertia:
         return _WORTH * math.log1p(gap**2)
 
 
-def basis(direction: Array) -> Array:
-    """(2,3) unit vectors across a direction."""
-    x, y, z = direction.tolist()
-    across = [(0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0)][int(np.argmin(np.abs(direction)))]
-    u, v, w = (value / math.hypot(*across) for value in across)
-    return np.array([[u, v, w], [y * w - z * v, z * u - x * w, x * v - y * u]])
-
-
-def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
-    """Sampson distances (N,) in radians and their Jacobian (N,5)."""
-    turned = second @ rotation.T
-    cross = crossed(turned, first)
-    algebraic = cross @ direction
-    along_second, along_first = turned @ direction, first @ direction
-    square = 2 - along_second**2 - along_first**2 - 2 * algebraic**2
-    length = np.sqrt(np.maximum(square, 1e-12))
-    d_algebraic = along_second[:, None] * first - (turned * first).sum(axis=1)[:, None] * direction
-    d_square = -2 * along_second[:, None] * crossed(turned, direction) - 4 * algebraic[:, None] * d_algebraic
-    d_square_direction = (
-        -2 * along_second[:, None] * turned - 2 * along_first[:, None] * first - 4 * algebraic[:, None] * cross
-    )
-    shrink = (algebraic / (2 * length**3))[:, None]
-    by_rotation = d_algebraic / length[:, None] - shrink * d_square
-    by_direction = (cross / length[:, None] - shrink * d_square_direction) @ basis(direction).T
-    return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
-
-
 def solve(
     first: Array, second: Array, expected: Sequence[Array], noise: float, search: bool, inertia: Inertia | None = None
 ) -> Epipolar:
@@ -117,11 +89,10 @@ def solve(
         unlikely = 0.0 if inertia is None else inertia.cost(direction) / len(first)
         return cost(rotation, direction, first, second, noise) + unlikely
 
-    def fitted(start: tuple[Array, Array]) -> Epipolar:
+    def fitted(start: tuple[Array, Array]) -> tuple[float, Epipolar]:
         fit = polish(*start, first, second, noise)
-        if poor(fit.rotation, fit.direction) <= poor(fit.rotation, -fit.direction):
-            return fit
-        return turned_round(fit)
+        either = [(poor(each.rotation, each.direction), each) for each in (fit, turned_round(fit))]
+        return min(either, key=lambda found: found[0])
 
     starts = [(motion[:3, :3], direction_of(motion)) for motion in expected]
     rotation, left = turn(first, second, noise)
@@ -129,11 +100,11 @@ def solve(
         return turning(rotation, starts[0][1], first, second, max(noise, float(np.median(left))))
     starts = sorted([*starts, (rotation, starts[0][1])], key=lambda start: poor(*start))
     fits = [fitted(starts[0])]
-    if poor(fits[0].rotation, fits[0].direction) > _DUBIOUS:
+    if fits[0][0] > _DUBIOUS:
         fits += [fitted(start) for start in starts[1:]]
-    if search or fits[0].sigma > _SUSPECT * noise:
+    if search or fits[0][1].sigma > _SUSPECT * noise:
         fits += [fitted(start) for start in five_point(first, second, noise)]
-    return min(fits, key=lambda fit: poor(fit.rotation, fit.direction))
+    return min(fits, key=lambda found: found[0])[1]
 
 
 def direction_of(motion: Array) -> Array:
@@ -170,18 +141,6 @@ def weighed(values: Array, noise: float) -> tuple[float, Array]:
     """Robust standard deviation of residuals, and their weights by Geman and McClure."""
     sigma = max(noise, 1.4826 * float(np.median(np.abs(values))))
     return sigma, 1 / (1 + (values / (_OUTLIER * sigma)) ** 2) ** 2
-
-
-def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> float:
-    """Mean robust cost of a motion, to compare motions.
-
-    Rays that meet behind the views are off by their parallax too: the first one misses the half-plane that the second
-    one can have moved in.
-    """
-    values, _ = residuals(rotation, direction, first, second)
-    one, other, parallax = nearness(rotation, direction, first, second)
-    values = np.where((one > 0) & (other > 0), values, np.hypot(values, parallax))
-    return float(np.log1p((values / (COARSE * noise)) ** 2).mean())
 
 
 def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, Array]]:
@@ -258,27 +217,6 @@ def spread(fit: Epipolar, length: Length) -> Array:
     return change @ inner @ change.T
 
 
-def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
-    """(N,) inverse distances along both rays, per baseline, negative behind the camera; and parallaxes in radians."""
-    turned = second @ rotation.T
-    cross = crossed(first, turned)
-    square = (cross**2).sum(axis=1)
-    along_first = -(crossed(turned, direction) * cross).sum(axis=1)
-    along_second = -(crossed(first, direction) * cross).sum(axis=1)
-    return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
-
-
 def turned_round(fit: Epipolar) -> Epipolar:
     """The same fit with the opposite direction, which has the same residuals."""
     return replace(fit, direction=-fit.direction, covariance=_FLIP @ fit.covariance @ _FLIP)
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    return above / np.where(np.abs(below) < 1e-12, 1e-12, below)
-
-
-def crossed(a: Array, b: Array) -> Array:
-    """Of (N,3) with (N,3) or (3,); numpy's own is several times slower."""
-    x, y, z = a.T
-    u, v, w = b.T
-    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from ros2_vodistill import geometry
 from ros2_vodistill.blocks import HALF_WIDTH, Level, Shifts, flow
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.epipolar import Epipolar, basis
+from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.lengths import Length
+from ros2_vodistill.rays import basis
 from ros2_vodistill.road import plane_normal
 from ros2_vodistill.view import View, Warp
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import anchor, epipolar, geometry
+from ros2_vodistill import anchor, epipolar, geometry, rays
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import GroundFit, Prior
 from ros2_vodistill.lengths import Depths, Gauge, Length, Scaled, fused
@@ -128,7 +128,7 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
     far astray the scale went where no depths hold it (variance of its logarithm)."""
     fit = sight.fit
     if fit.turns_only:
-        *_, parallax = epipolar.nearness(fit.rotation, fit.direction, *sight.rays)
+        *_, parallax = rays.nearness(fit.rotation, fit.direction, *sight.rays)
         return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or _TYPICAL_DEPTH)) ** 2), 0.0
     if not np.isfinite(before.gauge.variance):
         return None, 0.0
@@ -143,7 +143,7 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
 
 def _assumed(sight: Sight) -> Scaled:
     """The length of the step if things are as far as they typically are."""
-    near, *_ = epipolar.nearness(sight.fit.rotation, sight.fit.direction, *sight.rays)
+    near, *_ = rays.nearness(sight.fit.rotation, sight.fit.direction, *sight.rays)
     return Scaled(Length(_TYPICAL_DEPTH * float(np.median(np.abs(near))), 0.0), Gauge(variance=1.0))
 
 
@@ -179,7 +179,7 @@ def _renewed(depths: Depths, sight: Sight, length: float, translation: Array) ->
     if sight.fit.turns_only:
         return depths
     seen = sight.seen
-    _, nearness, parallax = epipolar.nearness(seen.rotation, seen.direction, *sight.rays)
+    _, nearness, parallax = rays.nearness(seen.rotation, seen.direction, *sight.rays)
     vague = seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3
     doubt = vague / np.maximum(parallax, 1e-9) ** 2 + _ONE_VIEW**2
     moved = depths.moved(sight.rays[0], translation)

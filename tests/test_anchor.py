@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import anchor, epipolar, geometry
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.lengths import Depths
+from ros2_vodistill.rays import basis, nearness
 from tests.test_epipolar import DIRECTION, MOTION, NOISE, scene, unit
 
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ def test_its_covariance_is_neither_boastful_nor_shy() -> None:
         first, second, depths = wall(ASIDE, seed=seed)
         found = anchor.anchored(fitted(first, second, ASIDE), None, first, second, depths, NOISE)
         turn = geometry.so3_log(ASIDE[:3, :3] @ found.rotation.T)
-        gap = np.concatenate([turn, epipolar.basis(found.direction) @ epipolar.direction_of(ASIDE)])
+        gap = np.concatenate([turn, basis(found.direction) @ epipolar.direction_of(ASIDE)])
         squares.append(gap @ np.linalg.solve(found.covariance, gap) / 5)
     assert 0.1 < np.mean(squares) < 2
 
@@ -85,7 +86,7 @@ def test_the_way_that_depths_contradict_is_left_for_the_pace() -> None:
 def test_depths_do_not_overrule_what_the_rays_say_clearly() -> None:
     first, second, _ = scene(MOTION, noise=NOISE)
     elsewhere = geometry.from_motion([-1.0, 0.0, -0.2, 0.01, -0.04, 0.02])
-    near, *_ = epipolar.nearness(elsewhere[:3, :3], unit(elsewhere[:3, 3]), first, second)
+    near, *_ = nearness(elsewhere[:3, :3], unit(elsewhere[:3, 3]), first, second)
     depths = Depths(np.abs(near), np.full(len(near), 1e-4))
     fit = fitted(first, second, MOTION)
     assert apart(anchor.anchored(fit, elsewhere, first, second, depths, NOISE), MOTION)[1] < 0.05

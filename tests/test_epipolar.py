@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import epipolar, geometry
 from ros2_vodistill.lengths import Length
+from ros2_vodistill.rays import basis, cost, nearness, residuals
 
 Array = NDArray[np.float64]
 NOISE = 3e-4
@@ -38,18 +39,18 @@ DIRECTION = unit(MOTION[:3, 3])
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=3).filter(lambda v: np.linalg.norm(v) > 0.1))
 def test_basis_is_a_right_handed_frame_that_mirrors_with_its_direction(vector: list[float]) -> None:
     direction = unit(vector)
-    frame = np.vstack([epipolar.basis(direction), direction])
+    frame = np.vstack([basis(direction), direction])
     np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(epipolar.basis(-direction), [[-1], [1]] * epipolar.basis(direction), atol=1e-12)
+    np.testing.assert_allclose(basis(-direction), [[-1], [1]] * basis(direction), atol=1e-12)
 
 
 def test_residuals_vanish_on_the_true_motion_and_measure_angles_across() -> None:
     first, second, _ = scene(MOTION)
-    values, _ = epipolar.residuals(MOTION[:3, :3], DIRECTION, first, second)
+    values, _ = residuals(MOTION[:3, :3], DIRECTION, first, second)
     np.testing.assert_allclose(values, 0, atol=1e-12)
     planes = np.cross(DIRECTION, second @ MOTION[:3, :3].T)
     lifted = first + 1e-4 * planes / np.linalg.norm(planes, axis=1, keepdims=True)
-    values, _ = epipolar.residuals(MOTION[:3, :3], DIRECTION, lifted, second)
+    values, _ = residuals(MOTION[:3, :3], DIRECTION, lifted, second)
     # an error of one ray across the epipolar plane is shared by both rays: 1e-4 / sqrt(2) where they see it alike
     assert np.abs(values) == pytest.approx(1e-4 / np.sqrt(2), rel=0.2)
 
@@ -57,10 +58,10 @@ def test_residuals_vanish_on_the_true_motion_and_measure_angles_across() -> None
 def test_jacobian_agrees_with_differences() -> None:
     first, second, _ = scene(MOTION, 40, noise=0.02)
     rotation, direction = geometry.so3_exp([0.02, 0.1, -0.05]), unit([0.2, 0.3, 0.9])
-    values, jacobian = epipolar.residuals(rotation, direction, first, second)
+    values, jacobian = residuals(rotation, direction, first, second)
     for k, step in enumerate(1e-6 * np.eye(5)):
-        turned = unit(direction + step[3:] @ epipolar.basis(direction))
-        moved, _ = epipolar.residuals(geometry.so3_exp(step[:3]) @ rotation, turned, first, second)
+        turned = unit(direction + step[3:] @ basis(direction))
+        moved, _ = residuals(geometry.so3_exp(step[:3]) @ rotation, turned, first, second)
         np.testing.assert_allclose((moved - values) / 1e-6, jacobian[:, k], atol=1e-5)
 
 
@@ -84,7 +85,7 @@ def test_covariance_is_conservative_but_not_idle() -> None:
         first, second, _ = scene(MOTION, 120, noise=NOISE, seed=seed)
         last = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, NOISE)
         turn = geometry.so3_log(last.rotation @ MOTION[:3, :3].T)
-        errors.append(np.concatenate([turn, epipolar.basis(DIRECTION) @ last.direction]))
+        errors.append(np.concatenate([turn, basis(DIRECTION) @ last.direction]))
     assert last is not None
     claimed = np.sqrt(np.diag(last.covariance))
     ratio = np.std(errors, axis=0) / claimed
@@ -143,7 +144,7 @@ def test_inertia_does_not_outweigh_the_points() -> None:
 
 def test_nearness_is_the_inverse_distance_in_baselines() -> None:
     first, second, distances = scene(MOTION)
-    _, near, parallax = epipolar.nearness(MOTION[:3, :3], DIRECTION, first, second)
+    _, near, parallax = nearness(MOTION[:3, :3], DIRECTION, first, second)
     baseline = np.linalg.norm(MOTION[:3, 3])
     np.testing.assert_allclose(near, baseline / distances, rtol=1e-6)
     angle = np.arccos(np.clip((first * (second @ MOTION[:3, :3].T)).sum(axis=1), -1, 1))
@@ -162,11 +163,11 @@ def test_turn_ignores_outliers_and_says_what_is_left() -> None:
 
 def test_a_motion_that_puts_points_behind_the_views_is_a_worse_one() -> None:
     first, second, _ = scene(MOTION, noise=1e-4)
-    there, back = (epipolar.cost(MOTION[:3, :3], sign * DIRECTION, first, second, 1e-4) for sign in (1, -1))
+    there, back = (cost(MOTION[:3, :3], sign * DIRECTION, first, second, 1e-4) for sign in (1, -1))
     assert back > 10 * there
     far = geometry.make(MOTION[:3, :3], 1e-6 * DIRECTION)  # without parallax nobody can tell
     first, second, _ = scene(far, noise=1e-4)
-    there, back = (epipolar.cost(MOTION[:3, :3], sign * DIRECTION, first, second, 1e-4) for sign in (1, -1))
+    there, back = (cost(MOTION[:3, :3], sign * DIRECTION, first, second, 1e-4) for sign in (1, -1))
     assert back == pytest.approx(there, rel=0.2)
 
 
@@ -196,7 +197,7 @@ def test_spread_agrees_with_samples() -> None:
     rng = np.random.default_rng(0)
     tangents = rng.multivariate_normal(np.zeros(5), fit.covariance, 40_000)
     lengths = rng.normal(length.value, np.sqrt(length.variance), 40_000)
-    directions = fit.direction + tangents[:, 3:] @ epipolar.basis(fit.direction)
+    directions = fit.direction + tangents[:, 3:] @ basis(fit.direction)
     samples = np.concatenate([directions * lengths[:, None], tangents[:, :3]], axis=1)
     expected = np.cov(samples.T)
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))

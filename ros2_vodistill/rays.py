@@ -1,0 +1,86 @@
+"""Pairs of unit rays to the same points, seen from two places: how far a motion misses them, how near the points are.
+
+`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. A miss is the Sampson
+distance on the sphere, in radians; so lenses of any angle are welcome.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+COARSE = 5.0  # times the noise: misses that motions are compared by
+
+
+def basis(direction: Array) -> Array:
+    """(2,3) unit vectors across a direction."""
+    x, y, z = direction.tolist()
+    across = [(0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0)][int(np.argmin(np.abs(direction)))]
+    u, v, w = (value / math.hypot(*across) for value in across)
+    return np.array([[u, v, w], [y * w - z * v, z * u - x * w, x * v - y * u]])
+
+
+def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """Sampson distances (N,) in radians and their Jacobian (N,5)."""
+    turned = second @ rotation.T
+    cross = crossed(turned, first)
+    algebraic, along_second, along_first = cross @ direction, turned @ direction, first @ direction
+    length = _slope(algebraic, along_second, along_first)
+    d_algebraic = along_second[:, None] * first - (turned * first).sum(axis=1)[:, None] * direction
+    d_square = -2 * along_second[:, None] * crossed(turned, direction) - 4 * algebraic[:, None] * d_algebraic
+    d_square_direction = (
+        -2 * along_second[:, None] * turned - 2 * along_first[:, None] * first - 4 * algebraic[:, None] * cross
+    )
+    shrink = (algebraic / (2 * length**3))[:, None]
+    by_rotation = d_algebraic / length[:, None] - shrink * d_square
+    by_direction = (cross / length[:, None] - shrink * d_square_direction) @ basis(direction).T
+    return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
+
+
+def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> float:
+    """Mean robust cost of a motion, to compare motions.
+
+    Rays that meet behind the views are off by their parallax too: the first one misses the half-plane that the second
+    one can have moved in.
+    """
+    turned = second @ rotation.T
+    cross = crossed(turned, first)
+    algebraic = cross @ direction
+    values = algebraic / _slope(algebraic, turned @ direction, first @ direction)
+    one, other, parallax = _nearness(turned, -cross, first, direction)
+    values = np.where((one > 0) & (other > 0), values, np.hypot(values, parallax))
+    return float(np.log1p((values / (COARSE * noise)) ** 2).mean())
+
+
+def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
+    """(N,) inverse distances along both rays, per baseline, negative behind the camera; and parallaxes in radians."""
+    turned = second @ rotation.T
+    return _nearness(turned, crossed(first, turned), first, direction)
+
+
+def _nearness(turned: Array, cross: Array, first: Array, direction: Array) -> tuple[Array, Array, Array]:
+    """See `nearness`; `turned` are the second rays in the first axes, `cross` is first x turned."""
+    square = (cross**2).sum(axis=1)
+    along_first = -(crossed(turned, direction) * cross).sum(axis=1)
+    along_second = -(crossed(first, direction) * cross).sum(axis=1)
+    return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
+
+
+def _slope(algebraic: Array, along_second: Array, along_first: Array) -> Array:
+    """What an algebraic epipolar error is divided by to be an angle (Sampson's)."""
+    return np.sqrt(np.maximum(2 - along_second**2 - along_first**2 - 2 * algebraic**2, 1e-12))
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    return above / np.where(np.abs(below) < 1e-12, 1e-12, below)
+
+
+def crossed(a: Array, b: Array) -> Array:
+    """Of (N,3) with (N,3) or (3,); numpy's own is several times slower."""
+    x, y, z = a.T
+    u, v, w = b.T
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
