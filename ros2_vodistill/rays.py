@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 COARSE = 5.0  # times the noise: misses that motions are compared by
+_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])  # coordinates after and before each
 
 
 def basis(direction: Array) -> Array:
@@ -81,6 +82,4 @@ def _ratio(above: Array, below: Array) -> Array:
 
 def crossed(a: Array, b: Array) -> Array:
     """Of (N,3) with (N,3) or (3,); numpy's own is several times slower."""
-    x, y, z = a.T
-    u, v, w = b.T
-    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+    return a.take(_NEXT, 1) * b.take(_LAST, -1) - a.take(_LAST, 1) * b.take(_NEXT, -1)
