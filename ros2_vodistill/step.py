@@ -24,6 +24,7 @@ _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the g
 _LEEWAY = 0.03  # camera heights that the ground may always find a length off
 _FAR_OFF = 2.0  # factor between lengths of one step that are not of the same motion
 _ONE_VIEW = 0.1  # relative: error of depths that one frame alone has told
+_GUESSED = 0.1  # variance of the scale's logarithm that is worth a word
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
@@ -110,6 +111,8 @@ def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: Groun
     else:
         if known is None:
             reasons.append("the scale is unknown: nothing of known size was seen yet")
+        elif known.gauge.variance > _GUESSED:
+            reasons.append("the scale is a guess: no ground was seen for long, or all corners were lost")
         scaled = known or _assumed(sight)
         length = scaled.gauge.doubted(scaled.length)
     if ground is None or not _alike(sight.fit, length.value, ground.translation):

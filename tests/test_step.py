@@ -32,6 +32,20 @@ def test_the_scale_is_as_vague_as_what_carries_it() -> None:
     assert deviation(replace(before, depths=Depths.unknown(len(first))), sight) == pytest.approx(0.5, rel=0.01)
 
 
+def test_a_scale_that_is_a_guess_is_told() -> None:
+    first, second, depths = wall(ASIDE)
+    fit = fitted(first, second, ASIDE)
+    sight = Sight((first, second), fit, fit)
+
+    def reasons(variance: float) -> tuple[str, ...]:
+        before = Carried(depths, gauge=Gauge(variance=variance))
+        return step.concluded(before, sight, step.foretold(before, sight, PACE, None), None).reasons
+
+    assert reasons(0.02**2) == ()
+    assert "guess" in reasons(0.25)[0]
+    assert "unknown" in reasons(np.inf)[0]
+
+
 def test_a_scale_in_which_all_is_too_near_to_be_true_is_not_believed() -> None:
     first, second, depths = wall(ASIDE)
     fit = fitted(first, second, ASIDE)
