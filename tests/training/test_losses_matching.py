@@ -12,7 +12,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
 from tests.training.toy import description, network
 from training import networks
-from training.config import Data, Experiment
+from training.config import Data
 from training.data import streams
 from training.learner import Learner
 from training.losses.matching import matching
@@ -116,6 +116,5 @@ def test_who_cannot_learn_matches_is_refused() -> None:
     stage = Stage(pose=(Pose("baseline"),), matching=1.0)
     with pytest.raises(VodistillError, match="finds no matches"):
         Learner(network(), description(), stage)
-    finite = Experiment(name="x", data=Data(clips=16))
     with pytest.raises(VodistillError, match="needs optical flow"):
-        streams.training(finite.data, network(), 4, 0, torch.device("cpu"), flow=True)
+        streams.training(Data(kind="kitti"), network(), 4, 0, torch.device("cpu"), flow=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -66,6 +67,13 @@ def test_scaled_filters_are_standardised() -> None:
     filters = layer.standardised()
     torch.testing.assert_close(filters.mean((1, 2, 3)), torch.zeros(4), atol=1e-6, rtol=0)
     torch.testing.assert_close(filters.square().sum((1, 2, 3)).sqrt(), layer.gain.flatten(), atol=1e-4, rtol=0)
+
+
+def test_scaled_filters_are_rounded_once() -> None:
+    torch.manual_seed(0)
+    layer = ScaledConv2d(64, 32, 3)
+    exact = copy.deepcopy(layer).double().standardised()
+    torch.testing.assert_close(layer.standardised(), exact.float(), rtol=0, atol=0)
 
 
 def test_scaled_convolution_keeps_the_variance() -> None:

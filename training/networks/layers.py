@@ -25,10 +25,12 @@ class ScaledConv2d(nn.Conv2d):
         nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
     def standardised(self) -> Tensor:
-        """The filters that are applied."""
-        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
-        scale = self.gain * torch.rsqrt(variance * self.weight[0].numel() + _EPSILON)
-        return (self.weight - mean) * scale
+        """The filters that are applied. They are rounded once, at the end: an error of a filter's scale would go all
+        one way in every pixel."""
+        weight = self.weight.double()
+        variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        scale = self.gain.double() * torch.rsqrt(variance * weight[0].numel() + _EPSILON)
+        return ((weight - mean) * scale).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.standardised(), self.bias, self.stride, self.padding)
