@@ -14,7 +14,10 @@ import pytest
 import torch
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.measured import prepared
 from ros2_vodistill.model import Model
+from ros2_vodistill.sources import open_source
+from ros2_vodistill.view import Warp
 from tests.training.toy import VIEW, ShiftStream, network
 from training import export, networks
 from training.config import Shipping
@@ -24,6 +27,9 @@ from training.networks import Network
 from training.networks.layers import frame_mean
 from training.quantize import quantize
 from training.steps import OnnxSteps, TorchSteps
+from training.trained import load_network
+
+ROOT = Path(__file__).parents[2]
 
 SWIFT = {
     "name": "swift-s",
@@ -169,6 +175,21 @@ def test_the_packages_engine_runs_it(model: Path) -> None:
         motion, _ = engine.step()
         assert motion == pytest.approx(reference.step(frame)[0], abs=1e-6)
         engine.advance()
+
+
+def test_what_ships_is_the_network_that_was_trained() -> None:
+    """Over the demo's recording, frame by frame, from the image that the camera took."""
+    odometry = prepared(ROOT / "models/swift-s", ROOT / "demo/bag", None, refine=False)[1]
+    engine, source = odometry.engine, open_source(ROOT / "demo/bag")
+    assert engine is not None
+    reference = TorchSteps(load_network(ROOT / "training/weights/swift-s.safetensors"))
+    warp = Warp(source.require_camera(), engine.model.card.views["image"], odometry.mount.level_from_camera)
+    for _, image in source:
+        warp(image, out=engine.inputs["image"])
+        expected = reference.step({"image": engine.inputs["image"]})[0]
+        motion, _ = engine.step()
+        engine.advance()
+        assert motion == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_failed_export_leaves_the_old_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
