@@ -94,6 +94,8 @@ class Recording:
     def _survey(self, path: Path) -> list[tuple[Path, bool]]:
         """Note all topics; returns the parts to read and whether each has a sound index."""
         try:
+            for file in self._files if path.is_dir() else [path]:
+                salvage.sqlite.check(file)
             with _reader(path, self._ros1) as reader:
                 for connection in reader.connections:
                     self._count(connection.topic, connection.msgtype, connection.msgcount)

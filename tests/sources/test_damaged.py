@@ -25,6 +25,7 @@ from ros2_vodistill.sources import open_source
 from ros2_vodistill.sources.salvage import scanner
 from ros2_vodistill.sources.salvage.blocks import ZSTD_MAGIC
 from ros2_vodistill.sources.salvage.mcap import CHUNK, FOOTER
+from ros2_vodistill.sources.salvage.sqlite import TABLE_LEAF
 from tests.sources import recordings
 from tests.sources.recordings import Ros, Sequence
 
@@ -94,6 +95,17 @@ def test_a_lost_index_loses_no_frame(whole: Path, tmp_path: Path, long_sequence:
     assert_beginning_of(frames, long_sequence)
     assert len(frames) >= len(long_sequence.frames) - (whole.suffix == ".db3")
     assert any(note.startswith("index not used") for note in notes)
+
+
+def test_a_torn_page_of_a_database_gives_no_wrong_image(tmp_path: Path, long_sequence: Sequence) -> None:
+    """A row begins at its page's end, where it says on which page it goes on; SQLite takes a lost byte for zero."""
+    whole = FORMS["sqlite3, messages in zstd"](tmp_path / "bag", long_sequence)
+    size = whole.stat().st_size
+    assert whole.read_bytes()[size - 4096] == TABLE_LEAF
+    frames, notes = read(cut(whole, tmp_path, size - 1))
+    assert_beginning_of(frames, long_sequence)
+    assert len(frames) == len(long_sequence.frames) - 1
+    assert any(note.startswith("index not used") and "page" in note for note in notes), notes
 
 
 def test_salvage_of_a_sound_file_finds_all(whole: Path, long_sequence: Sequence) -> None:

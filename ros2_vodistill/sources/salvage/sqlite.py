@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources.salvage.blocks import Raw, Report
 
 MAGIC = b"SQLite format 3\x00"
@@ -27,12 +28,19 @@ class _Row(NamedTuple):
     overflow: int
 
 
+def check(path: Path) -> None:
+    """An error where the last page is not whole: SQLite fills it with zeros, and goes on with a wrong page."""
+    with path.open("rb") as stream:
+        head = stream.read(100)
+    if head.startswith(MAGIC) and path.stat().st_size % max(_page_size(head), 1):
+        raise VodistillError("its last page is not whole", "Copy the bag again.")
+
+
 def scan(path: Path, report: Report) -> Iterator[Raw]:
     """Messages in the order in which they were written."""
     with path.open("rb") as stream:
         head = stream.read(100)
-        page_size = struct.unpack_from(">H", head.ljust(18, b"\0"), 16)[0]
-        page_size = 65536 if page_size == 1 else page_size
+        page_size = _page_size(head)
         if len(head) < 100 or page_size < 512:
             report("it is cut off inside its header")
             return
@@ -60,6 +68,11 @@ def scan(path: Path, report: Report) -> Iterator[Raw]:
                 continue
             columns = _columns(payload)
             yield Raw(*topics[topic], _integer(columns[2]), columns[3][1])
+
+
+def _page_size(head: bytes) -> int:
+    size = int(struct.unpack_from(">H", head.ljust(18, b"\0"), 16)[0])
+    return 65536 if size == 1 else size
 
 
 def _rows(stream: BinaryIO, page: int, page_size: int, usable: int) -> Iterator[_Row]:
