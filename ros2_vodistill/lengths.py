@@ -85,7 +85,7 @@ class Gauge:
         if carried is None:
             return Scaled(claim, replace(self, variance=doubt))
         telling = claim.relative < _VAGUE or doubt < self.variance
-        if not telling or carried.relative > max(_VAGUE, self.variance):
+        if not telling or carried.relative > max(_VAGUE, min(self.variance, 1.0)):
             return Scaled(carried, self)
         gain = self.variance / (self.variance + carried.relative + doubt)
         variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))

@@ -130,6 +130,14 @@ def test_a_vague_claim_counts_where_the_scale_is_vaguer() -> None:
     assert settled().drifted(lost=1.0).told(short, claim).length.value > STEP / 2.5
 
 
+@pytest.mark.parametrize("variance", [0.01, 1.0, np.inf])
+def test_a_claim_about_no_step_tells_no_scale(variance: float) -> None:
+    """A camera that turns on the spot, also in its very first frames."""
+    gauge, none = Gauge(variance=variance), Length(0.0, 1e-6)
+    assert gauge.told(none, Length(0.1, 1e-4)).gauge == gauge
+    assert gauge.told(Length(0.1, 1e-6), Length(0.0, 1e-4)).gauge == gauge
+
+
 def test_steps_too_short_to_tell_leave_the_scale_alone() -> None:
     gauge = settled()
     scaled = gauge.measured(Length(0.0, 1e-4), Length(0.02, 1e-4))
