@@ -17,6 +17,7 @@ _FEWEST = 6  # corners
 _ALIKE = 4.0  # the variance of many corners together is this much larger than if their errors were unlike
 _GATE = 3.0  # standard deviations
 _VAGUE = 0.1  # relative variance of lengths that say nothing about the scale
+_VAGUEST = 1.0  # relative variance of lengths that say nothing at all, however little is known of the scale
 _DRIFT = 0.01  # relative: of the scale, each frame
 _HEAVE = 0.03, 0.5  # relative: how much the camera's height above the road changes as it drives, at least and at most
 _MEMORY = 10  # frames whose ground tells the scale
@@ -85,7 +86,7 @@ class Gauge:
         if carried is None:
             return Scaled(claim, replace(self, variance=doubt))
         telling = claim.relative < _VAGUE or doubt < self.variance
-        if not telling or carried.relative > max(_VAGUE, min(self.variance, 1.0)):
+        if not telling or carried.relative > max(_VAGUE, min(self.variance, _VAGUEST)):
             return Scaled(carried, self)
         gain = self.variance / (self.variance + carried.relative + doubt)
         variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))

@@ -14,6 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 
+LABELS = ("masks", "flow")
+"""What a batch may have beside views and motions."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -61,7 +64,7 @@ def joined(batches: Sequence[Batch]) -> Batch:
         return torch.cat(there) if there else None
 
     views = {name: torch.cat([batch.views[name] for batch in batches]) for name in batches[0].views}
-    masks, flow = (together([getattr(batch, name) for batch in batches]) for name in ("masks", "flow"))
+    masks, flow = (together([getattr(batch, name) for batch in batches]) for name in LABELS)
     return Batch(views, torch.cat([batch.motions for batch in batches]), masks, flow)
 
 

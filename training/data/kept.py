@@ -16,13 +16,10 @@ from torch import Tensor
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
-from training.data.batch import Batch, Stream, joined, share
+from training.data.batch import LABELS, Batch, Stream, joined, share
 
 PIECE = 16
 """Batches in a file: what an interrupted rendering has to do again, at most."""
-
-LABELS = ("masks", "flow")
-"""What a batch may have beside views and motions."""
 
 
 class Kept:

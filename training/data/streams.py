@@ -36,12 +36,12 @@ def training(
     if flow and data.kind != "world":
         raise VodistillError("a stage's `matching` needs optical flow", "take the generated world, or leave it out")
     if data.kind == "world":
-        place = torch.device("cpu") if data.workers else device  # processes beside the training render on the CPU
-        clips: Stream = (
-            _clip_set(data, observer, batch_size, seed, place, masks=masks, flow=flow)
-            if data.clips
-            else WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks, flow=flow)
-        )
+        clips: Stream
+        if data.clips:
+            clips = _clip_set(data, observer, batch_size, seed, device, masks=masks, flow=flow)
+        else:
+            place = torch.device("cpu") if data.workers else device  # processes beside the training render on the CPU
+            clips = WorldStream(data, observer, batch_size, seed=seed, device=place, masks=masks, flow=flow)
         return clips if data.reuse == 1 else Reused(clips, data.reuse, data.augmentation, seed=seed)
     return WindowStream(
         recordings(data, data.train),
@@ -93,12 +93,10 @@ def _clip_set(
     batch_size: int,
     seed: int,
     device: torch.device,
-    *,
-    masks: bool = False,
-    flow: bool = False,
     shuffle: bool = True,
+    **labels: bool,
 ) -> ClipSet:
-    source = WorldStream(data, observer, min(RENDERED_AT_ONCE, data.clips), device=device, masks=masks, flow=flow)
+    source = WorldStream(data, observer, min(RENDERED_AT_ONCE, data.clips), device=device, **labels)
     return ClipSet(source, data.clips, batch_size, Path(data.cache), seed=seed, shuffle=shuffle)
 
 
