@@ -24,7 +24,8 @@ _SHARED = 0.05  # relative: errors of depths that are alike in all of them
 _ITERATIONS, _GENTLE = 8, 2  # of Gauss-Newton, and how many of them weigh outliers gently
 _ENOUGH = 3e-5  # radians: a step that is not worth another
 _OTHER_WAY = 0.95  # cosine between two directions that are worth telling apart
-_TORN = 0.7  # more epipolar cost than that, a motion that the depths prefer is not the one of these frames
+_STRAINED, _TORN = 0.03, 0.7  # more epipolar cost than that, a motion that the depths prefer, about the same way as the
+# fit or another one, is not the one of these frames
 _TOO_NEAR = 5.0  # inverse camera heights: nearer than this nothing is
 
 
@@ -88,10 +89,9 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
     if not starts:
         return fit
     found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
-    if found.direction @ fit.direction > _OTHER_WAY:
-        return found
     before, after = (rays.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
-    return found if after - before < _TORN else fit
+    most = _STRAINED if found.direction @ fit.direction > _OTHER_WAY else _TORN
+    return found if after - before < most else fit
 
 
 def measured(fit: Epipolar, first: Array, second: Array, depths: Depths) -> Length | None:
@@ -135,7 +135,7 @@ def _polished(
     length = max(float(np.linalg.norm(translation)), 1e-6)
     change = np.zeros((5, 6))
     change[:3, :3], change[3:, 3:] = np.eye(3), rays.basis(ahead) / length
-    covariance = ALIKE * max(1.0, sigma / noise) * change @ np.linalg.inv(hessian) @ change.T + FLOOR
+    covariance = ALIKE * change @ np.linalg.inv(hessian) @ change.T + FLOOR
     found = replace(fit, rotation=rotation, direction=ahead, covariance=covariance)
     return float(cost), replace(found, sigma=sigma, weights=weights)
 

@@ -133,8 +133,7 @@ def polish(
     sigma, weights = weighed(values, noise)
     hessian = (jacobian.T * weights) @ jacobian
     covariance = np.linalg.inv(hessian + (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)) * sigma**2
-    alike = ALIKE * max(1.0, sigma / noise)  # what is more than noise has causes, and those are shared
-    return Epipolar(rotation, direction, alike * covariance + FLOOR, sigma, weights)
+    return Epipolar(rotation, direction, ALIKE * covariance + FLOOR, sigma, weights)
 
 
 def weighed(values: Array, noise: float) -> tuple[float, Array]:

@@ -18,12 +18,15 @@ class Relative:
         covariance: 6x6 of (translation, rotation vector), in the same unit and radians.
         reasons: why this measurement is not to be trusted fully, in words; empty when it is.
         still: the two images show no motion at all: the odometry holds its pose.
+        lost: nothing could be measured and the motion is what was expected: the odometry keeps its reference frame for
+            a while, so that what comes next is measured across the gap.
     """
 
     motion: NDArray[np.float64]
     covariance: NDArray[np.float64]
     reasons: tuple[str, ...] = field(default=())
     still: bool = False
+    lost: bool = False
 
 
 class Frontend(Protocol):

@@ -2,7 +2,8 @@
 
 A frame is compared with a reference frame. The pose is the reference's pose composed with the measured motion; the
 frame becomes the next reference once the motion is large enough to be measured well. So a slow robot, or a fast camera,
-adds no drift, and one that stands adds none at all.
+adds no drift, and one that stands adds none at all. Nor does a frame become one in which nothing can be made out,
+unless they go on for half a second.
 """
 
 from __future__ import annotations
@@ -240,8 +241,8 @@ class VisualOdometry:
         self._pose = self._reference_pose @ motion
         self._covariance = adjoint @ self._reference_covariance @ adjoint.T + step
         angle = float(np.linalg.norm(six[3:]))
-        enough = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
-        if not relative.still and (enough or elapsed >= self.frontend.max_interval):
+        moved = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
+        if not relative.still and ((moved and not relative.lost) or elapsed >= self.frontend.max_interval):
             self.frontend.advance()
             self._reference_pose, self._reference_covariance = self._pose, self._covariance
             self._reference_stamp = stamp

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
 from ros2_vodistill.epipolar import Inertia
+from ros2_vodistill.guess import Guess
 from ros2_vodistill.lengths import Length
 
 Array = NDArray[np.float64]
 
 _CHANGE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
+_STRAY = (0.1, 0.2), (0.01, 0.3)  # the same where nothing is seen, and that of a turn, in radians
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the direction of the next
 
 
@@ -23,11 +25,13 @@ class Pace:
 
     Attributes:
         since: 4x4, from the reference to the last compared frame.
-        step: 4x4, from one compared frame to the next; None where none was measured yet.
+        step: 4x4, from one compared frame to the next, as it was measured last; None where none was yet.
+        blind: compared frames since then; what the camera does meanwhile is a random walk.
     """
 
     since: Array = field(default_factory=lambda: np.eye(4))
     step: Array | None = None
+    blind: int = 0
 
     @property
     def ahead(self) -> Array | None:
@@ -40,7 +44,7 @@ class Pace:
         if (ahead := self.ahead) is None:
             return None
         value = float(np.linalg.norm(ahead[:3, 3]))
-        return Length(value, (_CHANGE[0] + _CHANGE[1] * value) ** 2)
+        return Length(value, (1 + self.blind) * (_CHANGE[0] + _CHANGE[1] * value) ** 2)
 
     @property
     def inertia(self) -> Inertia | None:
@@ -50,8 +54,26 @@ class Pace:
         length = float(np.linalg.norm(ahead[:3, 3]))
         return None if length < _CREEP else Inertia(ahead[:3, 3] / length, _CHANGE[0] / length + _CHANGE[1])
 
-    def followed(self, motion: Array) -> Pace:
-        """After the motion (4x4) from the reference to the next frame was measured."""
+    def reckoned(self, guess: Guess, doubt: float) -> Guess:
+        """`ahead` and a guess, whose covariance counts `doubt` times, in one; what is best known before the images are
+        looked at."""
+        if (ahead := self.ahead) is None and guess.covariance is not None:
+            return replace(guess, covariance=doubt * guess.covariance)
+        six = geometry.to_motion(guess.motion if ahead is None else ahead)
+        length, angle = float(np.linalg.norm(six[:3])), float(np.linalg.norm(six[3:]))
+        (least, share), (least_turn, share_turn) = _STRAY
+        stray = np.repeat([least + share * length, least_turn + share_turn * angle], 3) ** 2
+        own = (1 + self.blind) * np.diag(stray)
+        if guess.covariance is None:
+            return replace(guess, motion=geometry.from_motion(six), covariance=own)
+        gain = own @ np.linalg.inv(own + doubt * guess.covariance)
+        mean = six + gain @ (geometry.to_motion(guess.motion) - six)
+        return replace(guess, motion=geometry.from_motion(mean), covariance=own - gain @ own)
+
+    def followed(self, motion: Array, measured: bool = True) -> Pace:
+        """After the motion (4x4) from the reference to the next frame was measured, or reckoned."""
+        if not measured:
+            return replace(self, since=motion, blind=self.blind + 1)
         return Pace(motion, geometry.invert(self.since) @ motion)
 
     def advanced(self) -> Pace:

@@ -56,7 +56,7 @@ class RefinedFrontend:
             return start
         if result.still:
             return result
-        return Relative(*self._scaled(result, self._height), (*start.reasons, *result.reasons))
+        return Relative(*self._scaled(result, self._height), (*start.reasons, *result.reasons), lost=result.lost)
 
     def advance(self) -> None:
         self.inner.advance()

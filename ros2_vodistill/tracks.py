@@ -1,4 +1,7 @@
-"""Corners, spread over the image, and where they went: pyramidal Lucas-Kanade, checked forwards and backwards."""
+"""Corners, spread over the image, and where they went: pyramidal Lucas-Kanade, checked forwards and backwards.
+
+It takes grey levels for constant, so the images are brought to the same exposure first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from ros2_vodistill import tones
 
 Array = NDArray[np.float64]
 
@@ -64,6 +69,7 @@ class Tracker:
         """
         if not len(points):
             return points.copy(), np.zeros(0, bool)
+        this = tones.like(this, last)
         height, width = last.shape
         levels = max(1, round(np.log2(max(width, height) / self.window / 6)))
         window = (self.window, self.window)

@@ -30,8 +30,8 @@ _NOISE = 0.1  # pixels that a followed corner is off at best
 _STILL, _ALMOST_STILL = 0.15, 0.6  # pixels that half of the corners move at most while the camera stands, and in noise
 _MOVING = 3.0  # pixels that half of the corners move at least where what stands still is the vehicle itself
 _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
-_FEWEST, _FEW = 12, 40  # corners: that are needed, and that are worth a word
-_POOR = 25.0  # factor of the variance where the corners are few or disagree
+_FEWEST, _FEW = 12, 40  # corners: that are needed, and fewer than that are worth a word and count less
+_AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
 _FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and vibration, which no residual shows
@@ -121,7 +121,8 @@ class TwoView:
         pace = self._pace
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
-        where = self._expect(reference, expected.motion)
+        reckoned = pace.reckoned(expected, max(1.0, self._dissent))
+        where = self._expect(reference, reckoned.motion)
         points, found = self._tracker.follow(reference.image, small, reference.points, where)
         first, second = self._rays(reference.points), self._rays(points)
         found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
@@ -129,7 +130,7 @@ class TwoView:
         carried = replace(reference.carried, depths=reference.carried.depths[found])
         self._newest = Frame(small, views, points, carried)
         if len(points) < _FEWEST:
-            return self._lost(expected, _scarce(len(points), small))
+            return self._lost(reckoned, _scarce(len(points), small))
         travel = float(np.median(np.linalg.norm(points - reference.points[found], axis=1)))
         if travel < _STILL:
             return self._rest()
@@ -138,11 +139,14 @@ class TwoView:
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         noise = _NOISE * self._pixel
         fit = epipolar.solve(*rays, (expected.motion, ahead), noise, self._ransac, pace.inertia)
-        if fit.inliers.mean() < 0.4:
-            reasons.append(f"only {fit.inliers.mean():.0%} of the corners agree on one motion")
+        agreed = float(fit.inliers.mean())
+        if agreed < _AGREED:
+            reasons.append(f"only {agreed:.0%} of the corners agree on one motion")
+        if fit.inliers.sum() < _FEWEST:
+            return self._lost(reckoned, _scarce(len(points), small))
         seen = fit = anchor.anchored(fit, pace.ahead, *rays, carried.depths, noise)
         if expected.covariance is not None:
-            poor = _POOR if reasons else 1.0
+            poor = (max(1.0, _FEW / len(points)) * max(1.0, _AGREED / max(agreed, 0.01))) ** 2
             fit = replace(fit, covariance=poor * fit.covariance)
             doubted = max(1.0, self._dissent) * expected.covariance
             fit, surprise = epipolar.with_measurement(fit, expected.motion, doubted)
@@ -193,23 +197,21 @@ class TwoView:
         self._pace = self._pace.followed(np.eye(4))
         return Relative(np.eye(4), _NO_STEP, still=True)
 
-    def _lost(self, expected: Guess, reason: str) -> Relative:
-        """Nothing can be measured: what was expected, with a wide covariance."""
-        length, angle = float(np.linalg.norm(expected.motion[:3, 3])), float(geometry.angle(expected.motion))
-        wide = np.diag([(0.1 + 0.5 * length) ** 2] * 3 + [(0.02 + 0.5 * angle) ** 2] * 3)
-        covariance = wide if expected.covariance is None else expected.covariance
-        return self._report(expected.motion, covariance, (reason,))
+    def _lost(self, reckoned: Guess, reason: str) -> Relative:
+        """Nothing can be measured: what was reckoned."""
+        assert reckoned.covariance is not None
+        return self._report(reckoned.motion, reckoned.covariance, (reason,), lost=True)
 
-    def _report(self, motion: Array, covariance: Array, reasons: tuple[str, ...]) -> Relative:
+    def _report(self, motion: Array, covariance: Array, reasons: tuple[str, ...], lost: bool = False) -> Relative:
         """In the camera's axes; the covariance's turn from the left becomes one of the rotation vector."""
-        self._pace = self._pace.followed(motion)
+        self._pace = self._pace.followed(motion, measured=not lost)
         six = geometry.to_motion(motion)
         change = np.eye(6)
         change[3:, 3:] = geometry.so3_left_jacobian_inverse(six[3:])
         change = self._turn.T @ change
         floor = np.diag([(_FLOOR[0] * np.linalg.norm(six[:3])) ** 2 + 1e-8] * 3 + [_FLOOR[1] ** 2] * 3)
         covariance = change @ covariance @ change.T + floor
-        return Relative(geometry.from_motion(self._turn.T @ six), covariance, reasons)
+        return Relative(geometry.from_motion(self._turn.T @ six), covariance, reasons, lost=lost)
 
 
 def _scarce(count: int, image: Image) -> str:

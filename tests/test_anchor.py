@@ -92,6 +92,18 @@ def test_depths_do_not_overrule_what_the_rays_say_clearly() -> None:
     assert apart(anchor.anchored(fit, elsewhere, first, second, depths, NOISE), MOTION)[1] < 0.05
 
 
+@pytest.mark.parametrize("degrees", [0.5, 1.0])
+def test_depths_that_repeat_an_earlier_mistake_are_not_followed(degrees: float) -> None:
+    """They were measured by a motion that was turned a little, and would have this one turned alike."""
+    turned = MOTION @ geometry.from_motion([0, 0, 0, 0, np.radians(degrees), 0])
+    for seed in range(10):
+        first, second, _ = scene(MOTION, 60, 3 * NOISE, seed)
+        near, *_ = nearness(turned[:3, :3], epipolar.direction_of(turned), first, second)
+        depths = Depths(np.where(near > 0, near, np.nan), np.full(len(near), 0.1 * DOUBT))
+        found = anchor.anchored(fitted(first, second, MOTION), None, first, second, depths, NOISE)
+        assert np.degrees(apart(found, MOTION)[0]) < 0.15
+
+
 def test_a_pace_of_standing_still_is_a_start_like_any_other() -> None:
     first, second, depths = wall(ASIDE)
     found = anchor.anchored(fitted(first, second, ASIDE), np.eye(4), first, second, depths, NOISE)

@@ -206,6 +206,54 @@ def test_a_black_frame_goes_on_at_the_last_pace_and_is_recovered_from() -> None:
     check(results[-1], motion(0.5))
 
 
+def test_a_handful_of_specks_that_go_their_own_ways_is_no_motion() -> None:
+    """Any five of them fit some motion: it is not believed, and the last pace goes on."""
+    random = np.random.default_rng(4)
+    frontend = ClassicalFrontend(CAMERA, Mount())
+    results = compared(frontend, [Street(HEIGHT)(CAMERA, motion(0.5 * k), 1.0, k) for k in range(4)])
+    places = random.uniform([60, 40], [420, 160], (15, 2))
+    for _ in range(6):
+        image = np.full((CAMERA.height, CAMERA.width), 90, np.uint8)
+        for x, y in places + random.uniform(-6, 6, places.shape):
+            cv2.circle(image, (round(x * 16), round(y * 16)), 20, 200, -1, cv2.LINE_AA, 4)
+        result = frontend.compare(image)
+        frontend.advance()
+        assert result is not None
+        assert result.lost
+        assert any("corners" in reason for reason in result.reasons)
+        np.testing.assert_allclose(result.motion[:3, 3], results[-1].motion[:3, 3], atol=1e-9)
+
+
+def test_a_flickering_lamp_changes_nothing() -> None:
+    """Steps of the exposure, up and down by a fifth, from one frame to the next."""
+
+    def driven(light: list[float]) -> list[Relative]:
+        images = [Street(HEIGHT, contrast=8.0)(CAMERA, motion(0.5 * k), 1.0, k) for k in range(len(light))]
+        lit = [
+            (gain * image.astype(float)).clip(0, 255).astype(np.uint8)
+            for gain, image in zip(light, images, strict=True)
+        ]
+        return compared(ClassicalFrontend(CAMERA, Mount()), lit)
+
+    for result in driven([1.0, 1.2, 0.8, 1.1, 0.9, 1.2]):
+        check(result, motion(0.5), length=0.05)
+        assert result.reasons == ()
+
+
+@pytest.mark.parametrize("blind", [1, 3])
+def test_what_happens_in_frames_without_sight_is_measured_across_them(blind: int) -> None:
+    """The camera begins to turn while it is blind."""
+    steps = [motion(0.3)] * 4 + [motion(0.3, 0.03)] * 8
+    poses = geometry.accumulate(np.stack(steps))
+    odometry = VisualOdometry("classical", camera=CAMERA, mount=Mount(HEIGHT))
+    for k, pose in enumerate(poses):
+        image = Street(HEIGHT)(CAMERA, pose, 1.0, k)
+        odometry.push(cv2.GaussianBlur(image, (0, 0), 25) if 4 < k <= 4 + blind else image, 0.1 * k)
+    gap = geometry.invert(poses[-1]) @ odometry.pose
+    assert np.degrees(geometry.angle(gap)) < 0.4
+    assert np.linalg.norm(gap[:3, 3]) < 0.1
+
+
 def test_ground_in_the_dark_carries_the_length_on() -> None:
     """No light on the road: the walls keep the scale that the road gave before."""
 

@@ -34,6 +34,7 @@ class Scripted:
         self.newest = 0.0
         self.still = False
         self.reasons: tuple[str, ...] = ()
+        self.lost = False
         self.advanced = 0
 
     def reset(self) -> None:
@@ -44,7 +45,7 @@ class Scripted:
         if self.reference is None:
             return None
         motion = geometry.from_motion([0, 0, self.newest - self.reference, 0, 0.02, 0])
-        return Relative(motion, self.covariance, self.reasons, self.still)
+        return Relative(motion, self.covariance, self.reasons, self.still, self.lost)
 
     def advance(self) -> None:
         self.reference = self.newest
@@ -118,6 +119,33 @@ def test_a_slow_motion_gets_a_new_reference_in_the_end() -> None:
     pushed(vo, 0.01, 0.3)
     assert frontend.advanced == 1
     pushed(vo, 0.02, 0.6)
+    assert frontend.advanced == 2
+
+
+def test_a_frame_in_which_nothing_is_measured_is_no_reference() -> None:
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.5, 0.1)
+    before = frontend.advanced
+    frontend.lost = True
+    guessed = pushed(vo, 0.8, 0.2)  # it was reckoned to be there
+    assert guessed.pose[2, 3] == pytest.approx(2.0 * 0.8, abs=0.01)
+    frontend.lost = False
+    assert frontend.advanced == before
+    after = pushed(vo, 1.2, 0.3)
+    assert frontend.advanced == before + 1
+    assert after.pose[2, 3] == pytest.approx(2.0 * 1.2, abs=0.01)
+    assert after.pose_covariance[2, 2] < guessed.pose_covariance[2, 2] + 1e-3
+
+
+def test_a_reference_that_was_lost_for_long_is_given_up() -> None:
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    frontend.lost = True
+    for k in range(1, 8):
+        pushed(vo, 0.5 * k, 0.1 * k)
     assert frontend.advanced == 2
 
 

@@ -93,3 +93,16 @@ def test_no_points_to_follow(texture: NDArray[np.uint8]) -> None:
     moved, found = Tracker().follow(texture, texture, np.empty((0, 2)))
     assert moved.shape == (0, 2)
     assert found.shape == (0,)
+
+
+@pytest.mark.parametrize("gain", [0.75, 0.9, 1.15])
+def test_a_change_of_exposure_loses_no_point(texture: NDArray[np.uint8], gain: float) -> None:
+    """Plain surfaces: a grey level that is taken for constant outweighs what little there is to see."""
+    plain = (100 + 0.15 * (texture.astype(float) - 120)).round().astype(np.uint8)
+    changed = (gain * shifted(plain, 5.3, 2.7).astype(float)).round().astype(np.uint8)
+    tracker = Tracker(window=9)
+    points = tracker.corners(plain)
+    moved, found = tracker.follow(plain, changed, points)
+    inside = ((points > 20) & (points < [600, 370])).all(axis=1)
+    assert found[inside].mean() > 0.8
+    assert np.median(np.abs(moved[found & inside] - points[found & inside] - [5.3, 2.7])) < 0.1

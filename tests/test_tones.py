@@ -1,0 +1,71 @@
+"""Images brought to the exposure of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import tones
+
+Image = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def scene() -> Image:
+    rng = np.random.default_rng(5)
+    shapes = sum(
+        cv2.resize(rng.normal(size=(400 >> k, 640 >> k)), (640, 400), interpolation=cv2.INTER_CUBIC) for k in range(7)
+    )
+    return np.clip(110 + 25 * shapes / shapes.std(), 20, 190).astype(np.uint8)
+
+
+def table(grey: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callable[[Image], Image]:
+    """An image whose grey levels are changed by a function of 0..1."""
+    levels = (255 * grey(np.arange(256) / 255)).clip(0, 255).round().astype(np.uint8)
+    return lambda image: np.asarray(cv2.LUT(image, levels), np.uint8)
+
+
+CHANGES = {
+    "brighter": table(lambda x: 1.25 * x),
+    "darker": table(lambda x: 0.6 * x),
+    "lifted": table(lambda x: x + 0.1),
+    "gamma": table(lambda x: x**0.7),
+    "flat": table(lambda x: 0.4 + 0.3 * x),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_exposure_is_undone(scene: Image, name: str) -> None:
+    changed = CHANGES[name](scene)
+    off = np.abs(tones.like(changed, scene).astype(float) - scene)
+    assert off.mean() < 1.5
+    assert off.mean() < 0.2 * np.abs(changed.astype(float) - scene).mean()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_it_is_undone_where_the_camera_has_moved_too(scene: Image, name: str) -> None:
+    last, this = scene[:, :560], scene[:, 80:]
+    assert np.abs(tones.like(CHANGES[name](this), last).astype(float) - this).mean() < 4
+
+
+def test_what_hardly_differs_is_left_alone(scene: Image) -> None:
+    assert tones.like(scene, scene) is scene
+    little = np.asarray(cv2.add(scene, 2), np.uint8)
+    assert tones.like(little, scene) is little
+
+
+def test_darker_stays_darker(scene: Image) -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    assert (np.diff(tones.like(ramp, scene).astype(int), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_images_without_any_content_pass(scene: Image, grey: int) -> None:
+    flat = np.full_like(scene, grey)
+    for image in (tones.like(flat, scene), tones.like(scene, flat)):
+        assert image.shape == scene.shape
+        assert image.dtype == np.uint8
