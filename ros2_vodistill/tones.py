@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 
 _SHARES = np.linspace(0.05, 0.95, 10)  # quantiles that are compared
+_LEVELS = np.arange(256)
 _STRIDE = 4  # pixels between those that are looked at
 _ALIKE = 3.0  # grey levels: exposures that differ by less are left alone
 _STEEPEST = 4.0  # factor that the contrast changes by at most beyond the outermost quantiles
@@ -20,12 +21,17 @@ _STEEPEST = 4.0  # factor that the contrast changes by at most beyond the outerm
 
 def like(image: Image, other: Image) -> Image:
     """`image` with the tones of `other`; the same object where those hardly differ."""
-    given, wanted = (np.quantile(each[::_STRIDE, ::_STRIDE], _SHARES) for each in (image, other))
+    given, wanted = _quantiles(image), _quantiles(other)
     if abs(float(np.median(wanted - given))) < _ALIKE:
         return image
     rising = given + 1e-3 * np.arange(len(given))
     steep = float(np.clip((wanted[-1] - wanted[0]) / (rising[-1] - rising[0]), 1 / _STEEPEST, _STEEPEST))
-    levels = np.arange(256)
-    beyond = np.minimum(levels - rising[0], 0) + np.maximum(levels - rising[-1], 0)
-    table = np.interp(levels, rising, wanted) + steep * beyond
+    beyond = np.minimum(_LEVELS - rising[0], 0) + np.maximum(_LEVELS - rising[-1], 0)
+    table = np.interp(_LEVELS, rising, wanted) + steep * beyond
     return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).round().astype(np.uint8)), np.uint8)
+
+
+def _quantiles(image: Image) -> NDArray[np.float64]:
+    """Grey levels below which these shares of the pixels are; several times faster than to sort them."""
+    below = np.bincount(image[::_STRIDE, ::_STRIDE].ravel(), minlength=256).cumsum()
+    return np.asarray(np.interp(_SHARES * below[-1], below, _LEVELS))
