@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ros2_vodistill.errors import VodistillError
 from training.data.batch import Batch
 from training.losses import Features, Poses, build_features, build_pose
+from training.losses.flow import OpticalFlow
 from training.losses.matching import matching
 from training.networks.base import Network
 from training.stages import Feature, Pose, Stage
@@ -47,11 +48,12 @@ class Learner(nn.Module):
             self.features.append(build_features(feature.loss, *widths, **feature.options))
         if stage.matching and not network.matches:
             raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
+        self.flow = OpticalFlow(_width(network, stage.flow.feature)) if stage.flow else None
         _select(network, stage)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
-        asked = bool(self.stage.features or self.stage.matching)
+        asked = bool(self.stage.features or self.stage.needs_flow)
         output = self.network(batch.views, features=asked)
         lesson = self.teacher.explain(batch, features=bool(self.stage.features)) if self.teacher else None
         poses = Poses(
@@ -68,6 +70,10 @@ class Learner(nn.Module):
         if self.stage.matching:
             assert batch.flow is not None
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
+        if self.stage.flow and self.flow is not None:
+            assert batch.flow is not None
+            seen = output.features[self.stage.flow.feature].flatten(0, 1)
+            losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow.flatten(0, 1))
         return {"loss": sum(losses.values()), **losses}  # type: ignore[dict-item]
 
 

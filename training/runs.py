@@ -178,7 +178,7 @@ def _trainer(
     teacher = None
     masks = "fgd" in stage.losses
     stream = streams.training(
-        data, network, settings.batch_size, experiment.seed, device, masks=masks, flow=stage.matching > 0
+        data, network, settings.batch_size, experiment.seed, device, masks=masks, flow=stage.needs_flow
     )
     if stage.losses - UNTAUGHT and place.teacher is not None:
         known, trust = place.teacher.to(device), experiment.confidence

@@ -87,6 +87,19 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Flow:
+    """The loss on the optical flow that is read off a map of the network's.
+
+    Attributes:
+        feature: name of the map.
+        weight: its factor in the sum.
+    """
+
+    feature: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Stage:
     """One part of a training: what is learnt, from what, by which parameters.
 
@@ -96,6 +109,7 @@ class Stage:
         features: the losses on features: hints and feature distillation.
         matching: weight of the loss on the matches that a network with local correlations finds; needs the optical flow
             that the generated world knows. 0 leaves it out.
+        flow: the loss on optical flow, for networks without such correlations; needs the same.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
         training: settings that differ from the experiment's.
@@ -105,9 +119,15 @@ class Stage:
     pose: tuple[Pose, ...] = ()
     features: tuple[Feature, ...] = ()
     matching: float = 0.0
+    flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs_flow(self) -> bool:
+        """Whether it learns from the optical flow."""
+        return self.matching > 0 or self.flow is not None
 
     @property
     def losses(self) -> set[str]:

@@ -116,5 +116,5 @@ def test_who_cannot_learn_matches_is_refused() -> None:
     stage = Stage(pose=(Pose("baseline"),), matching=1.0)
     with pytest.raises(VodistillError, match="finds no matches"):
         Learner(network(), description(), stage)
-    with pytest.raises(VodistillError, match="needs optical flow"):
+    with pytest.raises(VodistillError, match="need optical flow"):
         streams.training(Data(kind="kitti"), network(), 4, 0, torch.device("cpu"), flow=True)

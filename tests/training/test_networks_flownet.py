@@ -76,7 +76,7 @@ def test_hint_of_branches() -> None:
 def test_constant_log_variance_is_in_units_of_the_scale() -> None:
     network = networks.build({"name": "flownet-3-3", **SMALL, "pool": (1, 1), "translation_scale": 2.0})
     assert isinstance(network, FlowNet)
-    network.head.log_variance.copy_(torch.arange(6.0))
+    network.head.log_variance.copy_(torch.arange(6.0) / 10)
     output = network({"image": torch.zeros(1, 2, 64, 96, dtype=torch.uint8)})
     expected = torch.arange(6.0) + torch.tensor([2.0] * 3 + [network.config.rotation_scale] * 3).square().log()
     torch.testing.assert_close(output.log_variance[0, 0], expected)

@@ -44,7 +44,7 @@ class WorldStream:
         self.batch_size, self.seed, self.part = batch_size, seed, part
         if masks and flow:
             raise VodistillError(
-                "masks of objects and optical flow at once", "leave fgd or `matching` out of the stage"
+                "masks of objects and optical flow at once", "leave fgd, or `matching` and `flow`, out of the stage"
             )
         self.device, self.masks, self.flow = device or torch.device("cpu"), masks, flow
         self.unit = observer.unit

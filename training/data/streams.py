@@ -34,7 +34,7 @@ def training(
 ) -> Stream:
     """What a network learns from; with the masks of objects, or the optical flow, where they are asked for."""
     if flow and data.kind != "world":
-        raise VodistillError("a stage's `matching` needs optical flow", "take the generated world, or leave it out")
+        raise VodistillError("`matching` and `flow` need optical flow", "take the generated world, or leave them out")
     if data.kind == "world":
         clips: Stream
         if data.clips:

@@ -31,6 +31,8 @@ CONVOLUTIONS = (  # name, kernel, stride, channels
     ("conv6", 3, 2, 1024),
 )
 
+_QUICK = 10.0  # factor of a constant log-variance: optimisers that move a weight by their rate would need 10,000 steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowNetConfig(NetworkConfig):
@@ -178,7 +180,7 @@ class Head(nn.Module):
         predicted = [output(layers(x)) for x, layers, output in zip(chains, self.layers, self.outputs, strict=True)]
         if self.log_variance is not None:
             motion = torch.cat(predicted, 1)
-            return motion, self.log_variance.expand_as(motion)
+            return motion, (_QUICK * self.log_variance).expand_as(motion)
         motions, log_variances = zip(*(x.chunk(2, 1) for x in predicted), strict=True)
         return torch.cat(motions, 1), torch.cat(log_variances, 1)
 
