@@ -32,6 +32,7 @@ _MOVING = 3.0  # pixels that half of the corners move at least where what stands
 _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
 _FEWEST, _FEW = 12, 40  # corners: that are needed, and fewer than that are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
+_UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
 _LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
 _NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
 _FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and vibration, which no residual shows
@@ -121,8 +122,8 @@ class TwoView:
         pace = self._pace
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
-        reckoned = pace.reckoned(expected, max(1.0, self._dissent))
-        where = self._expect(reference, reckoned.motion)
+        doubt = max(1.0, self._dissent)
+        where = self._expect(reference, pace.reckoned(expected, doubt).motion)
         points, found = self._tracker.follow(reference.image, small, reference.points, where)
         first, second = self._rays(reference.points), self._rays(points)
         found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
@@ -130,7 +131,7 @@ class TwoView:
         carried = replace(reference.carried, depths=reference.carried.depths[found])
         self._newest = Frame(small, views, points, carried)
         if len(points) < _FEWEST:
-            return self._lost(reckoned, _scarce(len(points), small))
+            return self._lost(pace.reckoned(expected, _UNSEEN * doubt), _scarce(len(points), small))
         travel = float(np.median(np.linalg.norm(points - reference.points[found], axis=1)))
         if travel < _STILL:
             return self._rest()
@@ -143,14 +144,13 @@ class TwoView:
         if agreed < _AGREED:
             reasons.append(f"only {agreed:.0%} of the corners agree on one motion")
         if fit.inliers.sum() < _FEWEST:
-            return self._lost(reckoned, _scarce(len(points), small))
+            return self._lost(pace.reckoned(expected, _UNSEEN * doubt), _scarce(len(points), small))
         seen = fit = anchor.anchored(fit, pace.ahead, *rays, carried.depths, noise)
         if expected.covariance is not None:
             poor = (max(1.0, _FEW / len(points)) * max(1.0, _AGREED / max(agreed, 0.01))) ** 2
             fit = replace(fit, covariance=poor * fit.covariance)
-            doubted = max(1.0, self._dissent) * expected.covariance
-            fit, surprise = epipolar.with_measurement(fit, expected.motion, doubted)
-            self._dissent += _LEARNING * (min(max(1.0, self._dissent) * surprise, _WILD) - self._dissent)
+            fit, surprise = epipolar.with_measurement(fit, expected.motion, doubt * expected.covariance)
+            self._dissent += _LEARNING * (min(doubt * surprise, _WILD) - self._dissent)
         sight, claim = Sight(rays, seen, fit), expected.claim
         known = step.foretold(carried, sight, pace.length, claim)
         ground = None

@@ -165,6 +165,27 @@ def test_where_nothing_can_be_followed_the_inner_motion_stands() -> None:
         assert "inner" in result.reasons
 
 
+def test_a_guess_from_an_image_without_sight_counts_less_than_the_pace() -> None:
+    """A network always says something, and hardly vaguer than else."""
+
+    class Fooled(Rough):
+        def compare(self, image: Image) -> Relative | None:
+            result = super().compare(image)
+            if result is None or self.frame < 5:
+                return result
+            return Relative(geometry.from_motion([0.2, 0, 0.1, 0, 0.1, 0]), result.covariance, result.reasons)
+
+    poses = steps(motion(0.6))
+    images = street(poses)
+    images[-1] = cv2.GaussianBlur(images[-1], (0, 0), 25)
+    results, _ = refined(Fooled(poses), images)
+    assert results[-1].lost
+    gap = geometry.invert(results[-2].motion) @ results[-1].motion
+    assert np.linalg.norm(gap[:3, 3]) < 0.1
+    assert np.degrees(geometry.angle(gap)) < 1.0
+    assert np.sqrt(results[-1].covariance[2, 2]) > 0.05
+
+
 def test_a_mount_that_is_turned_keeps_the_axes_of_the_camera() -> None:
     mount = Mount(HEIGHT, pitch=0.2, roll=0.1)
     tilt = geometry.make(mount.level_from_camera, np.zeros(3))
