@@ -1,0 +1,147 @@
+"""Errors where frames are spoiled, the same way each time: flickering light, frames without sight, dim, noise, dirt.
+
+    python benchmarks/spoiled.py kitti00@1.65 newtsukuba --data DATA --json benchmarks/spoiled.json
+
+A sequence is any recording with its truth; @HEIGHT is the camera's height above the ground, in metres. Directions and
+rotations are those of single steps; the last column is the rotation over ten frames, which is what is left of an error
+in a frame that the next ones make good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import metrics
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing
+from ros2_vodistill.measured import prepared
+from ros2_vodistill.model import DEFAULT
+from ros2_vodistill.odometry import CLASSICAL
+from ros2_vodistill.run import replay
+
+Image = NDArray[np.uint8]
+Frames = Iterable[tuple[float, Image]]
+
+TEN = 10
+
+
+def steady(image: Image, number: int, random: np.random.Generator) -> Image:
+    """As it was recorded."""
+    return image
+
+
+def flickering(image: Image, number: int, random: np.random.Generator) -> Image:
+    """An exposure that changes by up to a quarter, up or down, from frame to frame."""
+    return _grey(image * np.exp(random.uniform(-0.25, 0.25)))
+
+
+def blind(image: Image, number: int, random: np.random.Generator) -> Image:
+    """Two frames of every forty show nothing but a blur."""
+    return _grey(cv2.GaussianBlur(image, (0, 0), 25) + random.normal(0, 2, image.shape)) if number % 40 > 37 else image
+
+
+def dim(image: Image, number: int, random: np.random.Generator) -> Image:
+    """An eighth of the light, and noise."""
+    return _grey(image * 0.125 + 8 + random.normal(0, 3, image.shape))
+
+
+def noisy(image: Image, number: int, random: np.random.Generator) -> Image:
+    """Noise of twelve grey levels."""
+    return _grey(image + random.normal(0, 12, image.shape))
+
+
+def dirty(image: Image, number: int, random: np.random.Generator) -> Image:
+    """Twenty-five blots on the lens."""
+    fixed = np.random.default_rng(1)
+    cover = np.zeros(image.shape, np.float32)
+    for x, y, radius, strength in fixed.uniform([0, 0, 4, 0.3], [*image.shape[::-1], 18, 0.9], (25, 4)):
+        cv2.circle(cover, (round(x), round(y)), round(radius), float(strength), -1)
+    cover = cv2.GaussianBlur(cover, (0, 0), 3)
+    return _grey(image * (1 - cover) + 60 * cover)
+
+
+CHANGES: dict[str, Callable[[Image, int, np.random.Generator], Image]] = {
+    "as recorded": steady,
+    "flickering light": flickering,
+    "two blind frames in forty": blind,
+    "dim": dim,
+    "noisy": noisy,
+    "dirty lens": dirty,
+}
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
+    parser.add_argument("--model", action="append", help=f"repeat for several; default: {DEFAULT} and {CLASSICAL}")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    arguments = parser.parse_args()
+    rows = [
+        {"sequence": name, "frames": change, "model": model, **errors(model, arguments.data / name, height, change)}
+        for name, _, height in (text.partition("@") for text in arguments.sequences)
+        for change in CHANGES
+        for model in arguments.model or [DEFAULT, CLASSICAL]
+    ]
+    print(table(rows))
+    if arguments.json is not None:
+        result = {"command": " ".join(sys.argv), "machine": platform.platform(), "rows": rows}
+        with replacing(arguments.json) as path:
+            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def errors(model: str, recording: Path, height: str, change: str) -> dict[str, float | None]:
+    """What becomes of a recording whose frames are changed; the network's motion is refined."""
+    known = float(height) if height else None
+    source, odometry = prepared(model, recording, known, refine=model != CLASSICAL)
+    if source.truth is None:
+        raise VodistillError(f"{recording} has no true poses", "name one that has")
+    run = replay(spoiled(source, change), odometry, truth=source.truth)
+    return {
+        "direction_deg": metrics.direction_error(run.estimate, source.truth),
+        "rpe_r_deg": metrics.rpe(run.estimate, source.truth)[1],
+        "rpe_t_m": metrics.rpe(run.estimate, source.truth)[0] if known else None,
+        "ten_r_deg": metrics.rpe(run.estimate, source.truth, TEN)[1],
+    }
+
+
+def spoiled(frames: Frames, change: str) -> Iterator[tuple[float, Image]]:
+    """The frames, changed."""
+    random = np.random.default_rng(0)
+    for number, (stamp, image) in enumerate(frames):
+        yield stamp, CHANGES[change](image, number, random)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| sequence | frames | model | direction (°) | RPE r (°) | RPE t (m) | RPE r over ten frames (°) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        figures = (row[key] for key in ("direction_deg", "rpe_r_deg", "rpe_t_m", "ten_r_deg"))
+        shown = " | ".join("–" if figure is None else f"{figure:.3g}" for figure in figures)
+        lines.append(f"| {row['sequence']} | {row['frames']} | {row['model']} | {shown} |")
+    return "\n".join(lines)
+
+
+def _grey(image: NDArray[np.floating[Any]]) -> Image:
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except VodistillError as error:
+        sys.exit(f"error: {error}")
