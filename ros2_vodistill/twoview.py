@@ -140,11 +140,12 @@ class TwoView:
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         noise = _NOISE * self._pixel
         fit = epipolar.solve(*rays, (expected.motion, ahead), noise, self._ransac, pace.inertia)
+        if (alike := int(fit.inliers.sum())) < _FEWEST:
+            reason = f"only {alike} of {len(points)} corners agree on one motion"
+            return self._lost(pace.reckoned(expected, _UNSEEN * doubt), reason)
         agreed = float(fit.inliers.mean())
         if agreed < _AGREED:
             reasons.append(f"only {agreed:.0%} of the corners agree on one motion")
-        if fit.inliers.sum() < _FEWEST:
-            return self._lost(pace.reckoned(expected, _UNSEEN * doubt), _scarce(len(points), small))
         seen = fit = anchor.anchored(fit, pace.ahead, *rays, carried.depths, noise)
         if expected.covariance is not None:
             poor = (max(1.0, _FEW / len(points)) * max(1.0, _AGREED / max(agreed, 0.01))) ** 2
