@@ -32,6 +32,7 @@ from ros2_vodistill.run import replay
 Image = NDArray[np.uint8]
 Frames = Iterable[tuple[float, Image]]
 
+SINGLE = ("direction_deg", "rpe_r_deg", "rpe_t_m")  # of a run's metrics
 TEN = 10
 
 
@@ -108,12 +109,8 @@ def errors(model: str, recording: Path, height: str, change: str) -> dict[str, f
     if source.truth is None:
         raise VodistillError(f"{recording} has no true poses", "name one that has")
     run = replay(spoiled(source, change), odometry, truth=source.truth)
-    return {
-        "direction_deg": metrics.direction_error(run.estimate, source.truth),
-        "rpe_r_deg": metrics.rpe(run.estimate, source.truth)[1],
-        "rpe_t_m": metrics.rpe(run.estimate, source.truth)[0] if known else None,
-        "ten_r_deg": metrics.rpe(run.estimate, source.truth, TEN)[1],
-    }
+    _, ten = metrics.rpe(run.estimate, source.truth, TEN)
+    return {**{key: run.metrics[key] for key in SINGLE}, "ten_r_deg": ten}
 
 
 def spoiled(frames: Frames, change: str) -> Iterator[tuple[float, Image]]:
@@ -130,7 +127,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        figures = (row[key] for key in ("direction_deg", "rpe_r_deg", "rpe_t_m", "ten_r_deg"))
+        figures = (row[key] for key in (*SINGLE, "ten_r_deg"))
         shown = " | ".join("–" if figure is None else f"{figure:.3g}" for figure in figures)
         lines.append(f"| {row['sequence']} | {row['frames']} | {row['model']} | {shown} |")
     return "\n".join(lines)

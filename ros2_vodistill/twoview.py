@@ -131,7 +131,7 @@ class TwoView:
         carried = replace(reference.carried, depths=reference.carried.depths[found])
         self._newest = Frame(small, views, points, carried)
         if len(points) < _FEWEST:
-            return self._lost(pace.reckoned(expected, _UNSEEN * doubt), _scarce(len(points), small))
+            return self._lost(expected, _scarce(len(points), small))
         travel = float(np.median(np.linalg.norm(points - reference.points[found], axis=1)))
         if travel < _STILL:
             return self._rest()
@@ -141,8 +141,7 @@ class TwoView:
         noise = _NOISE * self._pixel
         fit = epipolar.solve(*rays, (expected.motion, ahead), noise, self._ransac, pace.inertia)
         if (alike := int(fit.inliers.sum())) < _FEWEST:
-            reason = f"only {alike} of {len(points)} corners agree on one motion"
-            return self._lost(pace.reckoned(expected, _UNSEEN * doubt), reason)
+            return self._lost(expected, f"only {alike} of {len(points)} corners agree on one motion")
         agreed = float(fit.inliers.mean())
         if agreed < _AGREED:
             reasons.append(f"only {agreed:.0%} of the corners agree on one motion")
@@ -198,8 +197,9 @@ class TwoView:
         self._pace = self._pace.followed(np.eye(4))
         return Relative(np.eye(4), _NO_STEP, still=True)
 
-    def _lost(self, reckoned: Guess, reason: str) -> Relative:
-        """Nothing can be measured: what was reckoned."""
+    def _lost(self, expected: Guess, reason: str) -> Relative:
+        """Nothing can be measured: what is reckoned."""
+        reckoned = self._pace.reckoned(expected, _UNSEEN * max(1.0, self._dissent))
         assert reckoned.covariance is not None
         return self._report(reckoned.motion, reckoned.covariance, (reason,), lost=True)
 
