@@ -26,12 +26,13 @@ from training.learner import Learner
 from training.loop import Trainer, agreed
 from training.measure import clip_errors, on_clips, read_recording, recording_errors
 from training.networks.base import Network
+from training.networks.grow import grow
 from training.recipes import recipe
 from training.settings import override, plain
 from training.stages import Run, Stage, Training
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
-from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_weights, weights_file
+from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_network, weights_file
 
 WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio")
 """What is written of a real sequence's metrics while training."""
@@ -203,7 +204,11 @@ def _trainer(
 def _begin(network: Network, start: Path | None, teacher: Network | None) -> None:
     """Weights to start from: those of a file, else the teacher's parameters of the same name and shape."""
     if start is not None:
-        load_weights(network, start)
+        known = load_network(start)
+        if known.config == network.config:
+            network.load_state_dict(known.state_dict())
+        else:
+            grow(network, known, str(start))
     elif teacher is not None and not network.adopt(teacher):
         raise VodistillError("start_from_teacher: the student's encoder has no layer of the teacher's", "remove it")
 

@@ -142,7 +142,8 @@ class Run:
     Attributes:
         network: a registered name, or a description of a network.
         path: a trained network instead (a run's folder or a safetensors file), for a teacher.
-        start: a trained network of the same description, whose weights the first stage starts from.
+        start: a trained network whose weights the first stage starts from: one of the same description, or a smaller
+            Swift network, which grows: at first the larger one computes the same.
         method: a recipe from training/recipes.py, instead of stages.
         stages: one after the other, each starting where the last ended.
         start_from_teacher: the encoder starts with those of the teacher's layers that it has too.

@@ -69,7 +69,7 @@ class SwiftConfig(NetworkConfig):
 
 SWIFT = {
     "swift-t": SwiftConfig(
-        encoder=(64, 192), encoder_blocks=(2, 4), match=(64, 128),
+        encoder=(64, 192), encoder_blocks=(2, 4),
         decoder=(192, 256, 256), decoder_blocks=(1, 3, 2), squeeze=32, vector=512, memory=512,
     ),
     "swift-l": SwiftConfig(
