@@ -59,6 +59,11 @@ class Epipolar:
     def inliers(self) -> NDArray[np.bool_]:
         return self.weights > 0.25
 
+    def agreeing(self, most: float) -> int:
+        """Number of inliers that it misses by no more than that, radians: few rays fit any motion, more or less."""
+        share = min(1.0, most / (_OUTLIER * self.sigma))
+        return int((self.weights > 1 / (1 + share**2) ** 2).sum())
+
 
 @dataclass(frozen=True)
 class Inertia:

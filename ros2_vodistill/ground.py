@@ -39,6 +39,7 @@ _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
 _AGREES = 0.3  # weight of a block that agrees with a fit
 _SCORE, _SUPPORT = 0.5, 0.62  # of a fit that is believed
+_CLEARER = 0.6  # share of what differs in two views as they are that a motion may leave unexplained
 _STRAIN = 5.0  # of a fit that agrees with the epipolar motion
 _SURE = 0.9  # score and support of a fit that is believed rather than the epipolar motion
 _SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are searched
@@ -88,6 +89,8 @@ class GroundFit(Alignment):
     Attributes:
         covariance: 9x9 of (translation, left turn, road).
         score: correlation of the road's pixels, -1..1.
+        static: the same of the two views as they are. Fog, headlights, vignetting and lane marks stay in their place
+            whatever the motion.
         support: share of the visible blocks that agree.
         strain: how far the fit bent the epipolar motion: squared standard deviations per degree of freedom.
         length: of the translation, as the pixels alone tell it, without the prior's.
@@ -95,6 +98,7 @@ class GroundFit(Alignment):
 
     covariance: Array
     score: float
+    static: float
     support: float
     strain: float
     length: Length
@@ -102,6 +106,11 @@ class GroundFit(Alignment):
     @property
     def believed(self) -> bool:
         return self.score > _SCORE and self.support > _SUPPORT and self.strain < _STRAIN
+
+    @property
+    def clear(self) -> bool:
+        """The views fit together by this motion much better than as they are."""
+        return 1 - self.score < _CLEARER * (1 - self.static)
 
     @property
     def overrules(self) -> bool:
@@ -170,23 +179,26 @@ class Ground:
         if not self.levels:
             return None
         schedule = tuple((min(level, len(self.levels) - 1), count) for level, count in schedule)
-        result = None
+        result, creeping = None, prior.length < self.pace
         if prior.length_variance < 2 * self.pace**2:
-            result = self._checked(last, this, prior, schedule)
+            result = self._checked(last, this, prior, schedule, creeping)
         self._misses = 0 if result else self._misses + 1
         if result is None and (self._misses <= _PATIENCE or self._misses % 10 == 0):
             patient = ((len(self.levels) - 1, 6), *((level, count + 3) for level, count in schedule))
-            result = self._checked(last, this, self.search(last, this, prior), patient)
+            result = self._checked(last, this, self.search(last, this, prior), patient, creeping)
             self._misses = 0 if result else self._misses
         return result
 
-    def _checked(self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule) -> GroundFit | None:
-        """A fit that is believed; with little regard for the epipolar motion where it overrules that."""
+    def _checked(
+        self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule, creeping: bool
+    ) -> GroundFit | None:
+        """A fit that is believed, clear or of a creeping camera; with little regard for the epipolar motion where it
+        overrules that."""
         result = self.fit(last, this, prior, schedule)
         if result.overrules:
             doubted = replace(prior.epipolar, covariance=result.strain * prior.epipolar.covariance)
             result = self.fit(last, this, replace(prior, epipolar=doubted), schedule)
-        return result if result.believed else None
+        return result if result.believed and (result.clear or creeping) else None
 
     def search(self, last: list[Image], this: list[Image], prior: Prior) -> Prior:
         """The prior with the length, and the slope, that correlate best at the coarsest level."""
@@ -223,9 +235,10 @@ class Ground:
                 if np.abs(step[:3]).max() < 2e-4 * max(1.0, float(np.linalg.norm(at.translation))) and iteration:
                     break
         score = level.correlation(picture, pulled, visible)
+        static = level.correlation(picture, level.picture(last[index]), visible)
         support = float((weights[visible] > _AGREES).mean()) if visible.any() else 0.0
         length = _own_length(at.translation, covariance[:3, :3], prior)
-        return GroundFit(at.rotation, at.translation, at.road, covariance, score, support, strain, length)
+        return GroundFit(at.rotation, at.translation, at.road, covariance, score, static, support, strain, length)
 
 
 class _Certain:

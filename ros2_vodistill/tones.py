@@ -1,7 +1,9 @@
-"""Tones: an image brought to the exposure of another one, so that patches of the two can be compared as they are.
+"""Tones: what makes patches of two images comparable as they are, though the light or the exposure changed.
 
 What an automatic exposure, a flash or a lamp changes is about the same for all pixels of one grey level. Two frames of
-a moving camera show mostly the same things, so the quantiles of their grey levels tell it.
+a moving camera show mostly the same things, so the quantiles of their grey levels tell it: `like`. That leaves a few
+grey levels, which are much where there is little contrast. `levelled` leaves none, and nothing that is larger than its
+surroundings either.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ _SHARES = np.linspace(0.05, 0.95, 10)  # quantiles that are compared
 _LEVELS = np.arange(256)
 _STRIDE = 4  # pixels between those that are looked at
 _ALIKE = 3.0  # grey levels: exposures that differ by less are left alone
+_SURROUNDINGS = 31  # pixels: edge of the square whose mean is taken away
 _STEEPEST = 4.0  # factor that the contrast changes by at most beyond the outermost quantiles
 
 
@@ -29,6 +32,12 @@ def like(image: Image, other: Image) -> Image:
     beyond = np.minimum(_LEVELS - rising[0], 0) + np.maximum(_LEVELS - rising[-1], 0)
     table = np.interp(_LEVELS, rising, wanted) + steep * beyond
     return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).round().astype(np.uint8)), np.uint8)
+
+
+def levelled(image: Image) -> Image:
+    """What stands out from its surroundings, around 128."""
+    mean = cv2.boxFilter(image, -1, (_SURROUNDINGS, _SURROUNDINGS))
+    return np.asarray(cv2.addWeighted(image, 1.0, mean, -1.0, 128.0), np.uint8)
 
 
 def _quantiles(image: Image) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Corners, spread over the image, and where they went: pyramidal Lucas-Kanade, checked forwards and backwards.
 
-It takes grey levels for constant, so the images are brought to the same exposure first.
+It takes grey levels for constant, so what the light or the exposure changed is taken out first.
 """
 
 from __future__ import annotations
@@ -60,18 +60,25 @@ class Tracker:
         return np.stack([(x + 0.5) * factor[1] - 0.5, (y + 0.5) * factor[0] - 0.5], axis=1)
 
     def follow(
-        self, last: NDArray[np.uint8], this: NDArray[np.uint8], points: Array, guess: Array | None = None
+        self,
+        last: NDArray[np.uint8],
+        this: NDArray[np.uint8],
+        points: Array,
+        guess: Array | None = None,
+        far: bool = True,
     ) -> tuple[Array, NDArray[np.bool_]]:
         """Where `points` of the last image are in this one, and which of them were found.
 
         Args:
             guess: where they are expected; NaN, or None for all, where nothing is known.
+            far: they may be anywhere. Otherwise, within a window's width of the guess: what repeats itself, or hardly
+                stands out, is not drawn away from there.
         """
         if not len(points):
             return points.copy(), np.zeros(0, bool)
-        this = tones.like(this, last)
+        last, this = (last, tones.like(this, last)) if far else (tones.levelled(last), tones.levelled(this))
         height, width = last.shape
-        levels = max(1, round(np.log2(max(width, height) / self.window / 6)))
+        levels = max(1, round(np.log2(max(width, height) / self.window / 6))) if far else 1
         window = (self.window, self.window)
         start = points.astype(np.float32)[:, None]
         expected = start if guess is None else np.where(np.isfinite(guess), guess, points).astype(np.float32)[:, None]

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from ros2_vodistill import anchor, epipolar, geometry, step
 from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, Schedule
 from ros2_vodistill.guess import Guess
 from ros2_vodistill.lengths import Depths
+from ros2_vodistill.matches import FEWEST, Matcher
 from ros2_vodistill.pace import Pace
 from ros2_vodistill.step import Carried, Sight
 from ros2_vodistill.tracks import Tracker
@@ -27,10 +29,10 @@ Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 _NOISE = 0.1  # pixels that a followed corner is off at best
-_STILL, _ALMOST_STILL = 0.15, 0.6  # pixels that half of the corners move at most while the camera stands, and in noise
+_ALMOST_STILL = 0.6  # pixels that half of the corners move at most while the camera stands, in noise
 _MOVING = 3.0  # pixels that half of the corners move at least where what stands still is the vehicle itself
 _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
-_FEWEST, _FEW = 12, 40  # corners: that are needed, and fewer than that are worth a word and count less
+_FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
 _LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
@@ -80,10 +82,11 @@ class TwoView:
         width, height = camera.width // shrink, camera.height // shrink
         self._region = width * shrink, height * shrink
         self._camera = camera.cropped(0, 0, *self._region).scaled(width, height)
-        self._pixel = 1 / float(np.sqrt(self._camera.fx * self._camera.fy))  # radians
+        self._noise = _NOISE / float(np.sqrt(self._camera.fx * self._camera.fy))  # radians
         self._level_from_camera = mount.level_from_camera
         self._turn: Array = np.kron(np.eye(2), self._level_from_camera).astype(np.float64)
         self._tracker, self._ransac = tracker, ransac
+        self._match = Matcher(tracker, self._rays, self._noise)
         self._mount, self._ground = mount, Ground(self._camera, mount)
         self._bonnet = Bonnet(height, width)
         self._schedule = schedule
@@ -124,24 +127,24 @@ class TwoView:
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
         doubt = max(1.0, self._dissent)
         where = self._expect(reference, pace.reckoned(expected, doubt).motion)
-        points, found = self._tracker.follow(reference.image, small, reference.points, where)
-        first, second = self._rays(reference.points), self._rays(points)
-        found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
-        rays, points = (first[found], second[found]), points[found]
-        carried = replace(reference.carried, depths=reference.carried.depths[found])
+        noise = self._noise
+
+        def solve(first: Array, second: Array) -> Epipolar:
+            return epipolar.solve(first, second, (expected.motion, ahead), noise, self._ransac, pace.inertia)
+
+        match = self._match(reference.image, small, reference.points, where, solve)
+        points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
+        carried = replace(reference.carried, depths=reference.carried.depths[match.found])
         self._newest = Frame(small, views, points, carried)
-        if len(points) < _FEWEST:
+        if len(points) < FEWEST:
             return self._lost(expected, _scarce(len(points), small))
-        travel = float(np.median(np.linalg.norm(points - reference.points[found], axis=1)))
-        if travel < _STILL:
+        if fit is None:
             return self._rest()
         if travel > _MOVING and self._bonnet.look(reference.image, small) and views:
             reference, views = self._uncovered(reference, small)
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
-        noise = _NOISE * self._pixel
-        fit = epipolar.solve(*rays, (expected.motion, ahead), noise, self._ransac, pace.inertia)
-        if (alike := int(fit.inliers.sum())) < _FEWEST:
-            return self._lost(expected, f"only {alike} of {len(points)} corners agree on one motion")
+        if match.agreeing < FEWEST:
+            return self._lost(expected, f"only {match.agreeing} of {len(points)} corners agree on one motion")
         agreed = float(fit.inliers.mean())
         if agreed < _AGREED:
             reasons.append(f"only {agreed:.0%} of the corners agree on one motion")

@@ -118,6 +118,32 @@ def test_black_ground_leaves_the_prior() -> None:
     assert fit.score < 0.1
 
 
+def foggy(pose: Array, seed: int) -> NDArray[np.uint8]:
+    """A road without texture in the camera's own light: whatever the motion, it looks the same."""
+    rows, columns = np.mgrid[: CAMERA.height, : CAMERA.width]
+    light = 90 + 60 * np.exp(-(((rows - 140) / 25) ** 2) - ((columns - 240) / 90) ** 2) - 0.2 * rows
+    return (light + np.random.default_rng(seed).normal(0, 0.5, light.shape)).round().astype(np.uint8)
+
+
+def test_what_stays_where_it_is_in_the_picture_is_no_measure_of_a_motion() -> None:
+    ground, step = Ground(CAMERA, Mount()), motion(0.6)
+    views = [ground.views(foggy(pose, seed)) for seed, pose in enumerate((np.eye(4), step))]
+    fit = ground.fit(*views, prior(step, 0.0), SCHEDULE)
+    assert fit.believed  # by its own lights: the two views fit together as they are
+    assert np.linalg.norm(fit.translation) < 0.05
+    assert not fit.clear
+    assert ground.measure(*views, prior(step, 0.4), SCHEDULE) is None
+
+
+@pytest.mark.parametrize("ahead", [0.01, 0.05, 0.6])
+def test_a_road_that_moves_is_a_measure_however_slowly(ahead: float) -> None:
+    step, street, ground = motion(ahead), Street(HEIGHT), Ground(CAMERA, Mount())
+    views = [ground.views(street(CAMERA, pose, 1.0, seed)) for seed, pose in enumerate((np.eye(4), step))]
+    fit = ground.measure(*views, prior(step, ahead / HEIGHT), SCHEDULE)
+    assert fit is not None
+    assert np.linalg.norm(fit.translation) == pytest.approx(ahead / HEIGHT, rel=0.02, abs=0.002)
+
+
 def test_flow_agrees_with_differences() -> None:
     rays = np.array([[-0.4, 0.2, 1.0], [0.0, 0.3, 1.0], [0.3, 0.1, 1.0]])
     rotation, translation = geometry.so3_exp([0.01, 0.05, -0.02]), np.array([0.1, 0.02, 0.5])

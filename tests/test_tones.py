@@ -69,3 +69,17 @@ def test_images_without_any_content_pass(scene: Image, grey: int) -> None:
     for image in (tones.like(flat, scene), tones.like(scene, flat)):
         assert image.shape == scene.shape
         assert image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("by", [-15, 3, 20])
+def test_an_image_that_is_levelled_has_no_brightness(scene: Image, by: int) -> None:
+    lifted = np.asarray(scene.astype(int) + by, np.uint8)
+    np.testing.assert_allclose(tones.levelled(lifted).astype(int), tones.levelled(scene), atol=1)
+    assert tones.levelled(scene).mean() == pytest.approx(128, abs=0.5)
+
+
+def test_what_stands_out_stays_in_a_levelled_image() -> None:
+    image = np.full((100, 140), 60, np.uint8)
+    image[50, 70] = 90
+    assert (tones.levelled(image) == 128).mean() > 0.9
+    assert tones.levelled(image)[50, 70] == 128 + 30

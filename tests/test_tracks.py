@@ -106,3 +106,49 @@ def test_a_change_of_exposure_loses_no_point(texture: NDArray[np.uint8], gain: f
     inside = ((points > 20) & (points < [600, 370])).all(axis=1)
     assert found[inside].mean() > 0.8
     assert np.median(np.abs(moved[found & inside] - points[found & inside] - [5.3, 2.7])) < 0.1
+
+
+def tiles(shift: float) -> NDArray[np.uint8]:
+    """Tiles of 12 pixels with slight differences, in slight light that changes over the image."""
+    rng = np.random.default_rng(4)
+    tile = cv2.GaussianBlur(rng.uniform(-1, 1, (12, 12)), (3, 3), 0)
+    wall = np.tile(tile / tile.std(), (20, 40)) + 0.05 * rng.normal(size=(240, 480))
+    return shifted((110 + 12 * wall).round().astype(np.uint8), shift, 0.0)
+
+
+def test_what_repeats_itself_is_followed_to_where_it_is_expected() -> None:
+    """From one pixel off, in light that grows by four grey levels; the pyramid alone is drawn away."""
+    tracker = Tracker(window=9)
+    last, this = tiles(0.0), np.asarray(cv2.add(tiles(9.0), 4), np.uint8)
+    points = tracker.corners(last)
+    points = points[(points[:, 0] > 40) & (points[:, 0] < 430)]
+    near, found = tracker.follow(last, this, points, points + [8.0, 1.0], far=False)
+    assert found.mean() > 0.9
+    assert np.abs(near[found] - points[found] - [9, 0]).max() < 1
+    lost, found = tracker.follow(last, this, points, far=True)
+    assert (np.abs(lost[found] - points[found] - [9, 0]).max(axis=1) > 1).mean() > 0.5
+
+
+def test_what_is_far_from_where_it_is_expected_is_not_found_near(texture: NDArray[np.uint8]) -> None:
+    tracker = Tracker(window=9)
+    points = tracker.corners(texture)
+    points = points[(points[:, 0] < 540)]
+    this = shifted(texture, 60.0, 0.0)
+    right = [
+        np.mean(found & (np.abs(moved - points - [60, 0]).max(axis=1) < 1))
+        for moved, found in (tracker.follow(texture, this, points, points, far) for far in (False, True))
+    ]
+    assert right[0] < 0.1
+    assert right[1] > 0.8
+
+
+@pytest.mark.parametrize("lifted", [0, 4, 20])
+def test_light_on_plain_surfaces_draws_nothing_away(texture: NDArray[np.uint8], lifted: int) -> None:
+    plain = (100 + 0.08 * (texture.astype(float) - 120)).round().astype(np.uint8)
+    this = np.asarray(cv2.add(shifted(plain, 3.3, -1.6), lifted), np.uint8)
+    tracker = Tracker(window=9)
+    points = tracker.corners(plain)
+    moved, found = tracker.follow(plain, this, points, points + [2.0, -1.0], far=False)
+    inside = ((points > 20) & (points < [600, 370])).all(axis=1)
+    assert found[inside].mean() > 0.7
+    assert np.median(np.abs(moved[found & inside] - points[found & inside] - [3.3, -1.6])) < 0.15

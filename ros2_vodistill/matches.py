@@ -1,0 +1,94 @@
+"""Corners of one frame found in the next, and the motion that they tell.
+
+Each is looked for near where it is expected. Where too few of them agree on a motion then, the expectation was wrong,
+and they are looked for everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import rays
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.tracks import Tracker
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+Rays = tuple[Array, Array]
+Solve = Callable[[Array, Array], Epipolar]
+
+FEWEST = 12  # corners that are needed
+STILL = 0.15  # pixels that half of the corners move at most while the camera stands
+_LOOSE = 10.0  # times the noise: rays that are farther off a motion do not agree with it
+_CONVINCING = 0.6  # share of the corners expected in view that agree on a motion
+_MISSING = 3.0  # robust cost of a corner that was expected in view and not found
+
+
+@dataclass(frozen=True)
+class Match:
+    """What became of a frame's corners.
+
+    Attributes:
+        points: (N,2) where they are in the newer frame.
+        found: (M,) which of the older frame's they are.
+        rays: (N,3) unit rays in the older frame, and in the newer one; level axes.
+        travel: pixels that half of them moved at most.
+        fit: the motion that explains the rays; None where they are few, or hardly moved.
+        agreeing: number of rays that agree with it.
+    """
+
+    points: Array
+    found: NDArray[np.bool_]
+    rays: Rays
+    travel: float
+    fit: Epipolar | None = None
+    agreeing: int = 0
+
+    def cost(self, expected: int, noise: float) -> float:
+        """Of all corners that were expected in view, `noise` in radians."""
+        if self.fit is None:
+            return math.inf
+        mean = rays.cost(self.fit.rotation, self.fit.direction, *self.rays, noise)
+        return len(self.points) * mean + max(expected - len(self.points), 0) * _MISSING
+
+
+class Matcher:
+    """Follows corners and fits motions.
+
+    Args:
+        tracker: how corners are followed.
+        looked_at: unit rays (N,3) of pixels (N,2), level axes; NaN where there are none.
+        noise: of the rays, radians.
+    """
+
+    def __init__(self, tracker: Tracker, looked_at: Callable[[Array], Array], noise: float) -> None:
+        self._tracker, self._rays, self._noise = tracker, looked_at, noise
+
+    def __call__(self, last: Image, this: Image, points: Array, expected: Array, solve: Solve) -> Match:
+        """The corners `points` of the last image in this one, where they are expected or, if need be, anywhere."""
+        near = self._followed(last, this, points, expected, solve, far=False)
+        standing = near.fit is None and len(near.points) >= FEWEST
+        size = np.array(this.shape[::-1])
+        in_view = int(((expected >= 0) & (expected < size)).all(axis=1).sum())
+        if standing or near.agreeing >= max(FEWEST, _CONVINCING * in_view):
+            return near
+        far = self._followed(last, this, points, expected, solve, far=True)
+        return min((far, near), key=lambda match: match.cost(in_view, self._noise))
+
+    def _followed(self, last: Image, this: Image, points: Array, expected: Array, solve: Solve, far: bool) -> Match:
+        places, found = self._tracker.follow(last, this, points, expected, far)
+        first, second = self._rays(points), self._rays(places)
+        found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+        seen, places = (first[found], second[found]), places[found]
+        if len(places) < FEWEST:
+            return Match(places, found, seen, 0.0)
+        travel = float(np.median(np.linalg.norm(places - points[found], axis=1)))
+        if travel < STILL:
+            return Match(places, found, seen, travel)
+        fit = solve(*seen)
+        return Match(places, found, seen, travel, fit, fit.agreeing(_LOOSE * self._noise))

@@ -1,0 +1,132 @@
+"""Corners that are looked for where they are expected, and elsewhere where they are not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import epipolar, geometry
+from ros2_vodistill.camera import Camera
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.matches import Match, Matcher
+from ros2_vodistill.tracks import Tracker
+
+Array = NDArray[np.float64]
+Found = tuple[Array, NDArray[np.bool_]]
+CAMERA = Camera(600, 200, "pinhole", 350, 350, 299.5, 99.5)
+NOISE = 0.1 / 350
+BLANK = np.zeros((CAMERA.height, CAMERA.width), np.uint8)
+STEP = geometry.from_motion([0.1, 0.0, 0.6, 0.0, 0.02, 0.0])
+
+
+@dataclass(frozen=True)
+class Told(Tracker):
+    """Finds what it is told: by reach, the places and which of them are found."""
+
+    near: Found = (np.empty((0, 2)), np.zeros(0, bool))
+    everywhere: Found = (np.empty((0, 2)), np.zeros(0, bool))
+    asked: list[bool] = field(default_factory=list)
+
+    def follow(
+        self,
+        last: NDArray[np.uint8],
+        this: NDArray[np.uint8],
+        points: Array,
+        guess: Array | None = None,
+        far: bool = True,
+    ) -> Found:
+        self.asked.append(far)
+        places, found = self.everywhere if far else self.near
+        return places.copy(), found.copy()
+
+
+def scene(count: int = 200) -> tuple[Array, Array]:
+    """Pixels of points before and after STEP."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-0.6, -0.2, 1], [0.6, 0.2, 1], (count, 3)) * rng.uniform(5, 30, (count, 1))
+    return CAMERA.project(points), CAMERA.project((points - STEP[:3, 3]) @ STEP[:3, :3])
+
+
+def solve(first: Array, second: Array) -> Epipolar:
+    return epipolar.solve(first, second, (np.eye(4),), NOISE, search=True)
+
+
+def match(tracker: Tracker, before: Array, expected: Array) -> Match:
+    return Matcher(tracker, CAMERA.rays, NOISE)(BLANK, BLANK, before, expected, solve)
+
+
+def test_where_the_expectation_holds_nothing_else_is_asked() -> None:
+    before, after = scene()
+    tracker = Told(near=(after, np.ones(200, bool)))
+    found = match(tracker, before, after)
+    assert tracker.asked == [False]
+    assert found.agreeing > 190
+    assert found.fit is not None
+    assert geometry.angle(found.fit.rotation.T @ STEP[:3, :3]) < 1e-3
+    np.testing.assert_array_equal(found.points, after)
+    np.testing.assert_allclose(found.rays[0], CAMERA.rays(before))
+    assert found.travel == pytest.approx(np.median(np.linalg.norm(after - before, axis=1)))
+
+
+def test_where_it_fails_corners_are_looked_for_everywhere() -> None:
+    before, after = scene()
+    few = np.arange(200) < 30
+    tracker = Told(near=(after, few), everywhere=(after, np.ones(200, bool)))
+    found = match(tracker, before, after)
+    assert tracker.asked == [False, True]
+    assert found.agreeing > 190
+
+
+def test_fewer_that_agree_well_count_more_than_many_that_hardly_do() -> None:
+    """Near, a little too few of them are found; everywhere, all of them, at places that no motion explains."""
+    before, after = scene()
+    strewn = after + np.random.default_rng(1).normal(0, 4, after.shape)
+    some = np.arange(200) < 110
+    found = match(Told(near=(after, some), everywhere=(strewn, np.ones(200, bool))), before, after)
+    np.testing.assert_array_equal(found.found, some)
+
+
+def test_corners_that_left_the_image_are_not_missed() -> None:
+    before, after = scene()
+    seen = np.arange(200) < 90
+    expected = np.where(seen[:, None], after, -50.0)
+    tracker = Told(near=(after, seen))
+    match(tracker, before, expected)
+    assert tracker.asked == [False]
+
+
+def test_what_stands_still_has_no_motion_and_needs_no_second_look() -> None:
+    before, _ = scene()
+    tracker = Told(near=(before + 0.05, np.ones(200, bool)))
+    found = match(tracker, before, before)
+    assert tracker.asked == [False]
+    assert found.fit is None
+    assert found.agreeing == 0
+    assert found.travel < 0.15
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_too_few_corners_have_no_motion(count: int) -> None:
+    before, after = scene()
+    few = np.arange(200) < count
+    found = match(Told(near=(after, few), everywhere=(after, few)), before, after)
+    assert found.fit is None
+    assert len(found.points) == count
+
+
+def test_places_without_a_ray_do_not_count() -> None:
+    """A lens model may have no inverse at the edge of the image."""
+    before, after = scene()
+
+    def rays(pixels: Array) -> Array:
+        return np.where(pixels[:, :1] < 300, CAMERA.rays(pixels), np.nan)
+
+    found = Matcher(Told(near=(after, np.ones(200, bool)), everywhere=(after, np.ones(200, bool))), rays, NOISE)(
+        BLANK, BLANK, before, after, solve
+    )
+    assert 0 < len(found.points) < 200
+    assert np.isfinite(found.rays[0]).all()
+    assert np.isfinite(found.rays[1]).all()
