@@ -17,7 +17,8 @@ class Relative:
         motion: 4x4 pose of the newest frame in the reference frame; translation in `Frontend.unit`.
         covariance: 6x6 of (translation, rotation vector), in the same unit and radians.
         reasons: why this measurement is not to be trusted fully, in words; empty when it is.
-        still: the two images show no motion at all: the odometry holds its pose.
+        still: the two images show no motion at all: the odometry holds its pose. The covariance is that of what motion
+            they may hide.
         lost: nothing could be measured and the motion is what was expected: the odometry keeps its reference frame for
             a while, so that what comes next is measured across the gap.
     """

@@ -9,7 +9,7 @@ from ros2_vodistill import geometry, still
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.engines import Engine
 from ros2_vodistill.frontend import Relative
-from ros2_vodistill.view import Warp
+from ros2_vodistill.view import CanonicalView, Warp
 
 _OUTSIDE = 1.2  # a motion this many times what the model was trained for is reported
 _COVERED = 0.6  # share of a view that the camera must see
@@ -38,6 +38,7 @@ class NetworkFrontend:
         self._level_from_camera = mount.level_from_camera
         self._turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
         self.warps = {name: Warp(camera, view, self._level_from_camera) for name, view in card.views.items()}
+        self._hidden = self._at_rest(card.views["image"], mount)
         self._reference: NDArray[np.uint8] | None = None
         self._newest = np.empty_like(engine.inputs["image"])
         low = {name: warp.coverage for name, warp in self.warps.items() if warp.coverage < _COVERED}
@@ -59,7 +60,7 @@ class NetworkFrontend:
             return Relative(np.eye(4), np.diag(self._widest() ** 2), (f"{self.name} gave numbers that are not finite",))
         variance = np.exp(log_variance.astype(float)) * self._scale
         stands = self._halting and still.shift(self._reference, self._newest) < still.LIMIT
-        return self._in_camera(motion.astype(float), variance, stands)
+        return self._in_camera(motion.astype(float), self._hidden if stands else np.diag(variance), stands)
 
     def advance(self) -> None:
         if self._reference is None:
@@ -67,7 +68,7 @@ class NetworkFrontend:
         self._reference[...] = self._newest
         self._engine.advance()
 
-    def _in_camera(self, motion: NDArray[np.float64], variance: NDArray[np.float64], stands: bool) -> Relative:
+    def _in_camera(self, motion: NDArray[np.float64], covariance: NDArray[np.float64], stands: bool) -> Relative:
         in_camera = self._turn.T @ motion
         reasons = list(self._always)
         distance, angle = float(np.linalg.norm(motion[:3])), float(np.linalg.norm(motion[3:]))
@@ -77,10 +78,21 @@ class NetworkFrontend:
             )
         return Relative(
             geometry.from_motion(in_camera),
-            self._turn.T @ np.diag(variance) @ self._turn,
+            self._turn.T @ covariance @ self._turn,
             tuple(reasons),
             still=stands,
         )
+
+    def _at_rest(self, view: CanonicalView, mount: Mount) -> NDArray[np.float64]:
+        """Covariance (6,6), level axes, of what a camera that seems to stand on level ground may do."""
+        rays = view.rays()
+        rays = rays / np.linalg.norm(rays, axis=2, keepdims=True)
+        pixel = float(np.linalg.norm(np.diff(rays, axis=1), axis=2).mean())
+        rays = rays[::8, ::8].reshape(-1, 3)
+        hidden = still.hidden(rays, np.maximum(rays[:, 1], 1 / still.TYPICAL_DEPTH), still.LIMIT * pixel)
+        unit = mount.height if self.unit == "metre" and mount.height is not None else 1.0
+        scaling = np.diag([unit] * 3 + [1.0] * 3)
+        return scaling @ hidden @ scaling
 
     def _widest(self) -> NDArray[np.float64]:
         return np.repeat([self.range.max_translation, self.range.max_rotation], 3)

@@ -8,7 +8,7 @@ unless they go on for half a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from ros2_vodistill.network import NetworkFrontend
 from ros2_vodistill.refine import RefinedFrontend
 
 CLASSICAL = "classical"
-_STILL = np.diag([1e-8] * 6)  # of a motion that the pixels rule out: 0.1 mm, 0.1 mrad
 _UNKNOWN = np.diag([1.0] * 3 + [0.04] * 3)  # per second of blindness: 1 m (or unit), 0.2 rad
 
 
@@ -232,9 +231,8 @@ class VisualOdometry:
         elapsed = stamp - self._reference_stamp
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
         if relative.still:
-            motion, covariance = np.eye(4), _STILL
-        else:
-            motion, covariance = self._scaled(relative, speed, elapsed)
+            relative = replace(relative, motion=np.eye(4))
+        motion, covariance = self._scaled(relative, speed, elapsed)
         six = geometry.to_motion(motion)
         step = geometry.motion_covariance_to_tangent(six, covariance)
         adjoint = geometry.adjoint(geometry.invert(motion))
@@ -262,7 +260,7 @@ class VisualOdometry:
         assert self.frontend is not None
         factor = 1.0
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
-        if speed is not None:
+        if speed is not None and not relative.still:
             factor = abs(speed) * elapsed / distance if distance > 1e-9 else 0.0
         elif self.frontend.unit == "camera_height" and self.mount.height is not None:
             factor = self.mount.height

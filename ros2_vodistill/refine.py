@@ -54,9 +54,8 @@ class RefinedFrontend:
         result = self._two_view.compare(image, guess)
         if start is None or result is None:
             return start
-        if result.still:
-            return result
-        return Relative(*self._scaled(result, self._height), (*start.reasons, *result.reasons), lost=result.lost)
+        reasons = () if result.still else (*start.reasons, *result.reasons)
+        return Relative(*self._scaled(result, self._height), reasons, still=result.still, lost=result.lost)
 
     def advance(self) -> None:
         self.inner.advance()

@@ -16,6 +16,7 @@ from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import GroundFit, Prior
 from ros2_vodistill.lengths import Depths, Gauge, Length, Scaled, fused
 from ros2_vodistill.road import Road
+from ros2_vodistill.still import TYPICAL_DEPTH
 
 Array = NDArray[np.float64]
 Rays = tuple[Array, Array]
@@ -28,7 +29,6 @@ _GUESSED = 0.1  # variance of the scale's logarithm that is worth a word
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
-_TYPICAL_DEPTH = 6.0  # camera heights: how far things are if nothing else is known
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
     fit = sight.fit
     if fit.turns_only:
         *_, parallax = rays.nearness(fit.rotation, fit.direction, *sight.rays)
-        return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or _TYPICAL_DEPTH)) ** 2), 0.0
+        return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or TYPICAL_DEPTH)) ** 2), 0.0
     if not np.isfinite(before.gauge.variance):
         return None, 0.0
     measured = anchor.measured(fit, *sight.rays, before.depths)
@@ -147,7 +147,7 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
 def _assumed(sight: Sight) -> Scaled:
     """The length of the step if things are as far as they typically are."""
     near, *_ = rays.nearness(sight.fit.rotation, sight.fit.direction, *sight.rays)
-    return Scaled(Length(_TYPICAL_DEPTH * float(np.median(np.abs(near))), 0.0), Gauge(variance=1.0))
+    return Scaled(Length(TYPICAL_DEPTH * float(np.median(np.abs(near))), 0.0), Gauge(variance=1.0))
 
 
 def _measured(known: Scaled | None, gauge: Gauge, ground: Length) -> Scaled:

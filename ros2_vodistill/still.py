@@ -1,4 +1,4 @@
-"""Whether two views show no motion at all.
+"""Whether two views show no motion at all, and what motion they may hide.
 
 At rest a network's small errors would add up to drift, so the odometry asks the pixels first: how far the image moved
 along its own gradients, in pixels, over all places that have a gradient. Noise and moving objects leave the median of
@@ -11,9 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_vodistill import geometry
+
+TYPICAL_DEPTH = 6.0
+"""Camera heights: how far things are if nothing else is known."""
+
 LIMIT = 0.06
 """Median shift, in pixels of the view, below which the camera is taken to stand."""
 
+_AT_MOST = 0.1, 0.01  # camera heights and radians that a camera that seems to stand moves and turns
 _STRONGEST = 0.25  # share of the pixels, the ones of the strongest gradient, that are asked
 _WEAKEST = 4.0  # grey levels per pixel below which a gradient says nothing
 
@@ -40,6 +46,23 @@ def shift(last: NDArray[np.uint8], this: NDArray[np.uint8]) -> float:
     if strong.size < 0.005 * slope.size:
         return float("inf")
     return float(np.median(np.abs(b - a).ravel()[strong] / slope.ravel()[strong]))
+
+
+def hidden(rays: NDArray[np.float64], nearness: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """Covariance (6,6), of (translation, rotation vector), of the motions that points do not show.
+
+    Errors are taken to be alike in all points, so that many of them hide as much as few.
+
+    Args:
+        rays: (N,3) unit rays of the points.
+        nearness: (N,) inverse distances; where those are not finite, things are as far as they typically are.
+        sigma: by how much points may have moved unseen, radians.
+    """
+    near = np.where(np.isfinite(nearness) & (nearness > 0), nearness, 1 / TYPICAL_DEPTH)
+    across = np.eye(3) - rays[:, :, None] * rays[:, None]
+    moves = np.concatenate([near[:, None, None] * across, -geometry.hat(rays)], axis=2)
+    information = np.einsum("nki,nkj->ij", moves, moves) / len(rays) / sigma**2
+    return np.linalg.inv(information + np.diag(np.repeat(_AT_MOST, 3) ** -2.0))
 
 
 def _of(view: NDArray[np.float32], seen: NDArray[np.bool_], share: float) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import anchor, epipolar, geometry, step
+from ros2_vodistill import anchor, epipolar, geometry, step, still
 from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
@@ -20,7 +20,7 @@ from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, Schedule
 from ros2_vodistill.guess import Guess
 from ros2_vodistill.lengths import Depths
-from ros2_vodistill.matches import FEWEST, Matcher
+from ros2_vodistill.matches import FEWEST, Match, Matcher
 from ros2_vodistill.pace import Pace
 from ros2_vodistill.step import Carried, Sight
 from ros2_vodistill.tracks import Tracker
@@ -36,7 +36,6 @@ _FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
 _LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
-_NO_STEP = np.diag([1e-6] * 3 + [1e-8] * 3)  # covariance of standing still
 _FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and vibration, which no residual shows
 
 
@@ -139,7 +138,7 @@ class TwoView:
         if len(points) < FEWEST:
             return self._lost(expected, _scarce(len(points), small))
         if fit is None:
-            return self._rest()
+            return self._rest(match, carried.depths)
         if travel > _MOVING and self._bonnet.look(reference.image, small) and views:
             reference, views = self._uncovered(reference, small)
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
@@ -167,7 +166,7 @@ class TwoView:
         six = geometry.to_motion(result.motion)
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
             self._pace = pace  # it was no step
-            return self._rest()
+            return self._rest(match, carried.depths)
         return result
 
     def _views(self, image: Image) -> list[Image]:
@@ -195,10 +194,12 @@ class TwoView:
         seen = (rays - nearness[:, None] * motion[:3, 3]) @ motion[:3, :3]
         return self._camera.project(seen @ self._level_from_camera)
 
-    def _rest(self) -> Relative:
+    def _rest(self, match: Match, depths: Depths) -> Relative:
         """The camera stands."""
         self._pace = self._pace.followed(np.eye(4))
-        return Relative(np.eye(4), _NO_STEP, still=True)
+        unseen = max(match.travel / _NOISE, 1.0) * self._noise
+        covariance = self._turn.T @ still.hidden(match.rays[1], depths.nearness, unseen) @ self._turn
+        return Relative(np.eye(4), covariance, still=True)
 
     def _lost(self, expected: Guess, reason: str) -> Relative:
         """Nothing can be measured: what is reckoned."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ros2_vodistill import still
+from ros2_vodistill import geometry, still
 
 View = NDArray[np.uint8]
 
@@ -57,3 +57,47 @@ def test_a_change_of_exposure_and_noise_are_no_motion(gain: float, noise: float)
 def test_where_nothing_can_be_seen_nothing_is_said() -> None:
     assert still.shift(np.full((96, 320), 90, np.uint8), np.full((96, 320), 90, np.uint8)) == float("inf")
     assert still.shift(texture(), np.zeros((96, 320), np.uint8)) == float("inf")
+
+
+def corners(nearness: float = 0.2) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit rays all over a view of 60 by 40 degrees, to things that are equally near."""
+    x, y = (v.ravel() for v in np.meshgrid(np.linspace(-0.6, 0.6, 25), np.linspace(-0.36, 0.36, 15)))
+    rays = np.stack([x, y, np.ones_like(x)], axis=1)
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True), np.full(len(x), nearness)
+
+
+def test_motions_of_the_hidden_size_move_points_by_what_is_unseen() -> None:
+    rays, nearness = corners()
+    covariance = still.hidden(rays, nearness, 1e-4)
+    drawn = np.random.default_rng(0).multivariate_normal(np.zeros(6), covariance, 500)
+    moved = []
+    for motion in drawn:
+        points = rays / nearness[:, None]
+        seen = (points - motion[:3]) @ geometry.so3_exp(motion[3:])
+        seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+        moved.append(np.sqrt((np.linalg.norm(seen - rays, axis=1) ** 2).mean()))
+    # six numbers, each of which alone moves the points by sigma
+    assert np.sqrt(np.mean(np.square(moved))) == pytest.approx(np.sqrt(6) * 1e-4, rel=0.1)
+
+
+def test_more_is_hidden_ahead_than_aside_and_where_things_are_far() -> None:
+    rays, nearness = corners()
+    near, far = (np.sqrt(np.diag(still.hidden(rays, n, 1e-4))) for n in (nearness, nearness / 4))
+    assert near[2] > 1.5 * np.sqrt(1e-4**2 / nearness[0] ** 2)
+    np.testing.assert_allclose(far[:3], 4 * near[:3], rtol=0.05)
+    np.testing.assert_allclose(far[3:], near[3:], rtol=0.05)
+
+
+def test_without_depths_things_are_as_far_as_they_typically_are() -> None:
+    rays, nearness = corners(1 / still.TYPICAL_DEPTH)
+    unknown = np.where(np.arange(len(rays)) % 2, np.nan, -1.0)
+    np.testing.assert_allclose(still.hidden(rays, unknown, 1e-4), still.hidden(rays, nearness, 1e-4))
+
+
+def test_what_can_hide_has_its_bounds() -> None:
+    """A wall in the far distance, or a single point, says nothing of most motions."""
+    rays, _ = corners()
+    for some in (rays, rays[:1]):
+        deviations = np.sqrt(np.diag(still.hidden(some, np.full(len(some), 1e-9), 1e-4)))
+        assert (deviations[:3] <= 0.1 + 1e-9).all()
+        assert (deviations[3:] <= 0.01 + 1e-9).all()
