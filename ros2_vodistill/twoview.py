@@ -23,6 +23,7 @@ from ros2_vodistill.lengths import Depths
 from ros2_vodistill.matches import FEWEST, Match, Matcher
 from ros2_vodistill.pace import Pace
 from ros2_vodistill.step import Carried, Sight
+from ros2_vodistill.still import TYPICAL_DEPTH
 from ros2_vodistill.tracks import Tracker
 
 Array = NDArray[np.float64]
@@ -36,7 +37,8 @@ _FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
 _LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
-_FLOOR = 0.01, 5e-4  # share of the step, and radians: calibration, shutter and vibration, which no residual shows
+_FLOOR = 0.01, 5e-4  # share of the step and of the turn, and radians: calibration, shutter and vibration, which no
+# residual shows
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,10 @@ class TwoView:
         change = np.eye(6)
         change[3:, 3:] = geometry.so3_left_jacobian_inverse(six[3:])
         change = self._turn.T @ change
-        floor = np.diag([(_FLOOR[0] * np.linalg.norm(six[:3])) ** 2 + 1e-8] * 3 + [_FLOOR[1] ** 2] * 3)
+        length, angle = float(np.linalg.norm(six[:3])), float(np.linalg.norm(six[3:]))
+        share, least = _FLOOR
+        aside = share * angle * TYPICAL_DEPTH / 2  # a turn that is not quite right looks like a step aside
+        floor = np.diag([(share * length) ** 2 + aside**2 + 1e-8] * 3 + [(share * angle) ** 2 + least**2] * 3)
         covariance = change @ covariance @ change.T + floor
         return Relative(geometry.from_motion(self._turn.T @ six), covariance, reasons, lost=lost)
 
