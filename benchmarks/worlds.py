@@ -1,6 +1,6 @@
 """Errors on generated sequences: what drives, walks, flies and is carried, in every kind of place.
 
-    python benchmarks/worlds.py --seeds 5 --json benchmarks/worlds.json
+    python -m benchmarks.worlds --seeds 3 --json benchmarks/worlds.json
 
 Seeds are none that a network was trained on, and images have four to eight times the pixels of the training's. The
 camera's height is known; its mount is off by a degree or two, as in the training. Errors in length are shares of the
@@ -47,7 +47,7 @@ SIZE, FOCAL = (480, 320), 0.578  # of the others; the focal length is a share of
 FRAMES = 60
 FIRST = 10_000  # seed
 ALONE = f"{DEFAULT}, not refined"
-SHOWN = ("length", "direction_deg", "rpe_r_deg")
+SHOWN = ("length", "direction_deg", "rpe_r_deg", "nees_step")
 
 
 def main() -> None:
@@ -103,11 +103,14 @@ def errors(model: str, clip: Clip, view: View) -> dict[str, float | None]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
-    lines = ["| place | carrier | model | length (%) | direction (°) | RPE r (°) |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| place | carrier | model | length (%) | direction (°) | RPE r (°) | NEES/step |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for place, carrier, model in dict.fromkeys((row["place"], row["carrier"], row["model"]) for row in rows):
         group = [r for r in rows if (r["place"], r["carrier"], r["model"]) == (place, carrier, model)]
         cells = [place, carrier, model]
-        for key, factor in zip(SHOWN, (100, 1, 1), strict=True):
+        for key, factor in zip(SHOWN, (100, 1, 1, 1), strict=True):
             values = [factor * row[key] for row in group if row[key] is not None]
             cells.append(f"{np.median(values):.3g} ({max(values):.3g})" if values else "–")
         lines.append(f"| {' | '.join(cells)} |")
