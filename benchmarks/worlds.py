@@ -65,7 +65,8 @@ def main() -> None:
             rows.append({"place": place, "carrier": carrier, "seed": seed, "model": model, **errors(model, clip, view)})
     print(table(rows))
     if arguments.json is not None:
-        result = {"command": " ".join(sys.argv), "machine": platform.platform(), "rows": rows}
+        command = " ".join(["python -m benchmarks.worlds", *sys.argv[1:]])
+        result = {"command": command, "machine": platform.platform(), "rows": rows}
         with replacing(arguments.json) as path:
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
