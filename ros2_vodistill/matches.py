@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import rays
 from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.rays import Rays
 from ros2_vodistill.tracks import Tracker
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
-Rays = tuple[Array, Array]
 Solve = Callable[[Array, Array], Epipolar]
 
 FEWEST = 12  # corners that are needed

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Rays = tuple[Array, Array]
+"""(N,3) unit rays in the first view and in the second."""
 
 COARSE = 5.0  # times the noise: misses that motions are compared by
 _NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])  # coordinates after and before each

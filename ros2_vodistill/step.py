@@ -15,11 +15,11 @@ from ros2_vodistill import anchor, epipolar, geometry, rays
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import GroundFit, Prior
 from ros2_vodistill.lengths import Depths, Gauge, Length, Scaled, fused
+from ros2_vodistill.rays import Rays
 from ros2_vodistill.road import Road
 from ros2_vodistill.still import TYPICAL_DEPTH
 
 Array = NDArray[np.float64]
-Rays = tuple[Array, Array]
 
 _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
 _LEEWAY = 0.03  # camera heights that the ground may always find a length off
