@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import epipolar, geometry, rays
+from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import ALIKE, FLOOR, Epipolar
-from ros2_vodistill.lengths import Depths, Length
+from ros2_vodistill.lengths import Length
 from ros2_vodistill.rays import COARSE, crossed
 
 Array = NDArray[np.float64]
 
 _FEWEST = 6  # corners of known depth
 _TRUSTED = 0.25  # relative variance of a depth that has a say
+_VAGUE = 10.0  # times the noise: error of a place, by that of its depth, up to which a far corner has a say
 _SHARED = 0.05  # relative: errors of depths that are alike in all of them
 _ITERATIONS, _GENTLE = 8, 2  # of Gauss-Newton, and how many of them weigh outliers gently
 _ENOUGH = 3e-5  # radians: a step that is not worth another
@@ -36,22 +38,24 @@ class Corners:
     Attributes:
         first, second: unit rays of the two views.
         known: whose depth has a say.
-        nearness: inverse distances in the first view, in camera heights; `doubt` is their relative variance.
+        nearness: inverse distances in the first view, in inverse camera heights; `error` is their standard deviation.
     """
 
     first: Array
     second: Array
     known: NDArray[np.bool_]
     nearness: Array
-    doubt: Array
+    error: Array
 
     @classmethod
-    def of(cls, first: Array, second: Array, depths: Depths) -> Corners | None:
-        """None where too few depths are known."""
-        known = (depths.nearness > 0) & (depths.doubt < _TRUSTED)
+    def of(cls, first: Array, second: Array, depths: Depths, vague: float) -> Corners | None:
+        """Of depths with an error less than `vague`, or a fair share of their own; None where those are few."""
+        known = (depths.doubt < _TRUSTED) | (depths.variance < vague**2)
         if known.sum() < _FEWEST:
             return None
-        return cls(first, second, known, depths.nearness, np.where(known, depths.doubt, 0.0) + _SHARED**2)
+        nearness = np.maximum(depths.nearness, 0.0)
+        error = np.sqrt(depths.variance + (_SHARED * nearness) ** 2)
+        return cls(first, second, known, nearness, np.where(known, error, 0.0))
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,17 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
         first, second: (N,3) unit rays; `depths` are those of the first.
         noise: of the rays, radians.
     """
-    corners = Corners.of(first, second, depths)
-    if corners is None or fit.turns_only:
-        return fit
     length = measured(fit, first, second, depths)
-    starts = [] if length is None else [(fit.rotation, length.value * fit.direction)]
+    paced = None if pace is None else float(np.linalg.norm(pace[:3, 3]))
+    long = paced if length is None else length.value
+    if long is None or fit.turns_only:
+        return fit
+    corners = Corners.of(first, second, depths, _VAGUE * noise / max(long, paced or 0.0, 1e-9))
+    if corners is None:
+        return fit
+    starts = [(fit.rotation, long * fit.direction)]
     if pace is not None and epipolar.direction_of(pace) @ fit.direction < _OTHER_WAY:
         starts.append((pace[:3, :3], pace[:3, 3]))
-    if not starts:
-        return fit
     found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
     before, after = (rays.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
     most = _STRAINED if found.direction @ fit.direction > _OTHER_WAY else _TORN
@@ -156,5 +162,5 @@ def _misses(rotation: Array, translation: Array, ahead: Array, corners: Corners,
         along=np.where(corners.known, (gap * along).sum(axis=1), 0.0),
         by_across=np.concatenate([crossed(across, place), -nearness[:, None] * across], axis=1) / size,
         by_along=np.concatenate([crossed(along, place), -nearness[:, None] * along], axis=1) / size,
-        slack=steep / size[:, 0] * nearness * np.sqrt(corners.doubt),
+        slack=steep / size[:, 0] * corners.error,
     )

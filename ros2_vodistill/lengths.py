@@ -1,4 +1,4 @@
-"""How long a step was: measurements of one length, fused; the one that known depths give; and the scale they share."""
+"""How long a step was: measurements of one length, fused; and the scale that carried lengths share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_PARALLAX = 4.0  # standard deviations that a corner must have moved to have a depth
-_TRUSTED = 0.09  # relative variance of a depth that may measure a length
-_FEWEST = 6  # corners
-_ALIKE = 4.0  # the variance of many corners together is this much larger than if their errors were unlike
 _GATE = 3.0  # standard deviations
 _VAGUE = 0.1  # relative variance of lengths that say nothing about the scale
 _VAGUEST = 1.0  # relative variance of lengths that say nothing at all, however little is known of the scale
@@ -127,7 +123,7 @@ class Gauge:
         """Robust mean of the gaps, its variance, and the heave; none of them counts as much as a few that agree."""
         values, noise = np.array([(0.0, self.variance), *gaps]).T
         noise = noise + self.heave**2
-        middle = _weighted_median(values, 1 / noise)
+        middle = weighted_median(values, 1 / noise)
         values, noise = values[1:], noise[1:] - self.heave**2
         apart = 1.4826 * float(np.median(np.abs(values - middle)))
         heave = min(max(apart**2 - float(np.median(noise)), _HEAVE[0] ** 2), _HEAVE[1] ** 2)
@@ -145,74 +141,8 @@ class Scaled:
     growth: float = 0.0
 
 
-@dataclass(frozen=True)
-class Depths:
-    """Inverse distances (N,) of points in camera heights and their relative variances; NaN where unknown."""
-
-    nearness: Array
-    doubt: Array
-
-    @classmethod
-    def unknown(cls, count: int) -> Depths:
-        return cls(np.full(count, np.nan), np.full(count, np.nan))
-
-    def __add__(self, other: Depths) -> Depths:
-        return Depths(np.concatenate([self.nearness, other.nearness]), np.concatenate([self.doubt, other.doubt]))
-
-    def __getitem__(self, which: NDArray[np.generic]) -> Depths:
-        return Depths(self.nearness[which], self.doubt[which])
-
-    @property
-    def typical(self) -> float | None:
-        """Median distance."""
-        known = np.isfinite(self.nearness)
-        return float(1 / np.median(self.nearness[known])) if known.sum() >= _FEWEST else None
-
-    def grown(self, by: float) -> Depths:
-        """With all distances grown by a factor, whose logarithm is given."""
-        return Depths(self.nearness * math.exp(-by), self.doubt)
-
-    def length(self, per_baseline: Array, parallax: Array, sigma: float) -> Length | None:
-        """The baseline that makes new inverse distances, in units of it, agree with these.
-
-        Args:
-            per_baseline: (N,) inverse distances of the same points, from the same place.
-            parallax: (N,) angles that they were measured by; `sigma` is the error of those; radians.
-        """
-        sure = (parallax > _PARALLAX * sigma) & (per_baseline > 0) & (self.nearness > 0) & (self.doubt < _TRUSTED)
-        if sure.sum() < _FEWEST:
-            return None
-        logs = np.log(per_baseline[sure] / self.nearness[sure])
-        variances = (sigma / parallax[sure]) ** 2 + self.doubt[sure]
-        middle = _weighted_median(logs, variances**-0.5)
-        spread = max(1.0, 1.4826 * float(np.median(np.abs(logs - middle) / np.sqrt(variances))))
-        for _ in range(5):
-            weights = 1 / variances / (1 + (logs - middle) ** 2 / (variances * (2 * spread) ** 2))
-            middle = float((weights * logs).sum() / weights.sum())
-        value = float(np.exp(middle))
-        return Length(value, value**2 * _ALIKE * spread**2 / float(weights.sum()))
-
-    def moved(self, rays: Array, translation: Array) -> Depths:
-        """The same points seen from `translation` away; `rays` (N,3) are their directions before, same axes."""
-        place = rays - self.nearness[:, None] * translation  # in terms of the old distance
-        distance = np.maximum(np.linalg.norm(place, axis=1), 1e-3)
-        return Depths(self.nearness / distance, self.doubt * ((rays * place).sum(axis=1) / distance**2) ** 2)
-
-    def renewed(self, nearness: Array, doubt: Array, sure: NDArray[np.bool_]) -> Depths:
-        """Fused with new measurements, as far as those are sure; where the two contradict, the new one holds."""
-        usable = sure & (nearness > 0) & (doubt < 1)
-        nearness = np.where(usable, nearness, 1.0)
-        before = np.where(self.nearness > 0, self.nearness, nearness)
-        gap = np.log(nearness / before)
-        share = self.doubt / (doubt + self.doubt)
-        agree = usable & (self.nearness > 0) & (gap**2 < _GATE**2 * (doubt + self.doubt))
-        kept = np.where(usable, nearness, self.nearness), np.where(usable, doubt, self.doubt)
-        return Depths(
-            np.where(agree, before * np.exp(share * gap), kept[0]), np.where(agree, (1 - share) * self.doubt, kept[1])
-        )
-
-
-def _weighted_median(values: Array, weights: Array) -> float:
+def weighted_median(values: Array, weights: Array) -> float:
+    """The value below which half of the weight is."""
     order = np.argsort(values)
     total = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(total, total[-1] / 2)])

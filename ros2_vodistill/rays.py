@@ -67,19 +67,16 @@ def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> 
 
 def _nearness(turned: Array, cross: Array, first: Array, direction: Array) -> tuple[Array, Array, Array]:
     """See `nearness`; `turned` are the second rays in the first axes, `cross` is first x turned."""
-    square = (cross**2).sum(axis=1)
-    along_first = -(crossed(turned, direction) * cross).sum(axis=1)
-    along_second = -(crossed(first, direction) * cross).sum(axis=1)
-    return _ratio(square, along_first), _ratio(square, along_second), np.sqrt(square)
+    aside_first, aside_second = crossed(first, direction), crossed(turned, direction)
+    along_first, along_second = -(aside_second * cross).sum(axis=1), -(aside_first * cross).sum(axis=1)
+    one = along_first / np.maximum((aside_second**2).sum(axis=1), 1e-12)
+    other = along_second / np.maximum((aside_first**2).sum(axis=1), 1e-12)
+    return one, other, np.sqrt((cross**2).sum(axis=1))
 
 
 def _slope(algebraic: Array, along_second: Array, along_first: Array) -> Array:
     """What an algebraic epipolar error is divided by to be an angle (Sampson's)."""
     return np.sqrt(np.maximum(2 - along_second**2 - along_first**2 - 2 * algebraic**2, 1e-12))
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    return above / np.where(np.abs(below) < 1e-12, 1e-12, below)
 
 
 def crossed(a: Array, b: Array) -> Array:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import anchor, epipolar, geometry, rays
+from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import GroundFit, Prior
-from ros2_vodistill.lengths import Depths, Gauge, Length, Scaled, fused
-from ros2_vodistill.rays import Rays
+from ros2_vodistill.lengths import Gauge, Length, Scaled, fused
+from ros2_vodistill.rays import Rays, crossed
 from ros2_vodistill.road import Road
 from ros2_vodistill.still import TYPICAL_DEPTH
 
@@ -24,7 +25,6 @@ Array = NDArray[np.float64]
 _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
 _LEEWAY = 0.03  # camera heights that the ground may always find a length off
 _FAR_OFF = 2.0  # factor between lengths of one step that are not of the same motion
-_ONE_VIEW = 0.1  # relative: error of depths that one frame alone has told
 _GUESSED = 0.1  # variance of the scale's logarithm that is worth a word
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
@@ -182,8 +182,9 @@ def _renewed(depths: Depths, sight: Sight, length: float, translation: Array) ->
     if sight.fit.turns_only:
         return depths
     seen = sight.seen
-    _, nearness, parallax = rays.nearness(seen.rotation, seen.direction, *sight.rays)
-    vague = seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3
-    doubt = vague / np.maximum(parallax, 1e-9) ** 2 + _ONE_VIEW**2
+    _, nearness, _ = rays.nearness(seen.rotation, seen.direction, *sight.rays)
+    aside = np.linalg.norm(crossed(sight.rays[0], seen.direction), axis=1)
+    baseline = max(length, 1e-9) * np.maximum(aside, 1e-9)
+    variance = (seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3) / baseline**2
     moved = depths.moved(sight.rays[0], translation)
-    return moved.renewed(nearness / max(length, 1e-9), doubt, sight.fit.inliers)
+    return moved.renewed(nearness / max(length, 1e-9), variance, sight.fit.inliers)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ros2_vodistill import anchor, epipolar, geometry, step, still
 from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, Schedule
 from ros2_vodistill.guess import Guess
-from ros2_vodistill.lengths import Depths
 from ros2_vodistill.matches import FEWEST, Match, Matcher
 from ros2_vodistill.pace import Pace
 from ros2_vodistill.step import Carried, Sight
@@ -191,8 +191,7 @@ class TwoView:
         """Where the reference's corners should be now: by their depth, or as if on the ground, or far away."""
         rays = self._rays(reference.points)
         slopes, _ = reference.carried.road.seen
-        known = reference.carried.depths.nearness
-        nearness = np.where(np.isfinite(known), known, np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))
+        nearness = reference.carried.depths.or_else(np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))
         seen = (rays - nearness[:, None] * motion[:3, 3]) @ motion[:3, :3]
         return self._camera.project(seen @ self._level_from_camera)
 
@@ -200,7 +199,7 @@ class TwoView:
         """The camera stands."""
         self._pace = self._pace.followed(np.eye(4))
         unseen = max(match.travel / _NOISE, 1.0) * self._noise
-        covariance = self._turn.T @ still.hidden(match.rays[1], depths.nearness, unseen) @ self._turn
+        covariance = self._turn.T @ still.hidden(match.rays[1], depths.or_else(1 / TYPICAL_DEPTH), unseen) @ self._turn
         return Relative(np.eye(4), covariance, still=True)
 
     def _lost(self, expected: Guess, reason: str) -> Relative:

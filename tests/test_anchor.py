@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ros2_vodistill import anchor, epipolar, geometry
+from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
-from ros2_vodistill.lengths import Depths
 from ros2_vodistill.rays import basis, nearness
+from tests.test_depths import known
 from tests.test_epipolar import DIRECTION, MOTION, NOISE, scene, unit
 
 Array = NDArray[np.float64]
@@ -25,9 +26,9 @@ def wall(motion: Array, count: int = 80, noise: float = NOISE, seed: int = 0) ->
     second = (points - motion[:3, 3]) @ motion[:3, :3]
     rays = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (points, second)]
     rays = [v + rng.normal(0, noise, v.shape) for v in rays]
-    known = np.exp(rng.normal(0, np.sqrt(DOUBT), count)) / np.linalg.norm(points, axis=1)
+    told = np.exp(rng.normal(0, np.sqrt(DOUBT), count)) / np.linalg.norm(points, axis=1)
     first, second = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rays)
-    return first, second, Depths(known, np.full(count, DOUBT))
+    return first, second, known(told, DOUBT)
 
 
 def fitted(first: Array, second: Array, motion: Array) -> Epipolar:
@@ -71,7 +72,7 @@ def test_without_noise_it_stays_where_it_is_whatever_some_depths_say(wrong: floa
     here = distances[:, None] * second @ MOTION[:3, :3].T + MOTION[:3, 3]
     nearness = 1 / np.linalg.norm(here, axis=1)
     nearness[: int(wrong * len(nearness))] *= 3
-    depths = Depths(nearness, np.full(len(nearness), DOUBT))
+    depths = known(nearness, DOUBT)
     found = anchor.anchored(fitted(first, second, MOTION), None, first, second, depths, NOISE)
     assert max(apart(found, MOTION)) < 1e-4
 
@@ -87,7 +88,7 @@ def test_depths_do_not_overrule_what_the_rays_say_clearly() -> None:
     first, second, _ = scene(MOTION, noise=NOISE)
     elsewhere = geometry.from_motion([-1.0, 0.0, -0.2, 0.01, -0.04, 0.02])
     near, *_ = nearness(elsewhere[:3, :3], unit(elsewhere[:3, 3]), first, second)
-    depths = Depths(np.abs(near), np.full(len(near), 1e-4))
+    depths = known(np.abs(near), 1e-4)
     fit = fitted(first, second, MOTION)
     assert apart(anchor.anchored(fit, elsewhere, first, second, depths, NOISE), MOTION)[1] < 0.05
 
@@ -99,9 +100,9 @@ def test_depths_that_repeat_an_earlier_mistake_are_not_followed(degrees: float) 
     for seed in range(10):
         first, second, _ = scene(MOTION, 60, 3 * NOISE, seed)
         near, *_ = nearness(turned[:3, :3], epipolar.direction_of(turned), first, second)
-        depths = Depths(np.where(near > 0, near, np.nan), np.full(len(near), 0.1 * DOUBT))
+        depths = known(np.where(near > 0, near, np.nan), 0.1 * DOUBT)
         found = anchor.anchored(fitted(first, second, MOTION), None, first, second, depths, NOISE)
-        assert np.degrees(apart(found, MOTION)[0]) < 0.15
+        assert np.degrees(apart(found, MOTION)[0]) < 0.2
 
 
 def test_a_pace_of_standing_still_is_a_start_like_any_other() -> None:
@@ -114,11 +115,33 @@ def test_a_pace_of_standing_still_is_a_start_like_any_other() -> None:
     assert np.isfinite(anchor.anchored(still, np.eye(4), first, second, depths, NOISE).covariance).all()
 
 
+def test_far_corners_hold_the_turn_where_none_is_above_the_way_or_below() -> None:
+    """Beside the way a small turn looks like a step aside; that what is far keeps its place tells the two apart."""
+    ahead = geometry.from_motion([0.01, 0.0, 0.3, 0.0, 0.004, 0.0])
+    errors = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        near = np.column_stack([rng.choice([-4, 4], 60), rng.uniform(-0.5, 0.5, 60), rng.uniform(8, 25, 60)])
+        far = np.column_stack([rng.uniform(-40, 40, 30), rng.uniform(-4, 4, 30), rng.uniform(150, 300, 30)])
+        points = np.vstack([near, far])
+        views = points, (points - ahead[:3, 3]) @ ahead[:3, :3]
+        noisy = [np.apply_along_axis(unit, 1, view) + rng.normal(0, 3e-4, view.shape) for view in views]
+        first, second = (np.apply_along_axis(unit, 1, view) for view in noisy)
+        distant = np.arange(90) >= 60
+        told = np.where(distant, 1 / np.linalg.norm(points, axis=1) + rng.normal(0, 0.002, 90), np.nan)
+        depths = Depths(told, np.where(distant, 0.002**2, np.nan))
+        fit = fitted(first, second, ahead)
+        found = anchor.anchored(fit, ahead, first, second, depths, NOISE)
+        errors.append([geometry.so3_log(each.rotation.T @ ahead[:3, :3])[1] for each in (fit, found)])
+    alone, held = np.sqrt((np.array(errors) ** 2).mean(axis=0))
+    assert held < 0.6 * alone
+
+
 def test_it_is_left_alone_without_depths_and_without_parallax() -> None:
     first, second, depths = wall(ASIDE)
     fit = fitted(first, second, ASIDE)
     assert anchor.anchored(fit, ASIDE, first, second, Depths.unknown(len(first)), NOISE) is fit
-    vague = Depths(depths.nearness, np.full(len(first), 1.0))
+    vague = known(depths.nearness, 1.0)
     assert anchor.anchored(fit, ASIDE, first, second, vague, NOISE) is fit
     turning = epipolar.turning(fit.rotation, DIRECTION, first, second, NOISE)
     assert anchor.anchored(turning, ASIDE, first, second, depths, NOISE) is turning

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ros2_vodistill import step
-from ros2_vodistill.lengths import Depths, Gauge, Length
+from ros2_vodistill.depths import Depths
+from ros2_vodistill.lengths import Gauge, Length
 from ros2_vodistill.step import Carried, Sight
 from tests.test_anchor import ASIDE, fitted, wall
 
