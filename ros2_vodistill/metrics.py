@@ -120,32 +120,49 @@ def rpe_scaled(estimate: Trajectory, truth: Trajectory) -> float | None:
     return _rms(np.linalg.norm(stretch * measured - true, axis=1))
 
 
-def nees(estimate: Trajectory, truth: Trajectory, delta: int | None = None) -> float | None:
-    """Normalised squared error per degree of freedom against the estimate's own covariances: 1 where they are right.
+def nees(estimate: Trajectory, truth: Trajectory) -> float | None:
+    """Normalised squared error per degree of freedom of the way from the first frame to each: 1 where the estimate's
+    covariances are right. Above 1 they promise too much, below too little.
 
-    Above 1 they promise too much, below too little. Compared are the motions over `delta` frames, or from the first
-    frame to each. The covariance of such a motion is what the later pose's adds to the earlier one's; motions to which
-    it adds nothing, as at rest or after a reset, are left out. That takes poses that each build on the one before: of
-    frames that were measured against the same older one, `select` only one first.
+    The covariance of a way is what the last pose's adds to the first one's; ways to which it adds nothing, as at rest
+    or after a reset, are left out.
     """
     if estimate.covariances is None or len(estimate) < 2:
         return None
-    last = np.arange(1 if delta is None else delta, len(estimate))
-    first = np.zeros_like(last) if delta is None else last - delta
-    backward = geometry.invert(estimate.poses[last]) @ estimate.poses[first]
-    errors = geometry.log(backward @ geometry.invert(truth.poses[first]) @ truth.poses[last])
-    carry = geometry.adjoint(backward)
-    covariances = estimate.covariances[last]
-    added = covariances - carry @ estimate.covariances[first] @ np.swapaxes(carry, 1, 2)
-    variances = np.diagonal(added, axis1=1, axis2=2)
-    grown = variances > VARIANCE_THRESHOLD * np.diagonal(covariances, axis1=1, axis2=2)
-    usable = grown.all(axis=1)
-    deviations = np.sqrt(variances[usable])
-    correlations = added[usable] / (deviations[:, :, None] * deviations[:, None, :])
+    carry = geometry.adjoint(geometry.invert(estimate.poses[1:]) @ estimate.poses[0])
+    added = estimate.covariances[1:] - carry @ estimate.covariances[0] @ np.swapaxes(carry, 1, 2)
+    grown = (_variances(added) > VARIANCE_THRESHOLD * _variances(estimate.covariances[1:])).all(axis=1)
+    return _normalised(_errors(estimate, truth, np.zeros(len(added), np.int64))[grown], added[grown])
+
+
+def nees_step(estimate: Trajectory, truth: Trajectory) -> float | None:
+    """The same of the steps from frame to frame, where their covariances are known by themselves."""
+    if estimate.steps is None or len(estimate) < 2:
+        return None
+    steps = estimate.steps[1:]
+    known = (_variances(steps) > 0).all(axis=1)
+    return _normalised(_errors(estimate, truth, np.arange(len(steps), dtype=np.int64))[known], steps[known])
+
+
+def _errors(estimate: Trajectory, truth: Trajectory, first: NDArray[np.int64]) -> Array:
+    """(N-1, 6) right perturbations of the motions from the poses `first` (N-1) to the second pose and those after it."""
+    backward = geometry.invert(estimate.poses[1:]) @ estimate.poses[first]
+    return geometry.log(backward @ geometry.invert(truth.poses[first]) @ truth.poses[1:])
+
+
+def _normalised(errors: Array, covariances: Array) -> float | None:
+    """Mean square of errors (N, 6) per degree of freedom; covariances without an inverse are left out."""
+    deviations = np.sqrt(_variances(covariances))
+    correlations = covariances / (deviations[:, :, None] * deviations[:, None, :])
     definite = np.linalg.eigvalsh(correlations)[:, 0] > VARIANCE_THRESHOLD
-    whitened = (errors[usable] / deviations)[definite]
+    whitened = (errors / deviations)[definite]
     squared = (whitened * np.linalg.solve(correlations[definite], whitened[..., None])[..., 0]).sum(axis=1)
     return float(squared.mean() / 6) if len(squared) else None
+
+
+def _variances(covariances: Array) -> Array:
+    """(N, 6)."""
+    return np.diagonal(covariances, axis1=1, axis2=2)
 
 
 def evaluate(
@@ -180,7 +197,7 @@ def evaluate(
         "kitti_t_percent": segments.t_percent,
         "kitti_r_deg_per_100m": segments.r_deg_per_100m,
         "nees": nees(estimate, truth),
-        "nees_step": nees(estimate, truth, delta=1),
+        "nees_step": nees_step(estimate, truth),
     }
     return errors if scale_known else errors | dict.fromkeys(NEEDS_SCALE)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import frames, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.classical import ClassicalFrontend
+from ros2_vodistill.drift import Drift
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.frontend import Frontend, Relative
@@ -61,6 +62,8 @@ class Estimate:
         status: how far to trust it.
         reasons: why not further, in words.
         still: the camera stands.
+        step_covariance: 6x6 of the right perturbation of the motion since the last frame; None where that was not
+            measured by itself.
     """
 
     stamp: float
@@ -72,6 +75,7 @@ class Estimate:
     status: Status
     reasons: tuple[str, ...] = ()
     still: bool = False
+    step_covariance: NDArray[np.float64] | None = None
 
 
 class VisualOdometry:
@@ -132,8 +136,8 @@ class VisualOdometry:
     def reset(self, pose: NDArray[np.float64] | None = None, covariance: NDArray[np.float64] | None = None) -> None:
         """Start again, at the origin or at `pose` (4x4, known to `covariance`, 6x6), as if no frame had come."""
         self._pose = np.eye(4) if pose is None else np.array(pose, float)
-        self._covariance = np.zeros((6, 6)) if covariance is None else np.array(covariance, float)
-        self._reference_pose, self._reference_covariance = self._pose, self._covariance
+        self._drift = Drift() if covariance is None else Drift(np.array(covariance, float))
+        self._reference_pose, self._reference_drift = self._pose, self._drift
         self._stamp: float | None = None
         self._speed_known = False
         self._last_sample: NDArray[np.uint8] | None = None
@@ -168,7 +172,7 @@ class VisualOdometry:
         relative = self.frontend.compare(picture)
         if relative is None:
             return self._first(stamp)
-        return self._follow(relative, stamp, speed)
+        return self._follow(relative, stamp, last, speed)
 
     @property
     def pose(self) -> NDArray[np.float64]:
@@ -178,7 +182,7 @@ class VisualOdometry:
     @property
     def pose_covariance(self) -> NDArray[np.float64]:
         """6x6 of the last frame's pose."""
-        return self._covariance
+        return self._drift.covariance
 
     def view(self) -> NDArray[np.uint8] | None:
         """A copy of what the network saw of the last frame, (H,W); None for 'classical'."""
@@ -197,19 +201,19 @@ class VisualOdometry:
     def _restart(self, why: str) -> None:
         """Forget the reference frame; the pose stays, what happened meanwhile is unknown."""
         self._why = why
-        self._reference_pose, self._reference_covariance = self._pose, self._covariance
+        self._reference_pose, self._reference_drift = self._pose, self._drift
         if self.frontend is not None:
             self.frontend.reset()
 
     def _blind(self, seconds: float) -> None:
-        self._covariance = self._covariance + _UNKNOWN * seconds**2
-        self._reference_covariance = self._reference_covariance + _UNKNOWN * seconds**2
+        self._drift = self._drift.grown(_UNKNOWN * seconds**2)
+        self._reference_drift = self._reference_drift.grown(_UNKNOWN * seconds**2)
 
     def _withheld(self, stamp: float, last: float | None, fault: str) -> Estimate | None:
         """Nothing can be measured in this frame: the pose holds and its uncertainty grows."""
         if last is None:
             return None
-        self._covariance = self._covariance + _UNKNOWN * (stamp - last) ** 2
+        self._drift = self._drift.grown(_UNKNOWN * (stamp - last) ** 2)
         if stamp - self._reference_stamp > self.max_gap:
             self._restart(fault)
         return self._estimate(stamp, np.zeros(6), _UNKNOWN, Status.DEGRADED, (fault,))
@@ -219,14 +223,15 @@ class VisualOdometry:
         assert self.frontend is not None
         self.frontend.advance()
         self._reference_stamp = stamp
-        self._reference_pose, self._reference_covariance = self._pose, self._covariance
+        self._reference_pose, self._reference_drift = self._pose, self._drift
         if not self._why:
             return None
         why, self._why = self._why, ""
         return self._estimate(stamp, np.zeros(6), _UNKNOWN, Status.DEGRADED, (f"restarted after {why}",))
 
-    def _follow(self, relative: Relative, stamp: float, speed: float | None) -> Estimate:
+    def _follow(self, relative: Relative, stamp: float, last: float | None, speed: float | None) -> Estimate:
         assert self.frontend is not None
+        alone = last == self._reference_stamp
         self._speed_known = speed is not None
         elapsed = stamp - self._reference_stamp
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
@@ -235,14 +240,14 @@ class VisualOdometry:
         motion, covariance = self._scaled(relative, speed, elapsed)
         six = geometry.to_motion(motion)
         step = geometry.motion_covariance_to_tangent(six, covariance)
-        adjoint = geometry.adjoint(geometry.invert(motion))
         self._pose = self._reference_pose @ motion
-        self._covariance = adjoint @ self._reference_covariance @ adjoint.T + step
+        before = self._reference_drift
+        self._drift = before.grown(step) if relative.still else before.moved(motion, step, elapsed)
         angle = float(np.linalg.norm(six[3:]))
         moved = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
         if not relative.still and ((moved and not relative.lost) or elapsed >= self.frontend.max_interval):
             self.frontend.advance()
-            self._reference_pose, self._reference_covariance = self._pose, self._covariance
+            self._reference_pose, self._reference_drift = self._pose, self._drift
             self._reference_stamp = stamp
         return self._estimate(
             stamp,
@@ -251,6 +256,7 @@ class VisualOdometry:
             Status.DEGRADED if relative.reasons else Status.TRACKING,
             relative.reasons,
             relative.still,
+            step if alone else None,
         )
 
     def _scaled(
@@ -287,7 +293,7 @@ class VisualOdometry:
         status: Status,
         reasons: tuple[str, ...],
         still: bool = False,
+        step: NDArray[np.float64] | None = None,
     ) -> Estimate:
-        return Estimate(
-            stamp, self._pose, self._covariance, twist, twist_covariance, self._scale(), status, reasons, still
-        )
+        pose, covariance = self._pose, self._drift.covariance
+        return Estimate(stamp, pose, covariance, twist, twist_covariance, self._scale(), status, reasons, still, step)

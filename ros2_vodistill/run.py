@@ -20,6 +20,7 @@ from ros2_vodistill.odometry import Estimate, Scale, VisualOdometry
 from ros2_vodistill.trajectory import Trajectory
 
 _SAMPLES = 6  # frames that are kept for the report
+_UNKNOWN = np.full((6, 6), np.nan)  # covariance
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Run:
     """What came of a recording.
 
     Attributes:
-        estimate: the trajectory, with the covariances of its poses.
+        estimate: the trajectory, with the covariances of its poses and steps.
         steps: the estimate after each frame but the first.
         latency: milliseconds in `push`, for each of `steps`.
         samples: a few (stamp, frame, canonical view or None) for people to look at.
@@ -105,6 +106,7 @@ def replay(
         np.array([start[0], *(step.stamp for step in steps)]),
         np.stack([start[1], *(step.pose for step in steps)]),
         np.stack([np.zeros((6, 6)), *(step.pose_covariance for step in steps)]),
+        np.stack([_UNKNOWN, *(_UNKNOWN if (own := step.step_covariance) is None else own for step in steps)]),
     )
     run = Run(
         estimate_all,

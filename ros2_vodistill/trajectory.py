@@ -35,20 +35,24 @@ class Trajectory:
         stamps: (N,) seconds, strictly increasing; frame numbers if `indexed`.
         poses: (N, 4, 4) camera-to-world.
         covariances: (N, 6, 6) of the poses' right perturbations, translation first; None where unknown.
+        steps: (N, 6, 6) the same of the motions from the pose before to each; NaN where that is not known by itself, as
+            for the first. Errors of steps may be alike, so that these do not add up to `covariances`.
         indexed: the stamps are frame numbers, because the file had no times.
     """
 
     stamps: Array
     poses: Array
     covariances: Array | None = None
+    steps: Array | None = None
     indexed: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("stamps", "poses", "covariances"):
+        for name in ("stamps", "poses", "covariances", "steps"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
         count = len(self.stamps) if self.stamps.ndim == 1 else 0
-        wanted = {"stamps": (count,), "poses": (count, 4, 4), "covariances": (count, 6, 6)}
+        square = (count, 6, 6)
+        wanted = {"stamps": (count,), "poses": (count, 4, 4), "covariances": square, "steps": square}
         for name, shape in wanted.items():
             values = getattr(self, name)
             if values is not None and (count == 0 or values.shape != shape):
@@ -85,15 +89,21 @@ class Trajectory:
         """Only these rows: a mask or increasing numbers."""
         rows = np.asarray(rows)
         covariances = None if self.covariances is None else self.covariances[rows]
-        return replace(self, stamps=self.stamps[rows], poses=self.poses[rows], covariances=covariances)
+        steps = None if self.steps is None else self.steps[rows]
+        if steps is not None:
+            numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
+            steps[np.diff(numbers, prepend=-1) != 1] = np.nan  # the pose before is another one
+        return replace(self, stamps=self.stamps[rows], poses=self.poses[rows], covariances=covariances, steps=steps)
 
     def transformed(self, transform: ArrayLike, scale: float = 1.0) -> Trajectory:
         """Scaled about the world's origin, then moved by the 4x4 `transform` into another world."""
         poses = self.poses.copy()
         poses[:, :3, 3] *= scale
         factors = np.repeat([scale, 1.0], 3)
-        covariances = None if self.covariances is None else self.covariances * np.outer(factors, factors)
-        return replace(self, poses=np.asarray(transform) @ poses, covariances=covariances)
+        units = np.outer(factors, factors)
+        covariances = None if self.covariances is None else self.covariances * units
+        steps = None if self.steps is None else self.steps * units
+        return replace(self, poses=np.asarray(transform) @ poses, covariances=covariances, steps=steps)
 
 
 def load(path: str | Path, times: str | Path | ArrayLike | None = None) -> Trajectory:

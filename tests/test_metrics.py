@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -312,12 +313,12 @@ def published(seed: int, count: int, believed: float = 1.0) -> tuple[Trajectory,
     covariances = np.zeros((count, 6, 6))
     for i, backward in enumerate(geometry.adjoint(geometry.invert(motions))):
         covariances[i + 1] = backward @ covariances[i] @ backward.T + step
-    return follow(motions, believed * covariances), truth
+    steps = np.concatenate([np.full((1, 6, 6), np.nan), np.tile(step, (count - 1, 1, 1))])
+    return replace(follow(motions, believed * covariances), steps=believed * steps), truth
 
 
 def test_nees_of_an_honest_estimate_is_one() -> None:
-    assert metrics.nees(*published(0, 4000), delta=1) == pytest.approx(1, abs=0.05)
-    assert metrics.nees(*published(1, 4000), delta=20) == pytest.approx(1, abs=0.1)
+    assert metrics.nees_step(*published(0, 4000)) == pytest.approx(1, abs=0.05)
     whole = [metrics.nees(*published(seed, 20)) for seed in range(300)]
     assert np.mean([value for value in whole if value is not None]) == pytest.approx(1, abs=0.1)
 
@@ -332,8 +333,8 @@ def test_nees_counts_from_the_first_common_frame() -> None:
 @given(seeds, st.floats(0.01, 100.0))
 @some
 def test_nees_is_inverse_to_the_believed_covariance(seed: int, believed: float) -> None:
-    for delta in (None, 1):
-        honest, other = metrics.nees(*published(seed, 20), delta), metrics.nees(*published(seed, 20, believed), delta)
+    for nees in (metrics.nees, metrics.nees_step):
+        honest, other = nees(*published(seed, 20)), nees(*published(seed, 20, believed))
         assert honest is not None
         assert other == pytest.approx(honest / believed, rel=1e-6)
 
@@ -346,23 +347,31 @@ def test_nees_of_one_known_step() -> None:
     assert metrics.nees(estimate, truth) == pytest.approx((1 + 4 + 1 + 9) / 6)
 
 
-def test_nees_leaves_out_steps_that_add_no_covariance() -> None:
+def test_nees_leaves_out_what_adds_no_covariance() -> None:
     estimate, truth = published(5, 30)
     assert estimate.covariances is not None
-    held = np.insert(np.arange(30), [10, 20], [9, 19])  # two frames at rest repeat the pose and its covariance
-
-    def hold(trajectory: Trajectory) -> Trajectory:
-        covariances = None if trajectory.covariances is None else trajectory.covariances[held]
-        return Trajectory(0.1 * np.arange(32.0), trajectory.poses[held], covariances)
-
-    assert metrics.nees(hold(estimate), hold(truth), 1) == pytest.approx(metrics.nees(estimate, truth, 1))
     reset = estimate.covariances.copy()
     reset[15:] = 0
-    shrunk = Trajectory(estimate.stamps, estimate.poses, reset)
-    assert metrics.nees(shrunk, truth, 1) == pytest.approx(
-        metrics.nees(estimate.select(np.arange(15)), truth.select(np.arange(15)), 1)
+    first = np.arange(15)
+    assert metrics.nees(replace(estimate, covariances=reset), truth) == pytest.approx(
+        metrics.nees(estimate.select(first), truth.select(first))
     )
-    assert metrics.nees(Trajectory(estimate.stamps, estimate.poses, 0 * reset), truth) is None
+    assert metrics.nees(replace(estimate, covariances=0 * reset), truth) is None
+
+
+def test_nees_of_steps_leaves_out_those_that_are_not_known() -> None:
+    estimate, truth = published(5, 30)
+    assert estimate.steps is not None
+    some = estimate.steps.copy()
+    some[15:] = np.nan
+    first = np.arange(15)
+    assert metrics.nees_step(replace(estimate, steps=some), truth) == pytest.approx(
+        metrics.nees_step(estimate.select(first), truth.select(first))
+    )
+    assert metrics.nees_step(replace(estimate, steps=0 * some), truth) is None
+    assert metrics.nees_step(replace(estimate, steps=None), truth) is None
+    apart = np.arange(0, 30, 2)
+    assert metrics.nees_step(estimate.select(apart), truth.select(apart)) is None
 
 
 def test_nees_leaves_out_covariances_without_an_inverse() -> None:
