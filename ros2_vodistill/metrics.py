@@ -145,7 +145,7 @@ def nees_step(estimate: Trajectory, truth: Trajectory) -> float | None:
 
 
 def _errors(estimate: Trajectory, truth: Trajectory, first: NDArray[np.int64]) -> Array:
-    """(N-1, 6) right perturbations of the motions from the poses `first` (N-1) to the second pose and those after it."""
+    """(N-1, 6) right perturbations of the motions from poses `first` (N-1) to the second and all after it."""
     backward = geometry.invert(estimate.poses[1:]) @ estimate.poses[first]
     return geometry.log(backward @ geometry.invert(truth.poses[first]) @ truth.poses[1:])
 

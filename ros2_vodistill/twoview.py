@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import anchor, epipolar, geometry, step, still
+from ros2_vodistill import anchor, epipolar, geometry, grain, step, still
 from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.depths import Depths
@@ -119,7 +119,7 @@ class TwoView:
         small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
         if size != self._region:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        views = self._views(small)
+        views, small = self._views(small), grain.smoothed(small)
         if reference is None:
             self._newest = Frame(small, views)
             return None

@@ -1,0 +1,71 @@
+"""Noise in images, and what is done about it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ros2_vodistill import grain
+from ros2_vodistill.tracks import Tracker
+
+Image = NDArray[np.uint8]
+
+
+def texture(contrast: float = 1.0, seed: int = 0) -> Image:
+    """Blots of all sizes, and plain sky above."""
+    random = np.random.default_rng(seed)
+    blots = sum(2.0**k * cv2.GaussianBlur(random.normal(size=(240, 320)), (0, 0), 2.0**k) for k in range(1, 5))
+    picture = 128 + contrast * 60 * blots / blots.std()
+    picture[:60] = 200
+    return np.clip(picture, 0, 255).round().astype(np.uint8)
+
+
+def noisy(image: Image, deviation: float, seed: int = 1) -> Image:
+    grains = np.random.default_rng(seed).normal(0, deviation, image.shape)
+    return np.clip(image + grains, 0, 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("deviation", [3.0, 8.0, 15.0])
+def test_noise_is_told_from_texture(deviation: float) -> None:
+    found, contrast = grain.noise(noisy(texture(), deviation))
+    assert found == pytest.approx(deviation, rel=0.25)
+    assert 40 < contrast < 80
+
+
+def test_a_clean_image_has_none() -> None:
+    assert grain.noise(texture())[0] < 2.0
+
+
+@pytest.mark.parametrize("image", [texture(), noisy(texture(), 1.0), np.full((80, 80), 255, np.uint8)])
+def test_what_is_clean_is_left_as_it_is(image: Image) -> None:
+    assert grain.smoothed(image) is image
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 16)])
+def test_the_smallest_images_are_left_as_they_are(size: tuple[int, int]) -> None:
+    image = noisy(np.full(size, 100, np.uint8), 20)
+    assert grain.smoothed(image) is image
+
+
+def test_noise_counts_by_the_contrast() -> None:
+    assert grain.smoothed(noisy(texture(), 2.0)) is not None
+    clear, dark = noisy(texture(), 2.0), noisy(texture(contrast=0.15), 2.0)
+    assert grain.smoothed(clear) is clear
+    assert grain.smoothed(dark) is not dark
+
+
+def test_more_corners_are_followed_well_in_smoothed_noise() -> None:
+    """An image that moves by a known shift, in about as much noise as an eighth of the light leaves."""
+    shift = np.array([3.3, -1.6])
+    picture = texture(contrast=0.15)
+    move = np.column_stack([np.eye(2), shift])
+    moved = np.asarray(cv2.warpAffine(picture, move, (320, 240), borderMode=cv2.BORDER_REFLECT), np.uint8)
+    grainy = noisy(picture, 4.0, 1), noisy(moved, 4.0, 2)
+    tracker, good = Tracker(count=200, window=9), []
+    for first, second in (grainy, (grain.smoothed(grainy[0]), grain.smoothed(grainy[1]))):
+        points = tracker.corners(first)
+        places, found = tracker.follow(first, second, points)
+        good.append(int((found & (np.linalg.norm(places - points - shift, axis=1) < 0.5)).sum()))
+    assert good[1] > 1.3 * good[0]
