@@ -22,6 +22,8 @@ LASTING = np.repeat([0.6, 0.25], 3)
 MEMORY = 3.0
 """Seconds in which what lasts fades to 1/e."""
 
+_ROUNDING = 1e-9  # relative: errors that are tied to others may seem to be so beyond all measure
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -49,5 +51,11 @@ class Drift:
 
 
 def _root(covariance: Array) -> Array:
-    """Upper triangular: a translation has its own errors and those that come with the rotation's."""
-    return np.asarray(np.linalg.cholesky(covariance[::-1, ::-1])[::-1, ::-1], np.float64)
+    """Upper triangular: a translation has its own errors and those that come with the rotation's. What is certain, such
+    as no motion at a speed of zero, has none."""
+    deviations = np.sqrt(np.diagonal(covariance))
+    units = np.where(deviations > 0, deviations, 1.0)
+    alike = covariance / np.outer(units, units)
+    np.fill_diagonal(alike, 1 + _ROUNDING)
+    upper = np.linalg.cholesky(alike[::-1, ::-1])[::-1, ::-1]
+    return np.asarray(deviations[:, None] * upper, np.float64)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Relative:
     reasons: tuple[str, ...] = field(default=())
     still: bool = False
     lost: bool = False
+
+    def scaled(self, factor: float) -> Relative:
+        """With a translation that many times as long, or in another unit."""
+        motion = self.motion.copy()
+        motion[:3, 3] *= factor
+        return replace(self, motion=motion, covariance=geometry.rescaled(self.covariance, factor))
 
 
 class Frontend(Protocol):

@@ -172,6 +172,12 @@ def motion_covariance_to_tangent(motion: ArrayLike, covariance: ArrayLike) -> Ar
     return jacobian @ np.asarray(covariance, np.float64) @ np.swapaxes(jacobian, -1, -2)
 
 
+def rescaled(covariance: ArrayLike, factor: float) -> Array:
+    """Covariances (..., 6, 6), translation first, of the same where translations are that many times as long."""
+    factors = np.repeat([factor, 1.0], 3)
+    return np.asarray(covariance, np.float64) * np.outer(factors, factors)
+
+
 def direction(vector: Array, otherwise: Array) -> Array:
     """Unit (3,) along a vector; `otherwise` where that is none."""
     length = float(np.linalg.norm(vector))

@@ -91,8 +91,7 @@ class NetworkFrontend:
         rays = rays[::8, ::8].reshape(-1, 3)
         hidden = still.hidden(rays, np.maximum(rays[:, 1], 1 / still.TYPICAL_DEPTH), still.LIMIT * pixel)
         unit = mount.height if self.unit == "metre" and mount.height is not None else 1.0
-        scaling = np.diag([unit] * 3 + [1.0] * 3)
-        return scaling @ hidden @ scaling
+        return geometry.rescaled(hidden, unit)
 
     def _widest(self) -> NDArray[np.float64]:
         return np.repeat([self.range.max_translation, self.range.max_rotation], 3)

@@ -237,9 +237,9 @@ class VisualOdometry:
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
         if relative.still:
             relative = replace(relative, motion=np.eye(4))
-        motion, covariance = self._scaled(relative, speed, elapsed)
-        six = geometry.to_motion(motion)
-        step = geometry.motion_covariance_to_tangent(six, covariance)
+        metric = self._scaled(relative, speed, elapsed)
+        motion, six = metric.motion, geometry.to_motion(metric.motion)
+        step = geometry.motion_covariance_to_tangent(six, metric.covariance)
         self._pose = self._reference_pose @ motion
         before = self._reference_drift
         self._drift = before.grown(step) if relative.still else before.moved(motion, step, elapsed)
@@ -259,10 +259,8 @@ class VisualOdometry:
             step if alone else None,
         )
 
-    def _scaled(
-        self, relative: Relative, speed: float | None, elapsed: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Motion and covariance in metres, where a speed or the height of the camera gives them."""
+    def _scaled(self, relative: Relative, speed: float | None, elapsed: float) -> Relative:
+        """In metres, where a speed or the height of the camera gives them."""
         assert self.frontend is not None
         factor = 1.0
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
@@ -270,10 +268,7 @@ class VisualOdometry:
             factor = abs(speed) * elapsed / distance if distance > 1e-9 else 0.0
         elif self.frontend.unit == "camera_height" and self.mount.height is not None:
             factor = self.mount.height
-        scaling = np.diag([factor] * 3 + [1.0] * 3)
-        motion = relative.motion.copy()
-        motion[:3, 3] *= factor
-        return motion, scaling @ relative.covariance @ scaling.T
+        return relative.scaled(factor)
 
     def _scale(self) -> Scale:
         assert self.frontend is not None

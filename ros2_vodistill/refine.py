@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,20 +52,16 @@ class RefinedFrontend:
 
     def compare(self, image: NDArray[np.uint8]) -> Relative | None:
         start = self.inner.compare(image)
-        guess = None if start is None else Guess(*self._scaled(start, 1 / self._height), self._sized)
-        result = self._two_view.compare(image, guess)
+        result = self._two_view.compare(image, None if start is None else self._guess(start))
         if start is None or result is None:
             return start
         reasons = () if result.still else (*start.reasons, *result.reasons)
-        return Relative(*self._scaled(result, self._height), reasons, still=result.still, lost=result.lost)
+        return replace(result.scaled(self._height), reasons=reasons)
 
     def advance(self) -> None:
         self.inner.advance()
         self._two_view.advance()
 
-    @staticmethod
-    def _scaled(relative: Relative, factor: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        scaling = np.diag([factor] * 3 + [1.0] * 3)
-        motion = relative.motion.copy()
-        motion[:3, 3] *= factor
-        return motion, scaling @ relative.covariance @ scaling
+    def _guess(self, start: Relative) -> Guess:
+        unit = start.scaled(1 / self._height)
+        return Guess(unit.motion, unit.covariance, self._sized)

@@ -99,10 +99,8 @@ class Trajectory:
         """Scaled about the world's origin, then moved by the 4x4 `transform` into another world."""
         poses = self.poses.copy()
         poses[:, :3, 3] *= scale
-        factors = np.repeat([scale, 1.0], 3)
-        units = np.outer(factors, factors)
-        covariances = None if self.covariances is None else self.covariances * units
-        steps = None if self.steps is None else self.steps * units
+        covariances = None if self.covariances is None else geometry.rescaled(self.covariances, scale)
+        steps = None if self.steps is None else geometry.rescaled(self.steps, scale)
         return replace(self, poses=np.asarray(transform) @ poses, covariances=covariances, steps=steps)
 
 

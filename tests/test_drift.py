@@ -72,6 +72,16 @@ def test_units_do_not_matter(metres: float) -> None:
     np.testing.assert_allclose(found.covariance, scaling @ after(5, steps()) @ scaling, rtol=1e-6)
 
 
+def test_what_is_certain_stays_so_and_ties_may_be_complete() -> None:
+    """A speed of zero, and a step whose length is all that errs."""
+    resting = np.diag([0.0] * 3 + [1e-6] * 3)
+    found = Drift().moved(np.eye(4), resting, SECONDS)
+    np.testing.assert_array_equal(found.covariance, resting)
+    along = np.array([0.1, 0.0, 0.4, 0.0, 0.0, 0.0])
+    found = Drift().moved(MOTION, 1e-4 * np.outer(along, along), SECONDS).moved(MOTION, steps(), SECONDS)
+    assert np.isfinite(found.covariance).all()
+
+
 def test_what_it_grows_by_is_no_step() -> None:
     before = Drift().moved(MOTION, steps(), SECONDS)
     grown = before.grown(np.eye(6))

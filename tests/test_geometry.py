@@ -267,3 +267,10 @@ def test_a_direction_is_unit_and_what_one_says_where_there_is_none() -> None:
     ahead = np.array([0.0, 0.0, 1.0])
     np.testing.assert_array_equal(geometry.direction(np.array([3.0, 0.0, 4.0]), ahead), [0.6, 0.0, 0.8])
     assert geometry.direction(np.array([0.0, 1e-7, 0.0]), ahead) is ahead
+
+
+def test_a_rescaled_covariance_is_that_of_longer_translations() -> None:
+    root = np.random.default_rng(0).normal(size=(3, 6, 6))
+    scaling = np.diag([2.5] * 3 + [1.0] * 3)
+    covariances = root @ root.swapaxes(1, 2)
+    np.testing.assert_allclose(geometry.rescaled(covariances, 2.5), scaling @ covariances @ scaling)

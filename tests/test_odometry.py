@@ -194,6 +194,14 @@ def test_covariance_is_that_of_many_noisy_walks() -> None:
     np.testing.assert_allclose(ideal.pose_covariance / scale, measured / scale, atol=0.12)
 
 
+def test_a_speed_of_zero_holds_the_place() -> None:
+    vo = odometry(height=2.0)
+    vo.push(frame(0.0), 0.0)
+    moving, resting = pushed(vo, 0.5, 0.1), pushed(vo, 1.0, 0.2, speed=0.0)
+    np.testing.assert_allclose(resting.pose[:3, 3], moving.pose[:3, 3])
+    assert np.isfinite(resting.pose_covariance).all()
+
+
 def test_a_step_has_a_covariance_of_its_own_if_the_last_frame_was_its_reference() -> None:
     vo = odometry(height=2.0)
     assert vo.frontend is not None
