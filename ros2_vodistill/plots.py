@@ -75,7 +75,7 @@ def errors(run: Run) -> str:
 
 
 def speed(run: Run) -> str:
-    """Forward speed and yaw rate over time, with the frames that were not trusted fully."""
+    """Speed forward and of the turn over time, with the frames that were not trusted fully."""
     figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
     times = np.array([step.stamp for step in run.steps]) - run.estimate.stamps[0]
     twists = np.array([step.twist for step in run.steps])
@@ -87,7 +87,7 @@ def speed(run: Run) -> str:
     if doubted:
         top.legend(frameon=False)
     top.set_ylabel("forward (m/s)")
-    bottom.set(ylabel="yaw rate, right positive (deg/s)", xlabel="time (s)")
+    bottom.set(ylabel="turn to the right (deg/s)", xlabel="time (s)")
     return _svg(figure)
 
 

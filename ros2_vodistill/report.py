@@ -27,7 +27,8 @@ _LABELS = {
     "scale": "Scale (Sim(3))",
     "kitti_t_percent": "KITTI segments, translation (%)",
     "kitti_r_deg_per_100m": "KITTI segments, rotation (deg/100 m)",
-    "nees": "NEES per degree of freedom",
+    "nees": "NEES of the pose, per degree of freedom",
+    "nees_step": "NEES of a step",
     "scale_from": "Scale comes from",
     "frames_per_s": "Frames per second",
 }
