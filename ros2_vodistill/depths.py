@@ -100,6 +100,7 @@ class Depths:
         known = np.isfinite(self.nearness)
         usable = sure & np.isfinite(nearness) & np.isfinite(variance)
         variance = variance + (_ONE_VIEW * np.where(known, self.nearness, nearness)) ** 2
+        usable &= (nearness > 0) | (nearness**2 < _GATE**2 * variance)  # not behind the camera
         both = self.variance + variance
         gap = nearness - self.nearness
         agree = known & usable & (gap**2 < _GATE**2 * both)

@@ -125,7 +125,7 @@ def nees(estimate: Trajectory, truth: Trajectory) -> float | None:
     covariances are right. Above 1 they promise too much, below too little.
 
     The covariance of a way is what the last pose's adds to the first one's; ways to which it adds nothing, as at rest
-    or after a reset, are left out.
+    or after a reset, are left out. Errors that last make it too low where the estimate began before the truth.
     """
     if estimate.covariances is None or len(estimate) < 2:
         return None

@@ -162,7 +162,7 @@ class VisualOdometry:
             return None
         last, self._stamp = self._stamp, stamp
         if last is not None and stamp - last > self.max_gap:
-            self._blind(stamp - last)
+            self._drift = self._drift.grown(_UNKNOWN * (stamp - last) ** 2)
             self._restart(f"no frame for {stamp - last:.1f} s")
         sample = picture[::4, ::4].copy()
         frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
@@ -201,13 +201,10 @@ class VisualOdometry:
     def _restart(self, why: str) -> None:
         """Forget the reference frame; the pose stays, what happened meanwhile is unknown."""
         self._why = why
+        self._drift = Drift(self._drift.covariance)
         self._reference_pose, self._reference_drift = self._pose, self._drift
         if self.frontend is not None:
             self.frontend.reset()
-
-    def _blind(self, seconds: float) -> None:
-        self._drift = self._drift.grown(_UNKNOWN * seconds**2)
-        self._reference_drift = self._reference_drift.grown(_UNKNOWN * seconds**2)
 
     def _withheld(self, stamp: float, last: float | None, fault: str) -> Estimate | None:
         """Nothing can be measured in this frame: the pose holds and its uncertainty grows."""
@@ -256,7 +253,7 @@ class VisualOdometry:
             Status.DEGRADED if relative.reasons else Status.TRACKING,
             relative.reasons,
             relative.still,
-            step if alone else None,
+            step if alone and not relative.lost else None,
         )
 
     def _scaled(self, relative: Relative, speed: float | None, elapsed: float) -> Relative:

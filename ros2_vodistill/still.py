@@ -55,12 +55,11 @@ def hidden(rays: NDArray[np.float64], nearness: NDArray[np.float64], sigma: floa
 
     Args:
         rays: (N,3) unit rays of the points.
-        nearness: (N,) inverse distances; where those are not finite, things are as far as they typically are.
+        nearness: (N,) inverse distances, 0 for what is infinitely far.
         sigma: by how much points may have moved unseen, radians.
     """
-    near = np.where(np.isfinite(nearness) & (nearness > 0), nearness, 1 / TYPICAL_DEPTH)
     across = np.eye(3) - rays[:, :, None] * rays[:, None]
-    moves = np.concatenate([near[:, None, None] * across, -geometry.hat(rays)], axis=2)
+    moves = np.concatenate([nearness[:, None, None] * across, -geometry.hat(rays)], axis=2)
     information = np.einsum("nki,nkj->ij", moves, moves) / len(rays) / sigma**2
     return np.linalg.inv(information + np.diag(np.repeat(_AT_MOST, 3) ** -2.0))
 

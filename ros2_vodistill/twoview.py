@@ -119,7 +119,8 @@ class TwoView:
         small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
         if size != self._region:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        views, small = self._views(small), grain.smoothed(small)
+        small = grain.smoothed(small)
+        views = self._views(small)
         if reference is None:
             self._newest = Frame(small, views)
             return None

@@ -102,7 +102,7 @@ def test_depths_that_repeat_an_earlier_mistake_are_not_followed(degrees: float) 
         near, *_ = nearness(turned[:3, :3], epipolar.direction_of(turned), first, second)
         depths = known(np.where(near > 0, near, np.nan), 0.1 * DOUBT)
         found = anchor.anchored(fitted(first, second, MOTION), None, first, second, depths, NOISE)
-        assert np.degrees(apart(found, MOTION)[0]) < 0.2
+        assert np.degrees(apart(found, MOTION)[0]) < 0.2  # the rays alone: up to 0.14
 
 
 def test_a_pace_of_standing_still_is_a_start_like_any_other() -> None:

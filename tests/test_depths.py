@@ -80,9 +80,9 @@ def test_what_is_infinitely_far_stays_there(nearness: float) -> None:
 
 
 def test_renewed_blends_what_agrees_and_replaces_what_does_not() -> None:
-    old = Depths(np.array([0.1, 0.1, np.nan, 0.1, 0.1]), np.array([1e-4, 1e-6, np.nan, 1e-6, 1e-6]))
-    new = np.array([0.11, 0.2, 0.05, 0.3, np.nan])
-    result = old.renewed(new, np.full(5, 1e-4), np.array([True, True, True, False, True]))
+    old = Depths(np.array([0.1, 0.1, np.nan, 0.1, 0.1, 0.1]), np.array([1e-4, 1e-6, np.nan, 1e-6, 1e-6, 1e-6]))
+    new = np.array([0.11, 0.2, 0.05, 0.3, np.nan, -0.3])
+    result = old.renewed(new, np.full(6, 1e-4), np.array([True, True, True, False, True, True]))
     share = 1e-4 / (1e-4 + 2e-4)  # one step alone is off by a tenth, whatever else
     assert result.nearness[0] == pytest.approx(0.1 + share * 0.01)
     assert result.variance[0] == pytest.approx((1 - share) * 1e-4)
@@ -90,6 +90,7 @@ def test_renewed_blends_what_agrees_and_replaces_what_does_not() -> None:
     assert result.nearness[2] == pytest.approx(0.05)  # it is the first
     assert result.nearness[3] == pytest.approx(0.1)  # it is not to be trusted
     assert result.nearness[4] == pytest.approx(0.1)  # it is none
+    assert result.nearness[5] == pytest.approx(0.1)  # it is behind the camera
 
 
 @pytest.mark.parametrize("truth", [0.0, 0.004])

@@ -88,10 +88,12 @@ def test_more_is_hidden_ahead_than_aside_and_where_things_are_far() -> None:
     np.testing.assert_allclose(far[3:], near[3:], rtol=0.05)
 
 
-def test_without_depths_things_are_as_far_as_they_typically_are() -> None:
+def test_what_is_infinitely_far_hides_every_step_and_no_turn() -> None:
     rays, nearness = corners(1 / still.TYPICAL_DEPTH)
-    unknown = np.where(np.arange(len(rays)) % 2, np.nan, -1.0)
-    np.testing.assert_allclose(still.hidden(rays, unknown, 1e-4), still.hidden(rays, nearness, 1e-4))
+    near, far = (np.sqrt(np.diag(still.hidden(rays, n, 1e-4))) for n in (nearness, 0 * nearness))
+    np.testing.assert_allclose(far[:3], 0.1)
+    assert (near[:3] < 0.01).all()
+    assert (far[3:] < 1e-3).all()
 
 
 def test_what_can_hide_has_its_bounds() -> None:
