@@ -182,7 +182,7 @@ def test_what_ships_is_the_network_that_was_trained() -> None:
     odometry = prepared(ROOT / "models/swift-s", ROOT / "demo/bag", None, refine=False)[1]
     engine, source = odometry.engine, open_source(ROOT / "demo/bag")
     assert engine is not None
-    reference = TorchSteps(load_network(ROOT / "training/weights/swift-s.safetensors"))
+    reference = TorchSteps(load_network(ROOT / "training/weights/swift-s-distilled.safetensors"))
     warp = Warp(source.require_camera(), engine.model.card.views["image"], odometry.mount.level_from_camera)
     for _, image in source:
         warp(image, out=engine.inputs["image"])
