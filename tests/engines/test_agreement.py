@@ -67,18 +67,21 @@ def test_what_ships_gives_the_same_on_every_engine(name: str, engine: str) -> No
     assert state <= STATE
 
 
-def on_card(name: str) -> dict[str, float]:
-    """A model's errors on the bundled recording, not refined."""
-    rows = read_card(SHIPPED[name] / "card.json").measured
-    row = next(row for row in rows if row.get("recording") == RECORDING and not row["refined"])
-    return {key: row[key] for key in ERRORS}
+def on_card(name: str) -> dict[str, dict[str, float]]:
+    """A model's errors by recording, not refined."""
+    rows = [row for row in read_card(SHIPPED[name] / "card.json").measured if "recording" in row and not row["refined"]]
+    return {row["recording"]: {key: row[key] for key in ERRORS if row[key] is not None} for row in rows}
 
 
+@pytest.mark.parametrize("key", ERRORS)
 @pytest.mark.parametrize("name", LOWER)
-def test_a_lower_precision_is_hardly_less_accurate(name: str) -> None:
-    fp32 = on_card(name.rpartition("-")[0])
-    for key, error in on_card(name).items():
-        assert error <= (1 + TOLERANCE) * fp32[key], key
+def test_a_lower_precision_is_hardly_less_accurate(name: str, key: str) -> None:
+    """On average: on a single recording its rounding is now and then for the worse, and for the better."""
+    fp32, lower = on_card(name.rpartition("-")[0]), on_card(name)
+    logs = [np.log(lower[recording][key] / fp32[recording][key]) for recording in fp32 if key in fp32[recording]]
+    assert len(logs) > 2
+    assert np.mean(logs) < np.log(1 + 0.5 * TOLERANCE)
+    assert max(logs) < np.log(1 + 2 * TOLERANCE)
 
 
 @pytest.mark.parametrize("engine", list(ENGINES))
@@ -93,7 +96,7 @@ def test_a_lower_precision_is_as_accurate_as_its_card_says_on_every_engine(name:
         SHIPPED[name], engine=engine, camera=source.require_camera(), mount=source.mount, refine=False
     )
     metrics = replay(source, odometry, truth=source.truth).metrics
-    assert {key: metrics[key] for key in ERRORS} == pytest.approx(on_card(name), rel=TOLERANCE)
+    assert {key: metrics[key] for key in ERRORS} == pytest.approx(on_card(name)[RECORDING], rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("engine", others())
