@@ -83,10 +83,12 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
         first, second: (N,3) unit rays; `depths` are those of the first.
         noise: of the rays, radians.
     """
+    if fit.turns_only:
+        return fit
     length = measured(fit, first, second, depths)
     paced = None if pace is None else float(np.linalg.norm(pace[:3, 3]))
     long = paced if length is None else length.value
-    if long is None or fit.turns_only:
+    if long is None:
         return fit
     corners = Corners.of(first, second, depths, _VAGUE * noise / max(long, paced or 0.0, 1e-9))
     if corners is None:

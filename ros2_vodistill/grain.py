@@ -24,7 +24,7 @@ def noise(image: Image) -> tuple[float, float]:
     """Standard deviations, in grey levels, of the noise in the middle of an image and of all of it there."""
     height, width = image.shape
     part = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    response = np.abs(cv2.filter2D(part, cv2.CV_16S, _KERNEL))[1:-1:2, 1:-1:2]
+    response = np.abs(cv2.filter2D(part, cv2.CV_16S, _KERNEL)[1:-1:2, 1:-1:2])
     sample = part[1:-1:2, 1:-1:2]
     uncut = (sample > _UNCUT[0]) & (sample < _UNCUT[1])
     if np.count_nonzero(uncut) < _FEWEST:

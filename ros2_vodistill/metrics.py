@@ -129,29 +129,27 @@ def nees(estimate: Trajectory, truth: Trajectory) -> float | None:
     """
     if estimate.covariances is None or len(estimate) < 2:
         return None
-    carry = geometry.adjoint(geometry.invert(estimate.poses[1:]) @ estimate.poses[0])
+    measured, true = (geometry.invert(t.poses[0]) @ t.poses[1:] for t in (estimate, truth))
+    carry = geometry.adjoint(geometry.invert(measured))
     added = estimate.covariances[1:] - carry @ estimate.covariances[0] @ np.swapaxes(carry, 1, 2)
     grown = (_variances(added) > VARIANCE_THRESHOLD * _variances(estimate.covariances[1:])).all(axis=1)
-    return _normalised(_errors(estimate, truth, np.zeros(len(added), np.int64))[grown], added[grown])
+    return _normalised(measured[grown], true[grown], added[grown])
 
 
 def nees_step(estimate: Trajectory, truth: Trajectory) -> float | None:
     """The same of the steps from frame to frame, where their covariances are known by themselves."""
     if estimate.steps is None or len(estimate) < 2:
         return None
+    measured, true = (geometry.relative(t.poses) for t in (estimate, truth))
     steps = estimate.steps[1:]
     known = (_variances(steps) > 0).all(axis=1)
-    return _normalised(_errors(estimate, truth, np.arange(len(steps), dtype=np.int64))[known], steps[known])
+    return _normalised(measured[known], true[known], steps[known])
 
 
-def _errors(estimate: Trajectory, truth: Trajectory, first: NDArray[np.int64]) -> Array:
-    """(N-1, 6) right perturbations of the motions from poses `first` (N-1) to the second and all after it."""
-    backward = geometry.invert(estimate.poses[1:]) @ estimate.poses[first]
-    return geometry.log(backward @ geometry.invert(truth.poses[first]) @ truth.poses[1:])
-
-
-def _normalised(errors: Array, covariances: Array) -> float | None:
-    """Mean square of errors (N, 6) per degree of freedom; covariances without an inverse are left out."""
+def _normalised(measured: Array, true: Array, covariances: Array) -> float | None:
+    """Mean square, per degree of freedom, of the errors of motions (N, 4, 4) with covariances (N, 6, 6) of their right
+    perturbations; covariances without an inverse are left out."""
+    errors = geometry.log(geometry.invert(measured) @ true)
     deviations = np.sqrt(_variances(covariances))
     correlations = covariances / (deviations[:, :, None] * deviations[:, None, :])
     definite = np.linalg.eigvalsh(correlations)[:, 0] > VARIANCE_THRESHOLD

@@ -28,7 +28,7 @@ from ros2_vodistill.network import NetworkFrontend
 from ros2_vodistill.refine import RefinedFrontend
 
 CLASSICAL = "classical"
-_UNKNOWN = np.diag([1.0] * 3 + [0.04] * 3)  # per second of blindness: 1 m (or unit), 0.2 rad
+UNKNOWN = np.diag([1.0] * 3 + [0.04] * 3)  # per second of blindness: 1 m (or unit), 0.2 rad
 
 
 class Status(str, Enum):
@@ -162,7 +162,7 @@ class VisualOdometry:
             return None
         last, self._stamp = self._stamp, stamp
         if last is not None and stamp - last > self.max_gap:
-            self._drift = self._drift.grown(_UNKNOWN * (stamp - last) ** 2)
+            self._drift = self._drift.grown(UNKNOWN * (stamp - last) ** 2)
             self._restart(f"no frame for {stamp - last:.1f} s")
         sample = picture[::4, ::4].copy()
         frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
@@ -210,10 +210,10 @@ class VisualOdometry:
         """Nothing can be measured in this frame: the pose holds and its uncertainty grows."""
         if last is None:
             return None
-        self._drift = self._drift.grown(_UNKNOWN * (stamp - last) ** 2)
+        self._drift = self._drift.grown(UNKNOWN * (stamp - last) ** 2)
         if stamp - self._reference_stamp > self.max_gap:
             self._restart(fault)
-        return self._estimate(stamp, np.zeros(6), _UNKNOWN, Status.DEGRADED, (fault,))
+        return self._estimate(stamp, np.zeros(6), UNKNOWN, Status.DEGRADED, (fault,))
 
     def _first(self, stamp: float) -> Estimate | None:
         """A frame that is only there to be compared with."""
@@ -224,7 +224,7 @@ class VisualOdometry:
         if not self._why:
             return None
         why, self._why = self._why, ""
-        return self._estimate(stamp, np.zeros(6), _UNKNOWN, Status.DEGRADED, (f"restarted after {why}",))
+        return self._estimate(stamp, np.zeros(6), UNKNOWN, Status.DEGRADED, (f"restarted after {why}",))
 
     def _follow(self, relative: Relative, stamp: float, last: float | None, speed: float | None) -> Estimate:
         assert self.frontend is not None

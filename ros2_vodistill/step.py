@@ -184,7 +184,8 @@ def _renewed(depths: Depths, sight: Sight, length: float, translation: Array) ->
     seen = sight.seen
     _, nearness, _ = rays.nearness(seen.rotation, seen.direction, *sight.rays)
     aside = np.linalg.norm(crossed(sight.rays[0], seen.direction), axis=1)
-    baseline = max(length, 1e-9) * np.maximum(aside, 1e-9)
-    variance = (seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3) / baseline**2
+    baseline = max(length, 1e-9)
+    vague = seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3
+    variance = vague / (baseline * np.maximum(aside, 1e-9)) ** 2
     moved = depths.moved(sight.rays[0], translation)
-    return moved.renewed(nearness / max(length, 1e-9), variance, sight.fit.inliers)
+    return moved.renewed(nearness / baseline, variance, sight.fit.inliers)

@@ -374,6 +374,17 @@ def test_nees_of_steps_leaves_out_those_that_are_not_known() -> None:
     assert metrics.nees_step(estimate.select(apart), truth.select(apart)) is None
 
 
+def test_nees_of_steps_leaves_out_those_that_add_no_covariance() -> None:
+    estimate, truth = published(5, 30)
+    assert estimate.steps is not None
+    held = np.insert(np.arange(30), [10, 20], [9, 19])  # two frames at rest repeat the pose
+    steps = estimate.steps[held]
+    steps[[10, 21]] = 0
+    stamps = 0.1 * np.arange(32.0)
+    resting = Trajectory(stamps, estimate.poses[held], steps=steps), Trajectory(stamps, truth.poses[held])
+    assert metrics.nees_step(*resting) == pytest.approx(metrics.nees_step(estimate, truth))
+
+
 def test_nees_leaves_out_covariances_without_an_inverse() -> None:
     flat = np.eye(6)
     flat[0, 1] = flat[1, 0] = 1

@@ -19,7 +19,7 @@ from ros2_vodistill.live.slot import Frame, Slot
 from ros2_vodistill.live.speed import Speed
 from ros2_vodistill.live.stamps import SECOND, Stamps
 from ros2_vodistill.live.vitals import Vitals
-from ros2_vodistill.odometry import Estimate, Status, VisualOdometry
+from ros2_vodistill.odometry import UNKNOWN, Estimate, Status, VisualOdometry
 
 
 class Feed:
@@ -181,7 +181,7 @@ class Feed:
         if self.restart_at_start or not finite:
             self._reset(None, None)
         else:
-            self.odometry.reset(self.odometry.pose, self.odometry.pose_covariance + np.diag([1.0] * 3 + [0.04] * 3))
+            self.odometry.reset(self.odometry.pose, self.odometry.pose_covariance + UNKNOWN)
 
     def _reset(self, pose: Array | None, covariance: Array | None) -> None:
         if self._body is None:
