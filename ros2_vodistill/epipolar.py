@@ -30,7 +30,6 @@ _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _DUBIOUS = 0.4  # cost that is more than a few corners gone astray: other starts are tried
 _WORTH = 10  # corners that inertia weighs as much as
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
-_GATE = 3.0  # standard deviations
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round
 
@@ -67,15 +66,19 @@ class Epipolar:
 
 @dataclass(frozen=True)
 class Inertia:
-    """The direction (unit, (3,)) that a camera would keep, and how far it may turn that in a step, radians."""
+    """The motion that a camera would keep: its turn (3x3) and its direction (unit, (3,)), and how far these may change
+    in a step, radians."""
 
+    rotation: Array
     direction: Array
-    doubt: float
+    turns: float
+    veers: float
 
-    def cost(self, direction: Array) -> float:
-        """Of another direction."""
-        gap = float(np.linalg.norm(direction - self.direction)) / self.doubt
-        return _WORTH * math.log1p(gap**2)
+    def cost(self, rotation: Array, direction: Array) -> float:
+        """Of another motion, in corners that miss it."""
+        turned = geometry.angle(self.rotation.T @ rotation) / self.turns
+        veered = float(np.linalg.norm(direction - self.direction)) / self.veers
+        return _WORTH * (math.log1p(turned**2) + math.log1p(veered**2))
 
 
 def solve(
@@ -91,7 +94,7 @@ def solve(
     """
 
     def poor(rotation: Array, direction: Array) -> float:
-        unlikely = 0.0 if inertia is None else inertia.cost(direction) / len(first)
+        unlikely = 0.0 if inertia is None else inertia.cost(rotation, direction) / len(first)
         return cost(rotation, direction, first, second, noise) + unlikely
 
     def fitted(start: tuple[Array, Array]) -> tuple[float, Epipolar]:
@@ -185,31 +188,6 @@ def turning(rotation: Array, direction: Array, first: Array, second: Array, sigm
     covariance = ALIKE * np.diag([1.5 * sigma**2 / max(weights.sum(), 1.0)] * 3 + [0.0] * 2) + FLOOR
     covariance[3:, 3:] = np.eye(2)
     return Epipolar(rotation, direction, covariance, sigma, weights, turns_only=True)
-
-
-def with_measurement(fit: Epipolar, motion: Array, covariance: Array) -> tuple[Epipolar, float]:
-    """Fused with another measurement of the motion (4x4, 6x6 of its six numbers); one that contradicts counts less.
-
-    Also returns how much it contradicts: squared standard deviations of both per degree of freedom, 1 on average.
-    """
-    length = float(np.linalg.norm(motion[:3, 3]))
-    if length < 1e-6:
-        return fit, 1.0
-    across = basis(fit.direction)
-    gap = np.concatenate([geometry.so3_log(motion[:3, :3] @ fit.rotation.T), across @ motion[:3, 3] / length])
-    spread = np.zeros((5, 5))
-    spread[:3, :3], spread[3:, 3:] = covariance[3:, 3:], across @ covariance[:3, :3] @ across.T / length**2
-    surprise = float(gap @ np.linalg.solve(spread + fit.covariance, gap)) / 5
-    gain = fit.covariance @ np.linalg.inv(fit.covariance + spread * max(1.0, (surprise / _GATE**2) ** 2))
-    step = gain @ gap
-    direction = fit.direction + step[3:] @ across
-    fused = replace(
-        fit,
-        rotation=geometry.so3_exp(step[:3]) @ fit.rotation,
-        direction=direction / np.linalg.norm(direction),
-        covariance=fit.covariance - gain @ fit.covariance,
-    )
-    return fused, surprise
 
 
 def spread(fit: Epipolar, length: Length) -> Array:

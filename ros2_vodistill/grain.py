@@ -33,7 +33,9 @@ def noise(image: Image) -> tuple[float, float]:
     return plain / (_GAIN * _QUANTILE), float(sample[uncut].std())
 
 
-def smoothed(image: Image) -> Image:
-    """Blurred a little if there is much noise in it; the same object where there is not."""
+def smoothed(image: Image) -> tuple[Image, float]:
+    """Blurred a little if there is much noise in it, and the noise; the same object, and 0, where there is not."""
     grain, contrast = noise(image)
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR), np.uint8) if grain > _MUCH * contrast else image
+    if grain <= _MUCH * contrast:
+        return image, 0.0
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR), np.uint8), grain

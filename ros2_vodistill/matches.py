@@ -1,20 +1,20 @@
 """Corners of one frame found in the next, and the motion that they tell.
 
-Each is looked for near where it is expected. Where too few of them agree on a motion then, the expectation was wrong,
-and they are looked for everywhere.
+Each is looked for near where it is expected, if need be at more than one place. Where too few of them agree on a motion
+then, all expectations were wrong, and they are looked for everywhere.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import rays
-from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.epipolar import Epipolar, Inertia
 from ros2_vodistill.rays import Rays
 from ros2_vodistill.tracks import Tracker
 
@@ -26,7 +26,7 @@ FEWEST = 12  # corners that are needed
 STILL = 0.15  # pixels that half of the corners move at most while the camera stands
 _LOOSE = 10.0  # times the noise: rays that are farther off a motion do not agree with it
 _CONVINCING = 0.6  # share of the corners expected in view that agree on a motion
-_MISSING = 3.0  # robust cost of a corner that was expected in view and not found
+_MISSING = 3.0  # robust cost of a corner that was not found
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,19 @@ class Match:
     fit: Epipolar | None = None
     agreeing: int = 0
 
-    def cost(self, expected: int, noise: float) -> float:
-        """Of all corners that were expected in view, `noise` in radians."""
+    @property
+    def stands(self) -> bool:
+        """Whether the corners hardly moved."""
+        return self.fit is None and len(self.points) >= FEWEST
+
+    def cost(self, looked_for: int, noise: float, inertia: Inertia | None = None) -> float:
+        """Of all corners that were looked for, `noise` in radians."""
+        missing = (looked_for - len(self.points)) * _MISSING
         if self.fit is None:
-            return math.inf
-        mean = rays.cost(self.fit.rotation, self.fit.direction, *self.rays, noise)
-        return len(self.points) * mean + max(expected - len(self.points), 0) * _MISSING
+            return missing if self.stands else math.inf
+        rotation, direction = self.fit.rotation, self.fit.direction
+        unlikely = 0.0 if inertia is None else inertia.cost(rotation, direction)
+        return missing + unlikely + len(self.points) * rays.cost(rotation, direction, *self.rays, noise)
 
 
 class Matcher:
@@ -69,16 +76,28 @@ class Matcher:
     def __init__(self, tracker: Tracker, looked_at: Callable[[Array], Array], noise: float) -> None:
         self._tracker, self._rays, self._noise = tracker, looked_at, noise
 
-    def __call__(self, last: Image, this: Image, points: Array, expected: Array, solve: Solve) -> Match:
-        """The corners `points` of the last image in this one, where they are expected or, if need be, anywhere."""
-        near = self._followed(last, this, points, expected, solve, far=False)
-        standing = near.fit is None and len(near.points) >= FEWEST
+    def __call__(
+        self,
+        last: Image,
+        this: Image,
+        points: Array,
+        expected: Sequence[Array],
+        solve: Solve,
+        inertia: Inertia | None = None,
+    ) -> Match:
+        """The corners `points` of the last image in this one: at the best of the places (N,2) where they are expected
+        or, if need be, anywhere. Inertia decides between motions that explain about as many."""
         size = np.array(this.shape[::-1])
-        in_view = int(((expected >= 0) & (expected < size)).all(axis=1).sum())
-        if standing or near.agreeing >= max(FEWEST, _CONVINCING * in_view):
-            return near
-        far = self._followed(last, this, points, expected, solve, far=True)
-        return min((far, near), key=lambda match: match.cost(in_view, self._noise))
+        found, enough = [], []
+        for places in expected:
+            near = self._followed(last, this, points, places, solve, far=False)
+            in_view = int(((places >= 0) & (places < size)).all(axis=1).sum())
+            found.append(near)
+            if near.stands or near.agreeing >= max(FEWEST, _CONVINCING * in_view):
+                enough.append(near)
+        if not enough:
+            enough = [self._followed(last, this, points, expected[0], solve, far=True), *found]
+        return min(enough, key=lambda match: match.cost(len(points), self._noise, inertia))
 
     def _followed(self, last: Image, this: Image, points: Array, expected: Array, solve: Solve, far: bool) -> Match:
         places, found = self._tracker.follow(last, this, points, expected, far)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import epipolar, geometry
 from ros2_vodistill.epipolar import Inertia
 from ros2_vodistill.guess import Guess
 from ros2_vodistill.lengths import Length
@@ -16,6 +17,7 @@ Array = NDArray[np.float64]
 
 _CHANGE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
 _STRAY = (0.1, 0.2), (0.01, 0.3)  # the same where nothing is seen, and that of a turn, in radians
+_UNKNOWN = 3.0, 0.05  # camera heights and radians of a step when none was seen yet
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the direction of the next
 
 
@@ -27,11 +29,13 @@ class Pace:
         since: 4x4, from the reference to the last compared frame.
         step: 4x4, from one compared frame to the next, as it was measured last; None where none was yet.
         blind: compared frames since then; what the camera does meanwhile is a random walk.
+        away: those of them since the reference.
     """
 
     since: Array = field(default_factory=lambda: np.eye(4))
     step: Array | None = None
     blind: int = 0
+    away: int = 0
 
     @property
     def ahead(self) -> Array | None:
@@ -48,34 +52,40 @@ class Pace:
 
     @property
     def inertia(self) -> Inertia | None:
-        """The direction of `ahead`, if that is a step at all."""
+        """That of `ahead`; a step that creeps has a turn, and may go on any way."""
         if (ahead := self.ahead) is None:
             return None
         length = float(np.linalg.norm(ahead[:3, 3]))
-        return None if length < _CREEP else Inertia(ahead[:3, 3] / length, _CHANGE[0] / length + _CHANGE[1])
+        turns = _STRAY[1][0] + _STRAY[1][1] * float(geometry.angle(ahead[:3, :3]))
+        veers = math.inf if length < _CREEP else _CHANGE[0] / length + _CHANGE[1]
+        return Inertia(ahead[:3, :3], epipolar.direction_of(ahead), turns, veers)
 
-    def reckoned(self, guess: Guess, doubt: float) -> Guess:
+    def reckoned(self, guess: Guess, doubt: float = 1.0) -> Guess:
         """`ahead` and a guess, whose covariance counts `doubt` times, in one; what is best known before the images are
-        looked at."""
-        if (ahead := self.ahead) is None and guess.covariance is not None:
-            return replace(guess, covariance=doubt * guess.covariance)
-        six = geometry.to_motion(guess.motion if ahead is None else ahead)
-        length, angle = float(np.linalg.norm(six[:3])), float(np.linalg.norm(six[3:]))
-        (least, share), (least_turn, share_turn) = _STRAY
-        stray = np.repeat([least + share * length, least_turn + share_turn * angle], 3) ** 2
-        own = (1 + self.blind) * np.diag(stray)
+        looked at. The longer nothing was seen of the reference, the less a guess counts: it is of ever longer steps."""
+        ahead = self.ahead
         if guess.covariance is None:
-            return replace(guess, motion=geometry.from_motion(six), covariance=own)
-        gain = own @ np.linalg.inv(own + doubt * guess.covariance)
+            motion = guess.motion if ahead is None else ahead
+            return replace(guess, motion=motion, covariance=self._stray(geometry.to_motion(motion)))
+        six = geometry.to_motion(self.since if ahead is None else ahead)
+        own = np.diag(np.repeat(_UNKNOWN, 3) ** 2) if ahead is None else self._stray(six)
+        gain = own @ np.linalg.inv(own + doubt * (1 + self.away) ** 2 * guess.covariance)
         mean = six + gain @ (geometry.to_motion(guess.motion) - six)
         return replace(guess, motion=geometry.from_motion(mean), covariance=own - gain @ own)
+
+    def _stray(self, six: Array) -> Array:
+        """Covariance (6x6) of what a camera that goes on as before does."""
+        length, angle = float(np.linalg.norm(six[:3])), float(np.linalg.norm(six[3:]))
+        (least, share), (least_turn, share_turn) = _STRAY
+        stray = np.repeat([least + share * length, least_turn + share_turn * angle], 3)
+        return np.asarray((1 + self.blind) * np.diag(stray**2))
 
     def followed(self, motion: Array, measured: bool = True) -> Pace:
         """After the motion (4x4) from the reference to the next frame was measured, or reckoned."""
         if not measured:
-            return replace(self, since=motion, blind=self.blind + 1)
+            return replace(self, since=motion, blind=self.blind + 1, away=self.away + 1)
         return Pace(motion, geometry.invert(self.since) @ motion)
 
     def advanced(self) -> Pace:
         """With the last compared frame as the reference."""
-        return replace(self, since=np.eye(4))
+        return replace(self, since=np.eye(4), away=0)

@@ -17,7 +17,8 @@ from ros2_vodistill.twoview import TwoView
 class RefinedFrontend:
     """Starts from another frontend's motion and fuses it with what a few hundred corners and the ground say.
 
-    Where those say nothing, the inner motion stands. Images are halved first where they are large.
+    Where those say nothing, the inner motion and how the camera moved before are all that is known. Images are halved
+    first where they are large.
 
     Args:
         inner: what is refined; its covariance says how much it counts.

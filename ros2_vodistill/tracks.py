@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 _BORDER = 5  # pixels at the edge of the image where no corner is looked for
 _WEAKEST = 2e-5  # smaller eigenvalue of the gradient's 3x3 structure tensor (OpenCV's scaling) that makes a corner
+_GRAINY = 2.6e-6  # the same of smoothed noise of one grey level, which one in a hundred of its own corners exceeds
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02)
 
 
@@ -34,8 +35,13 @@ class Tracker:
     window: int = 13
     agreement: float = 0.5
 
-    def corners(self, image: NDArray[np.uint8], taken: Array | None = None) -> Array:
-        """New corners: the best ones of each cell of a grid, as far as `taken` points leave room there."""
+    def corners(self, image: NDArray[np.uint8], taken: Array | None = None, noise: float = 0.0) -> Array:
+        """New corners: the best ones of each cell of a grid, as far as `taken` points leave room there.
+
+        Args:
+            noise: standard deviation of the image's noise, grey levels, before `grain.smoothed`: what does not stand
+                out from it is no corner.
+        """
         small = (
             cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) > 300 else image
         )
@@ -54,7 +60,7 @@ class Tracker:
             column = np.clip(taken[:, 0] / factor[1] // cell, 0, columns - 1).astype(int)
             empty[row * columns + column] = False
         best = cells.argmax(axis=1)
-        index = np.flatnonzero(empty & (cells[np.arange(len(cells)), best] > _WEAKEST))
+        index = np.flatnonzero(empty & (cells[np.arange(len(cells)), best] > max(_WEAKEST, _GRAINY * noise**2)))
         x = index % columns * cell + best[index] % cell
         y = index // columns * cell + best[index] // cell
         return np.stack([(x + 0.5) * factor[1] - 0.5, (y + 0.5) * factor[0] - 0.5], axis=1)

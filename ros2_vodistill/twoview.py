@@ -25,6 +25,7 @@ from ros2_vodistill.pace import Pace
 from ros2_vodistill.step import Carried, Sight
 from ros2_vodistill.still import TYPICAL_DEPTH
 from ros2_vodistill.tracks import Tracker
+from ros2_vodistill.trust import Trust
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -36,7 +37,7 @@ _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 9
 _FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
-_LEARNING, _WILD = 0.1, 100.0  # share of a new frame in how far guesses are off, and the most that one counts
+_APART = 1.0  # pixels between two places where half of the corners are expected that are worth to look at both
 _FLOOR = 0.01, 5e-4  # share of the step and of the turn, and radians: calibration, shutter and vibration, which no
 # residual shows
 
@@ -47,12 +48,14 @@ class Frame:
 
     Attributes:
         image: that corners are followed in.
+        noise: that was in it, in grey levels, if it was much.
         views: of the ground.
         points: (N,2) corners.
         carried: what it hands on to the next frame.
     """
 
     image: Image
+    noise: float
     views: list[Image]
     points: Array = field(default_factory=lambda: np.empty((0, 2)))
     carried: Carried = field(default_factory=Carried)
@@ -98,7 +101,7 @@ class TwoView:
         self._reference: Frame | None = None
         self._newest: Frame | None = None
         self._pace = Pace()
-        self._dissent = 1.0  # factor that makes the covariances of the guesses honest
+        self._trust = Trust()
         self._ground.reset()
         self._bonnet.reset()
 
@@ -107,7 +110,7 @@ class TwoView:
         newest = self._newest
         if newest is None:
             return
-        fresh = self._tracker.corners(newest.image[: self._bonnet.rows], newest.points)
+        fresh = self._tracker.corners(newest.image[: self._bonnet.rows], newest.points, newest.noise)
         depths = newest.carried.depths + Depths.unknown(len(fresh))
         points, carried = np.concatenate([newest.points, fresh]), replace(newest.carried, depths=depths)
         self._reference = replace(newest, points=points, carried=carried)
@@ -119,25 +122,24 @@ class TwoView:
         small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
         if size != self._region:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        small = grain.smoothed(small)
+        small, grains = grain.smoothed(small)
         views = self._views(small)
         if reference is None:
-            self._newest = Frame(small, views)
+            self._newest = Frame(small, grains, views)
             return None
         pace = self._pace
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
-        doubt = max(1.0, self._dissent)
-        where = self._expect(reference, pace.reckoned(expected, doubt).motion)
+        places = self._places(reference, pace.reckoned(self._trust.honest(expected)).motion, ahead)
         noise = self._noise
 
         def solve(first: Array, second: Array) -> Epipolar:
             return epipolar.solve(first, second, (expected.motion, ahead), noise, self._ransac, pace.inertia)
 
-        match = self._match(reference.image, small, reference.points, where, solve)
+        match = self._match(reference.image, small, reference.points, places, solve, pace.inertia)
         points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
         carried = replace(reference.carried, depths=reference.carried.depths[match.found])
-        self._newest = Frame(small, views, points, carried)
+        self._newest = Frame(small, grains, views, points, carried)
         if len(points) < FEWEST:
             return self._lost(expected, _scarce(len(points), small))
         if fit is None:
@@ -154,8 +156,8 @@ class TwoView:
         if expected.covariance is not None:
             poor = (max(1.0, _FEW / len(points)) * max(1.0, _AGREED / max(agreed, 0.01))) ** 2
             fit = replace(fit, covariance=poor * fit.covariance)
-            fit, surprise = epipolar.with_measurement(fit, expected.motion, doubt * expected.covariance)
-            self._dissent += _LEARNING * (min(doubt * surprise, _WILD) - self._dissent)
+            self._trust = self._trust.told(expected, fit)
+            fit = self._trust.fused(expected, fit)
         sight, claim = Sight(rays, seen, fit), expected.claim
         known = step.foretold(carried, sight, pace.length, claim)
         ground = None
@@ -188,6 +190,14 @@ class TwoView:
     def _rays(self, points: Array) -> Array:
         return self._camera.rays(points) @ self._level_from_camera.T
 
+    def _places(self, reference: Frame, likely: Array, steady: Array) -> list[Array]:
+        """Where the reference's corners should be now: by what is most likely and, where that differs, if the camera
+        goes on as before."""
+        places = [self._expect(reference, motion) for motion in (likely, steady)]
+        apart = np.linalg.norm(places[0] - places[1], axis=1)
+        seen = np.isfinite(apart)
+        return places if seen.any() and np.median(apart[seen]) > _APART else places[:1]
+
     def _expect(self, reference: Frame, motion: Array) -> Array:
         """Where the reference's corners should be now: by their depth, or as if on the ground, or far away."""
         rays = self._rays(reference.points)
@@ -205,7 +215,7 @@ class TwoView:
 
     def _lost(self, expected: Guess, reason: str) -> Relative:
         """Nothing can be measured: what is reckoned."""
-        reckoned = self._pace.reckoned(expected, _UNSEEN * max(1.0, self._dissent))
+        reckoned = self._pace.reckoned(self._trust.honest(expected), _UNSEEN)
         assert reckoned.covariance is not None
         return self._report(reckoned.motion, reckoned.covariance, (reason,), lost=True)
 

@@ -132,14 +132,26 @@ def test_inertia_decides_which_way_to_go_where_half_of_the_points_go_the_other_w
     first, second, _ = scene(straight, 40, noise=1e-4)
     rays = np.concatenate([first[20:], second[:20]]), np.concatenate([second[20:], first[:20]])
     for way in ([0.0, 0.0, 1.0], [0.0, 0.0, -1.0]):
-        fit = epipolar.solve(*rays, [straight], 1e-4, False, epipolar.Inertia(np.array(way), 0.1))
+        fit = epipolar.solve(*rays, [straight], 1e-4, False, epipolar.Inertia(np.eye(3), np.array(way), 0.1, 0.1))
         assert fit.direction @ way > 0.99
 
 
 def test_inertia_does_not_outweigh_the_points() -> None:
     first, second, _ = scene(MOTION, noise=1e-4)
-    fit = epipolar.solve(first, second, [MOTION], 1e-4, False, epipolar.Inertia(-DIRECTION, 0.1))
+    fit = epipolar.solve(first, second, [MOTION], 1e-4, False, epipolar.Inertia(np.eye(3), -DIRECTION, 0.1, 0.1))
     assert fit.direction @ DIRECTION > 0.99
+
+
+def test_inertia_is_the_less_likely_the_farther_turn_and_direction_are_off() -> None:
+    rotation, ahead = MOTION[:3, :3], np.array([0.0, 0.0, 1.0])
+    inertia = epipolar.Inertia(rotation, ahead, 0.01, 0.2)
+    aside = unit(np.array([0.2, 0.0, 1.0]))
+    turned = geometry.so3_exp([0.0, 0.02, 0.0]) @ rotation
+    assert inertia.cost(rotation, ahead) == pytest.approx(0, abs=1e-9)
+    assert inertia.cost(turned, ahead) == pytest.approx(10 * np.log(1 + 2**2))
+    both = inertia.cost(turned, ahead) + inertia.cost(rotation, aside)
+    assert inertia.cost(turned, aside) == pytest.approx(both)
+    assert epipolar.Inertia(rotation, ahead, 0.01, np.inf).cost(rotation, -ahead) == pytest.approx(0, abs=1e-9)
 
 
 def test_nearness_is_the_inverse_distance_in_baselines() -> None:
@@ -202,37 +214,3 @@ def test_spread_agrees_with_samples() -> None:
     expected = np.cov(samples.T)
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
     np.testing.assert_allclose(epipolar.spread(fit, length) / scale, expected / scale, atol=0.05)
-
-
-class TestWithMeasurement:
-    first, second, _ = scene(MOTION, noise=NOISE)
-    fit = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, NOISE)
-    truth = geometry.make(MOTION[:3, :3], MOTION[:3, 3])
-
-    def test_a_vague_one_changes_nothing(self) -> None:
-        vague, _ = epipolar.with_measurement(self.fit, self.truth, np.eye(6) * 1e3)
-        np.testing.assert_allclose(vague.rotation, self.fit.rotation, atol=1e-6)
-        np.testing.assert_allclose(vague.direction, self.fit.direction, atol=1e-6)
-
-    def test_a_sure_one_wins(self) -> None:
-        poor = epipolar.Epipolar(self.fit.rotation, self.fit.direction, np.eye(5) * 1e-3, 1e-3, self.fit.weights)
-        other = geometry.make(geometry.so3_exp([0.0, 0.01, 0.0]) @ MOTION[:3, :3], MOTION[:3, 3])
-        sure, _ = epipolar.with_measurement(poor, other, np.eye(6) * 1e-12)
-        np.testing.assert_allclose(sure.rotation, other[:3, :3], atol=1e-5)
-        assert np.trace(sure.covariance) < 1e-6
-
-    def test_one_that_contradicts_is_hardly_heard(self) -> None:
-        wild = geometry.from_motion([1.0, 0, 0, 0, 0.3, 0])
-        kept, surprise = epipolar.with_measurement(self.fit, wild, np.eye(6) * 1e-4)
-        assert geometry.angle(kept.rotation.T @ self.fit.rotation) < 1e-3
-        assert surprise > 20
-
-    def test_an_honest_one_surprises_by_one_on_average(self) -> None:
-        rng, covariance = np.random.default_rng(0), np.diag([0.02**2] * 3 + [0.003**2] * 3)
-        six = geometry.to_motion(self.truth)
-        said = rng.multivariate_normal(six, covariance, 300)
-        surprises = [epipolar.with_measurement(self.fit, geometry.from_motion(one), covariance)[1] for one in said]
-        assert np.mean(surprises) == pytest.approx(1, rel=0.25)
-
-    def test_no_translation_has_no_direction(self) -> None:
-        assert epipolar.with_measurement(self.fit, np.eye(4), np.eye(6)) == (self.fit, 1.0)

@@ -40,19 +40,25 @@ def test_a_clean_image_has_none() -> None:
 
 @pytest.mark.parametrize("image", [texture(), noisy(texture(), 1.0), np.full((80, 80), 255, np.uint8)])
 def test_what_is_clean_is_left_as_it_is(image: Image) -> None:
-    assert grain.smoothed(image) is image
+    same, noise = grain.smoothed(image)
+    assert same is image
+    assert noise == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 16)])
 def test_the_smallest_images_are_left_as_they_are(size: tuple[int, int]) -> None:
     image = noisy(np.full(size, 100, np.uint8), 20)
-    assert grain.smoothed(image) is image
+    same, noise = grain.smoothed(image)
+    assert same is image
+    assert noise == 0
 
 
 def test_noise_counts_by_the_contrast() -> None:
     clear, dark = noisy(texture(), 2.0), noisy(texture(contrast=0.15), 2.0)
-    assert grain.smoothed(clear) is clear
-    assert grain.smoothed(dark) is not dark
+    assert grain.smoothed(clear)[0] is clear
+    smooth, deviation = grain.smoothed(dark)
+    assert smooth is not dark
+    assert deviation == pytest.approx(2.0, rel=0.25)
 
 
 def test_more_corners_are_followed_well_in_smoothed_noise() -> None:
@@ -63,8 +69,24 @@ def test_more_corners_are_followed_well_in_smoothed_noise() -> None:
     moved = np.asarray(cv2.warpAffine(picture, move, (320, 240), borderMode=cv2.BORDER_REFLECT), np.uint8)
     grainy = noisy(picture, 4.0, 1), noisy(moved, 4.0, 2)
     tracker, good = Tracker(count=200, window=9), []
-    for first, second in (grainy, (grain.smoothed(grainy[0]), grain.smoothed(grainy[1]))):
+    for first, second in (grainy, (grain.smoothed(grainy[0])[0], grain.smoothed(grainy[1])[0])):
         points = tracker.corners(first)
         places, found = tracker.follow(first, second, points)
         good.append(int((found & (np.linalg.norm(places - points - shift, axis=1) < 0.5)).sum()))
     assert good[1] > 1.3 * good[0]
+
+
+@pytest.mark.parametrize("size", [(240, 320), (480, 640)])
+@pytest.mark.parametrize("deviation", [6.0, 12.0])
+def test_specks_are_no_corners(size: tuple[int, int], deviation: float) -> None:
+    """A plain wall has hardly any, and a picture on it keeps those that stand out."""
+    wall = np.full(size, 128, np.uint8)
+    wall[60:180, 100:220] = np.kron(np.indices((6, 6)).sum(axis=0) % 2, np.ones((20, 20))) * 120 + 60
+    image, found = grain.smoothed(noisy(wall, deviation))
+    assert found == pytest.approx(deviation, rel=0.25)
+    tracker = Tracker(count=400)
+    kept, all_of_them = tracker.corners(image, noise=found), tracker.corners(image)
+    there, anywhere = (((corners > [95, 55]) & (corners < [225, 185])).all(axis=1) for corners in (kept, all_of_them))
+    assert (~anywhere).sum() > 150
+    assert (~there).sum() < 0.2 * (~anywhere).sum()
+    assert there.sum() >= 25

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill import epipolar, geometry
 from ros2_vodistill.camera import Camera
-from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.epipolar import Epipolar, Inertia
 from ros2_vodistill.matches import Match, Matcher
 from ros2_vodistill.tracks import Tracker
 
@@ -43,6 +43,31 @@ class Told(Tracker):
         return places.copy(), found.copy()
 
 
+@dataclass(frozen=True)
+class Short(Tracker):
+    """Finds what is where it is expected, to a few pixels; and a share `drawn` of what is not, `strewn` about there."""
+
+    truth: Array = field(default_factory=lambda: np.empty((0, 2)))
+    drawn: float = 0.0
+    strewn: float = 2.0
+    asked: list[bool] = field(default_factory=list)
+
+    def follow(
+        self,
+        last: NDArray[np.uint8],
+        this: NDArray[np.uint8],
+        points: Array,
+        guess: Array | None = None,
+        far: bool = True,
+    ) -> Found:
+        assert guess is not None
+        self.asked.append(far)
+        there = np.linalg.norm(guess - self.truth, axis=1) < 5
+        astray = ~there & (np.random.default_rng(0).uniform(size=len(points)) < self.drawn)
+        strewn = guess + np.random.default_rng(1).normal(0, self.strewn, guess.shape)
+        return np.where(there[:, None], self.truth, strewn), there | astray
+
+
 def scene(count: int = 200) -> tuple[Array, Array]:
     """Pixels of points before and after STEP."""
     rng = np.random.default_rng(0)
@@ -54,7 +79,7 @@ def solve(first: Array, second: Array) -> Epipolar:
     return epipolar.solve(first, second, (np.eye(4),), NOISE, search=True)
 
 
-def match(tracker: Tracker, before: Array, expected: Array) -> Match:
+def match(tracker: Tracker, before: Array, *expected: Array) -> Match:
     return Matcher(tracker, CAMERA.rays, NOISE)(BLANK, BLANK, before, expected, solve)
 
 
@@ -78,6 +103,51 @@ def test_where_it_fails_corners_are_looked_for_everywhere() -> None:
     found = match(tracker, before, after)
     assert tracker.asked == [False, True]
     assert found.agreeing > 190
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.9])
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_better_of_two_places_is_taken(drawn: float, first: int) -> None:
+    """One is wrong by twelve pixels, where next to nothing is found, or much that no motion explains."""
+    before, after = scene()
+    places = [after + [12.0, -3.0], after + 0.5]
+    tracker = Short(truth=after, drawn=drawn)
+    found = match(tracker, before, places[first], places[1 - first])
+    assert tracker.asked == [False, False]
+    assert found.agreeing > 190
+    np.testing.assert_array_equal(found.points, after)
+
+
+def test_a_place_that_has_corners_leave_the_image_is_no_better_for_that() -> None:
+    """Few are left in view there, and found; at the other place all of them are."""
+    before, after = scene()
+    few = np.arange(200) < 40
+    outside = np.where(few[:, None], after, -50.0)
+    found = match(Short(truth=after), before, outside, after)
+    assert found.agreeing > 190
+
+
+def test_a_few_that_seem_to_stand_do_not_outvote_all_that_moved() -> None:
+    before, after = scene()
+    tracker = Short(truth=after, drawn=0.2, strewn=0.0)
+    alone = match(tracker, before, before)
+    assert alone.stands
+    assert not match(tracker, before, before, after).stands
+
+
+def test_a_turn_that_no_camera_makes_needs_more_corners_than_a_likely_one() -> None:
+    """Near, half of them are found; everywhere, a few more, on a texture that repeats itself some degrees aside."""
+    before, after = scene()
+    aside = CAMERA.project(CAMERA.rays(after) @ geometry.so3_exp([0.0, 0.12, 0.0]))
+    tracker = Told(near=(after, np.arange(200) < 110), everywhere=(aside, np.arange(200) < 118))
+    matcher = Matcher(tracker, CAMERA.rays, NOISE)
+    free = matcher(BLANK, BLANK, before, [after], solve)
+    assert free.fit is not None
+    assert geometry.angle(free.fit.rotation.T @ STEP[:3, :3]) > 0.1
+    inertia = Inertia(np.eye(3), np.array([0.0, 0.0, 1.0]), 0.02, 0.3)
+    held = matcher(BLANK, BLANK, before, [after], solve, inertia)
+    assert held.fit is not None
+    assert geometry.angle(held.fit.rotation.T @ STEP[:3, :3]) < 1e-3
 
 
 def test_fewer_that_agree_well_count_more_than_many_that_hardly_do() -> None:
@@ -125,7 +195,7 @@ def test_places_without_a_ray_do_not_count() -> None:
         return np.where(pixels[:, :1] < 300, CAMERA.rays(pixels), np.nan)
 
     found = Matcher(Told(near=(after, np.ones(200, bool)), everywhere=(after, np.ones(200, bool))), rays, NOISE)(
-        BLANK, BLANK, before, after, solve
+        BLANK, BLANK, before, [after], solve
     )
     assert 0 < len(found.points) < 200
     assert np.isfinite(found.rays[0]).all()

@@ -32,19 +32,48 @@ def test_what_is_reckoned_is_what_is_known_better(doubt: float, expected: np.nda
 def test_two_opinions_are_surer_than_each() -> None:
     pace = Pace().followed(STEP).advanced()
     covariance = np.diag([0.2**2] * 3 + [0.02**2] * 3)
-    both = pace.reckoned(Guess(OTHER, covariance), 1.0).covariance
-    alone = pace.reckoned(Guess(OTHER), 1.0).covariance
+    both = pace.reckoned(Guess(OTHER, covariance)).covariance
+    alone = pace.reckoned(Guess(OTHER)).covariance
     assert both is not None and alone is not None
     assert np.linalg.eigvalsh(both).min() > 0
     assert (np.diag(both) < np.minimum(np.diag(covariance), np.diag(alone))).all()
 
 
-def test_a_mere_start_adds_nothing_to_a_pace_and_a_pace_nothing_to_none() -> None:
-    reckoned = Pace().followed(STEP).advanced().reckoned(Guess(OTHER), 1.0)
+def test_a_mere_start_adds_nothing_to_a_pace() -> None:
+    reckoned = Pace().followed(STEP).advanced().reckoned(Guess(OTHER))
     np.testing.assert_allclose(reckoned.motion, STEP)
-    first = Pace().reckoned(Guess(OTHER, np.eye(6)), 3.0)
-    np.testing.assert_array_equal(first.motion, OTHER)
-    np.testing.assert_array_equal(first.covariance, 3 * np.eye(6))
+
+
+def test_before_anything_was_seen_a_sure_guess_counts_and_a_wild_one_hardly() -> None:
+    """Cameras rarely turn by ten degrees from one frame to the next."""
+    spread = np.diag([0.1**2] * 3 + [0.003**2] * 3)
+    sure = Pace().reckoned(Guess(OTHER, spread))
+    np.testing.assert_allclose(geometry.to_motion(sure.motion), geometry.to_motion(OTHER), rtol=0.01, atol=1e-6)
+    wild = geometry.from_motion([0.0, 0.0, 0.1, 0.0, 0.17, 0.0])
+    doubted = geometry.to_motion(Pace().reckoned(Guess(wild, 900 * spread)).motion)
+    assert 0.02 < doubted[4] < 0.05
+
+
+def test_a_guess_counts_less_the_longer_nothing_was_seen() -> None:
+    """It is of ever longer steps: blind for four frames, the camera is taken to go on."""
+    pace = Pace().followed(STEP).advanced()
+    stuck = Guess(STEP, np.diag([1.0] * 3 + [0.02**2] * 3))
+    for _ in range(4):
+        pace = pace.followed(pace.reckoned(stuck).motion, measured=False)
+    gone = float(np.linalg.norm(pace.since[:3, 3]))
+    assert gone > 3 * float(np.linalg.norm(STEP[:3, 3]))
+
+
+def test_inertia_keeps_the_turn_and_the_way_and_a_step_that_creeps_only_the_turn() -> None:
+    inertia = Pace().followed(STEP).advanced().inertia
+    assert inertia is not None
+    np.testing.assert_allclose(inertia.rotation, STEP[:3, :3])
+    np.testing.assert_allclose(inertia.direction, STEP[:3, 3] / np.linalg.norm(STEP[:3, 3]))
+    assert 0 < inertia.turns < inertia.veers < 1
+    creeping = Pace().followed(geometry.from_motion([0.0, 0.0, 0.01, 0.0, 0.05, 0.0])).advanced().inertia
+    assert creeping is not None
+    assert creeping.veers == np.inf
+    assert creeping.turns == pytest.approx(inertia.turns)
 
 
 def test_unseen_frames_keep_the_last_step_and_make_it_vaguer() -> None:
@@ -53,7 +82,7 @@ def test_unseen_frames_keep_the_last_step_and_make_it_vaguer() -> None:
     np.testing.assert_allclose(blind.ahead, OTHER @ STEP)
     blind = blind.advanced()
     np.testing.assert_allclose(blind.ahead, STEP)
-    before, after = (pace.reckoned(Guess(STEP), 1.0).covariance for pace in (seen, blind))
+    before, after = (pace.reckoned(Guess(STEP)).covariance for pace in (seen, blind))
     np.testing.assert_allclose(after, 2 * np.asarray(before))
     assert seen.length is not None and blind.length is not None
     assert blind.length.variance == pytest.approx(2 * seen.length.variance)

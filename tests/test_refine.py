@@ -108,7 +108,7 @@ def test_the_ground_corrects_a_length_that_is_too_short_or_long(bias: float) -> 
     assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.4, rel=0.04)
 
 
-def test_an_inner_one_that_is_surer_than_right_is_trusted_less_from_frame_to_frame() -> None:
+def test_an_inner_one_that_is_surer_than_right_is_hardly_followed() -> None:
     """It reports a third of a degree to the right of what it sees each time, and calls that certain."""
 
     class Vain(Rough):
@@ -122,8 +122,8 @@ def test_an_inner_one_that_is_surer_than_right_is_trusted_less_from_frame_to_fra
     poses = steps(motion(0.4, 0.01), 16)
     results, _ = refined(Vain(poses, degrees=0.01), street(poses))
     errors = [np.degrees(geometry.angle(r.motion[:3, :3].T @ motion(0.4, 0.01)[:3, :3])) for r in results]
-    assert np.mean(errors[-5:]) < 0.5 * np.mean(errors[:3])
-    assert np.mean(errors[-5:]) < 0.06
+    assert np.mean(errors) < 0.03
+    assert max(errors) < 0.06
 
 
 def test_metres_stay_metres() -> None:
@@ -148,10 +148,10 @@ def test_a_direction_without_length_gets_one_from_the_ground() -> None:
     assert np.linalg.norm(results[-1].motion[:3, 3]) == pytest.approx(0.4, rel=0.03)
 
 
-def test_where_nothing_can_be_followed_the_inner_motion_stands() -> None:
-    poses = steps(motion(0.6), 4)
+def test_where_nothing_can_be_followed_a_sure_inner_motion_stands() -> None:
+    poses = steps(motion(0.6, 0.01), 4)
     grey = [np.full((CAMERA.height, CAMERA.width), 90, np.uint8)] * 4
-    inner, twin = Rough(poses), Rough(poses)
+    inner, twin = (Rough(poses, length=0.02, degrees=0.03) for _ in range(2))
     results, _ = refined(inner, grey)
     for image, result in zip(grey, [None, *results], strict=True):
         alone = twin.compare(image)
@@ -159,7 +159,9 @@ def test_where_nothing_can_be_followed_the_inner_motion_stands() -> None:
         if result is None or alone is None:
             assert result is alone
             continue
-        np.testing.assert_allclose(result.motion, alone.motion, atol=1e-12)
+        np.testing.assert_allclose(
+            geometry.to_motion(result.motion), geometry.to_motion(alone.motion), rtol=0.05, atol=2e-5
+        )
         assert (np.diag(result.covariance) >= np.diag(alone.covariance) * (1 - 1e-9)).all()
         assert any("corners" in reason for reason in result.reasons)
         assert "inner" in result.reasons

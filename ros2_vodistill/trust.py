@@ -1,0 +1,113 @@
+"""How much a guess counts beside what is seen: by how far the guesses before it were off.
+
+A network on a camera or in a place unlike those that it learned from is off by more than its covariance says, and much
+the same way for many frames. A frame whose corners say little says little about the guess either, so the two are told
+apart: by Bayes' rule, over a row of factors that would make the guesses' variances honest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ros2_vodistill import geometry
+from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.guess import Guess
+from ros2_vodistill.rays import basis
+
+Array = NDArray[np.float64]
+
+_FACTORS = np.geomspace(1.0, 1e4, 28)
+_TURN, _WAY = slice(0, 3), slice(3, 5)  # of a tangent
+_CHANGE = 0.1  # share of the odds that moves on to the factors beside, each frame
+_TAIL = 4.0  # degrees of freedom of Student's distribution, which one frame out of many does not shake
+_LASTING = 6.0  # the variance of a guess's errors is this much larger than if those of all frames were unlike
+_GATE = 3.0  # standard deviations
+_SHORTEST = 1e-6  # camera heights: a shorter step has no direction
+
+
+def _unknown() -> Array:
+    return np.tile(1 / _FACTORS / (1 / _FACTORS).sum(), (2, 1))
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is known of the guesses.
+
+    Attributes:
+        odds: (2,K) of the factors of their variances: those of the turns, and of the ways.
+    """
+
+    odds: Array = field(default_factory=_unknown)
+
+    @property
+    def factors(self) -> tuple[float, float]:
+        """Of the variance of the turn and of the way."""
+        turn, way = np.exp(self.odds @ np.log(_FACTORS))
+        return float(turn), float(way)
+
+    def honest(self, guess: Guess) -> Guess:
+        """A guess with the covariance that it should have; one without stays as it is."""
+        if guess.covariance is None:
+            return guess
+        turn, way = np.sqrt(self.factors)
+        scale = np.repeat([way, turn], 3)
+        return replace(guess, covariance=guess.covariance * np.outer(scale, scale))
+
+    def told(self, guess: Guess, fit: Epipolar) -> Trust:
+        """After a frame whose corners say `fit`, which the guess had no part in."""
+        if (compared := _compared(guess, fit)) is None:
+            return self
+        gap, claimed = compared
+        odds = [
+            _updated(before, gap[part], claimed[part, part], fit.covariance[part, part])
+            for before, part in zip(self.odds, (_TURN, _WAY), strict=True)
+        ]
+        return Trust(np.stack(odds))
+
+    def fused(self, guess: Guess, fit: Epipolar) -> Epipolar:
+        """The fit with a guess's help; one that contradicts it by more than its honest doubt counts less."""
+        if (compared := _compared(self.honest(guess), fit)) is None:
+            return fit
+        gap, spread = compared
+        surprise = float(gap @ np.linalg.solve(spread + fit.covariance, gap)) / len(gap)
+        spread = _LASTING * spread * max(1.0, (surprise / _GATE**2) ** 2)
+        gain = fit.covariance @ np.linalg.inv(fit.covariance + spread)
+        step = gain @ gap
+        direction = fit.direction + step[_WAY] @ basis(fit.direction)
+        return replace(
+            fit,
+            rotation=geometry.so3_exp(step[_TURN]) @ fit.rotation,
+            direction=direction / np.linalg.norm(direction),
+            covariance=fit.covariance - gain @ fit.covariance,
+        )
+
+
+def _compared(guess: Guess, fit: Epipolar) -> tuple[Array, Array] | None:
+    """A guess less a fit, as a tangent (5,), and the guess's covariance in it (5x5); None if it says no direction."""
+    length = float(np.linalg.norm(guess.motion[:3, 3]))
+    if guess.covariance is None or length < _SHORTEST:
+        return None
+    across, way = basis(fit.direction), guess.motion[:3, 3] / length
+    aside = across @ way
+    sine = float(np.linalg.norm(aside))
+    angle = float(np.arctan2(sine, way @ fit.direction))
+    aside = aside * (angle / sine) if sine > 0 else np.array([angle, 0.0])
+    gap = np.concatenate([geometry.so3_log(guess.motion[:3, :3] @ fit.rotation.T), aside])
+    spread = np.zeros((5, 5))
+    spread[_TURN, _TURN] = guess.covariance[3:, 3:]
+    spread[_WAY, _WAY] = across @ guess.covariance[:3, :3] @ across.T / length**2
+    return gap, spread
+
+
+def _updated(odds: Array, gap: Array, claimed: Array, seen: Array) -> Array:
+    """The odds (K,) of the factors after a gap (D,) between a guess and what was seen, and their covariances (DxD)."""
+    both = _FACTORS[:, None, None] * claimed + seen
+    distance = np.einsum("i,kij,j->k", gap, np.linalg.inv(both), gap)
+    log = -0.5 * np.linalg.slogdet(both)[1] - 0.5 * (_TAIL + len(gap)) * np.log1p(distance / _TAIL)
+    odds = odds * np.exp(log - log.max())
+    beside = np.pad(odds, 1, mode="edge")
+    odds = odds + 0.5 * _CHANGE * (beside[2:] + beside[:-2] - 2 * odds)
+    return np.asarray(odds / odds.sum())
