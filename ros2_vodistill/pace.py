@@ -58,18 +58,21 @@ class Pace:
         length = float(np.linalg.norm(ahead[:3, 3]))
         turns = _STRAY[1][0] + _STRAY[1][1] * float(geometry.angle(ahead[:3, :3]))
         veers = math.inf if length < _CREEP else _CHANGE[0] / length + _CHANGE[1]
-        return Inertia(ahead[:3, :3], epipolar.direction_of(ahead), turns, veers)
+        longer = math.sqrt(1 + self.blind)
+        return Inertia(ahead[:3, :3], epipolar.direction_of(ahead), longer * turns, longer * veers)
 
     def reckoned(self, guess: Guess, doubt: float = 1.0) -> Guess:
         """`ahead` and a guess, whose covariance counts `doubt` times, in one; what is best known before the images are
         looked at. The longer nothing was seen of the reference, the less a guess counts: it is of ever longer steps."""
-        ahead = self.ahead
+        far = (1 + self.away) ** 2
+        if (ahead := self.ahead) is None:
+            six, own = np.zeros(6), far * np.diag(np.repeat(_UNKNOWN, 3) ** 2)
+        else:
+            six = geometry.to_motion(ahead)
+            own = self._stray(six)
         if guess.covariance is None:
-            motion = guess.motion if ahead is None else ahead
-            return replace(guess, motion=motion, covariance=self._stray(geometry.to_motion(motion)))
-        six = geometry.to_motion(self.since if ahead is None else ahead)
-        own = np.diag(np.repeat(_UNKNOWN, 3) ** 2) if ahead is None else self._stray(six)
-        gain = own @ np.linalg.inv(own + doubt * (1 + self.away) ** 2 * guess.covariance)
+            return replace(guess, motion=geometry.from_motion(six), covariance=own)
+        gain = own @ np.linalg.inv(own + doubt * far * guess.covariance)
         mean = six + gain @ (geometry.to_motion(guess.motion) - six)
         return replace(guess, motion=geometry.from_motion(mean), covariance=own - gain @ own)
 

@@ -21,9 +21,9 @@ Array = NDArray[np.float64]
 
 _FACTORS = np.geomspace(1.0, 1e4, 28)
 _TURN, _WAY = slice(0, 3), slice(3, 5)  # of a tangent
-_CHANGE = 0.1  # share of the odds that moves on to the factors beside, each frame
+_CHANGE = 0.1  # share of the odds that moves to the factors beside, each frame, towards what is expected at first
 _TAIL = 4.0  # degrees of freedom of Student's distribution, which one frame out of many does not shake
-_LASTING = 6.0  # the variance of a guess's errors is this much larger than if those of all frames were unlike
+_LASTING = 3.0  # the variance of a guess's errors is this much larger than if those of all frames were unlike
 _GATE = 3.0  # standard deviations
 _SHORTEST = 1e-6  # camera heights: a shorter step has no direction
 
@@ -57,15 +57,15 @@ class Trust:
         return replace(guess, covariance=guess.covariance * np.outer(scale, scale))
 
     def told(self, guess: Guess, fit: Epipolar) -> Trust:
-        """After a frame whose corners say `fit`, which the guess had no part in."""
+        """After a frame whose corners say `fit`, which the guess had no part in; a direction that is a mere guess says
+        nothing."""
         if (compared := _compared(guess, fit)) is None:
             return self
         gap, claimed = compared
-        odds = [
-            _updated(before, gap[part], claimed[part, part], fit.covariance[part, part])
-            for before, part in zip(self.odds, (_TURN, _WAY), strict=True)
-        ]
-        return Trust(np.stack(odds))
+        odds = self.odds.copy()
+        for row, part in enumerate((_TURN,) if fit.turns_only else (_TURN, _WAY)):
+            odds[row] = _updated(odds[row], gap[part], claimed[part, part], fit.covariance[part, part])
+        return Trust(odds)
 
     def fused(self, guess: Guess, fit: Epipolar) -> Epipolar:
         """The fit with a guess's help; one that contradicts it by more than its honest doubt counts less."""
@@ -76,17 +76,17 @@ class Trust:
         spread = _LASTING * spread * max(1.0, (surprise / _GATE**2) ** 2)
         gain = fit.covariance @ np.linalg.inv(fit.covariance + spread)
         step = gain @ gap
-        direction = fit.direction + step[_WAY] @ basis(fit.direction)
+        veer = np.cross(fit.direction, step[_WAY] @ basis(fit.direction))
         return replace(
             fit,
             rotation=geometry.so3_exp(step[_TURN]) @ fit.rotation,
-            direction=direction / np.linalg.norm(direction),
+            direction=geometry.so3_exp(veer) @ fit.direction,
             covariance=fit.covariance - gain @ fit.covariance,
         )
 
 
 def _compared(guess: Guess, fit: Epipolar) -> tuple[Array, Array] | None:
-    """A guess less a fit, as a tangent (5,), and the guess's covariance in it (5x5); None if it says no direction."""
+    """A guess less a fit, as a tangent (5,), and the guess's covariance in it (5x5); None if it says none."""
     length = float(np.linalg.norm(guess.motion[:3, 3]))
     if guess.covariance is None or length < _SHORTEST:
         return None
@@ -108,6 +108,6 @@ def _updated(odds: Array, gap: Array, claimed: Array, seen: Array) -> Array:
     distance = np.einsum("i,kij,j->k", gap, np.linalg.inv(both), gap)
     log = -0.5 * np.linalg.slogdet(both)[1] - 0.5 * (_TAIL + len(gap)) * np.log1p(distance / _TAIL)
     odds = odds * np.exp(log - log.max())
-    beside = np.pad(odds, 1, mode="edge")
-    odds = odds + 0.5 * _CHANGE * (beside[2:] + beside[:-2] - 2 * odds)
+    flow = 0.5 * _CHANGE * np.diff(odds * _FACTORS) / _FACTORS[1:]
+    odds = odds + np.append(flow, 0.0) - np.append(0.0, flow)
     return np.asarray(odds / odds.sum())

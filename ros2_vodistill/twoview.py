@@ -48,14 +48,14 @@ class Frame:
 
     Attributes:
         image: that corners are followed in.
-        noise: that was in it, in grey levels, if it was much.
+        grain: noise that was smoothed in it, standard deviation in grey levels.
         views: of the ground.
         points: (N,2) corners.
         carried: what it hands on to the next frame.
     """
 
     image: Image
-    noise: float
+    grain: float
     views: list[Image]
     points: Array = field(default_factory=lambda: np.empty((0, 2)))
     carried: Carried = field(default_factory=Carried)
@@ -110,7 +110,7 @@ class TwoView:
         newest = self._newest
         if newest is None:
             return
-        fresh = self._tracker.corners(newest.image[: self._bonnet.rows], newest.points, newest.noise)
+        fresh = self._tracker.corners(newest.image[: self._bonnet.rows], newest.points, newest.grain)
         depths = newest.carried.depths + Depths.unknown(len(fresh))
         points, carried = np.concatenate([newest.points, fresh]), replace(newest.carried, depths=depths)
         self._reference = replace(newest, points=points, carried=carried)
@@ -122,10 +122,10 @@ class TwoView:
         small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
         if size != self._region:
             small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        small, grains = grain.smoothed(small)
+        small, specks = grain.smoothed(small)
         views = self._views(small)
         if reference is None:
-            self._newest = Frame(small, grains, views)
+            self._newest = Frame(small, specks, views)
             return None
         pace = self._pace
         ahead = pace.since if pace.ahead is None else pace.ahead
@@ -139,7 +139,7 @@ class TwoView:
         match = self._match(reference.image, small, reference.points, places, solve, pace.inertia)
         points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
         carried = replace(reference.carried, depths=reference.carried.depths[match.found])
-        self._newest = Frame(small, grains, views, points, carried)
+        self._newest = Frame(small, specks, views, points, carried)
         if len(points) < FEWEST:
             return self._lost(expected, _scarce(len(points), small))
         if fit is None:
@@ -194,9 +194,10 @@ class TwoView:
         """Where the reference's corners should be now: by what is most likely and, where that differs, if the camera
         goes on as before."""
         places = [self._expect(reference, motion) for motion in (likely, steady)]
-        apart = np.linalg.norm(places[0] - places[1], axis=1)
-        seen = np.isfinite(apart)
-        return places if seen.any() and np.median(apart[seen]) > _APART else places[:1]
+        unseen = [~np.isfinite(place).all(axis=1) for place in places]
+        apart = np.where(unseen[0] ^ unseen[1], np.inf, np.linalg.norm(places[0] - places[1], axis=1))
+        apart = apart[~(unseen[0] & unseen[1])]
+        return places if len(apart) and np.median(apart) > _APART else places[:1]
 
     def _expect(self, reference: Frame, motion: Array) -> Array:
         """Where the reference's corners should be now: by their depth, or as if on the ground, or far away."""

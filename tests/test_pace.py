@@ -54,6 +54,27 @@ def test_before_anything_was_seen_a_sure_guess_counts_and_a_wild_one_hardly() ->
     assert 0.02 < doubted[4] < 0.05
 
 
+def test_before_anything_was_seen_nothing_is_known_and_less_the_longer_that_lasts() -> None:
+    start, pace = Pace().reckoned(Guess(np.eye(4))), Pace()
+    assert start.covariance is not None
+    for _ in range(3):
+        pace = pace.followed(OTHER, measured=False)
+    later = pace.reckoned(Guess(OTHER))
+    np.testing.assert_array_equal(start.motion, np.eye(4))
+    np.testing.assert_array_equal(later.motion, np.eye(4))
+    np.testing.assert_allclose(later.covariance, 16 * start.covariance)
+    np.testing.assert_allclose(pace.advanced().reckoned(Guess(OTHER)).covariance, start.covariance)
+    assert np.degrees(np.sqrt(start.covariance[4, 4])) == pytest.approx(3, rel=0.1)
+
+
+def test_inertia_fades_where_nothing_is_seen() -> None:
+    pace = Pace().followed(STEP).advanced()
+    fresh, blind = pace.inertia, pace.followed(STEP, measured=False).advanced().inertia
+    assert fresh is not None and blind is not None
+    assert blind.turns == pytest.approx(np.sqrt(2) * fresh.turns)
+    assert blind.veers == pytest.approx(np.sqrt(2) * fresh.veers)
+
+
 def test_a_guess_counts_less_the_longer_nothing_was_seen() -> None:
     """It is of ever longer steps: blind for four frames, the camera is taken to go on."""
     pace = Pace().followed(STEP).advanced()

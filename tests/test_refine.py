@@ -14,6 +14,7 @@ from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.refine import RefinedFrontend
+from ros2_vodistill.tracks import Tracker
 from ros2_vodistill.trajectory import load
 from tests.street import Street, motion
 
@@ -124,6 +125,61 @@ def test_an_inner_one_that_is_surer_than_right_is_hardly_followed() -> None:
     errors = [np.degrees(geometry.angle(r.motion[:3, :3].T @ motion(0.4, 0.01)[:3, :3])) for r in results]
     assert np.mean(errors) < 0.03
     assert max(errors) < 0.06
+
+
+def test_the_longer_it_was_surer_than_right_the_less_it_counts() -> None:
+    """It turns a little too far, from the first frame on or only in the last ones, where little can be seen."""
+
+    class Vain(Rough):
+        first = 0
+
+        def compare(self, image: Image) -> Relative | None:
+            result = super().compare(image)
+            if result is None:
+                return None
+            turn = np.radians(0.3) if self.frame >= self.first else 0.0
+            turned = result.motion @ geometry.make(geometry.so3_exp([0.0, turn, 0.0]), np.zeros(3))
+            return Relative(turned, np.diag([0.05**2] * 3 + [np.radians(0.03) ** 2] * 3))
+
+    poses = steps(motion(0.4), 14)
+    images = street(poses)
+    random = np.random.default_rng(0)
+    spoiled = [np.clip(image + random.normal(0, 40, image.shape), 0, 255).astype(np.uint8) for image in images[-4:]]
+    drawn = []
+    for first in (0, 10):
+        inner = Vain(poses, degrees=0.01)
+        inner.first = first
+        results, _ = refined(inner, [*images[:-4], *spoiled])
+        drawn.append(np.mean([np.degrees(geometry.to_motion(result.motion)[4]) for result in results[-4:]]))
+    assert abs(drawn[0]) < 0.5 * drawn[1]
+
+
+def test_corners_are_looked_for_where_the_camera_would_go_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From one frame on the guess turns by five degrees, and calls that certain; nobody has to look everywhere."""
+    everywhere, follow = [], Tracker.follow
+
+    def asked(
+        self: Tracker, last: Image, this: Image, points: Array, guess: Array | None = None, far: bool = True
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        everywhere.append(far)
+        return follow(self, last, this, points, guess, far)
+
+    monkeypatch.setattr(Tracker, "follow", asked)
+
+    class Turned(Rough):
+        def compare(self, image: Image) -> Relative | None:
+            result = super().compare(image)
+            if result is None or self.frame < 4:
+                return result
+            turn = geometry.make(geometry.so3_exp([0.0, np.radians(5), 0.0]), np.zeros(3))
+            return Relative(result.motion @ turn, np.diag([0.02**2] * 3 + [np.radians(0.02) ** 2] * 3))
+
+    poses = steps(motion(0.4), 6)
+    results, _ = refined(Turned(poses, degrees=0.01, length=0.01), street(poses))
+    for result in results:
+        assert np.degrees(geometry.angle(result.motion)) < 0.1
+    assert len(everywhere) > len(results)
+    assert not any(everywhere)
 
 
 def test_metres_stay_metres() -> None:
