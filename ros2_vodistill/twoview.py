@@ -37,7 +37,7 @@ _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 9
 _FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
-_APART = 1.0  # pixels between two places where half of the corners are expected that are worth to look at both
+_APART = 3.0  # pixels between the places where half of the corners are expected that are worth a look at both
 _FLOOR = 0.01, 5e-4  # share of the step and of the turn, and radians: calibration, shutter and vibration, which no
 # residual shows
 
