@@ -130,13 +130,14 @@ class TwoView:
         pace = self._pace
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
-        places = self._places(reference, pace.reckoned(self._trust.honest(expected)).motion, ahead)
-        noise = self._noise
+        likely = pace.reckoned(self._trust.honest(expected)).motion
+        places = self._places(reference, likely) if guess is None else self._places(reference, likely, ahead)
+        noise, inertia = self._noise, pace.inertia
 
         def solve(first: Array, second: Array) -> Epipolar:
-            return epipolar.solve(first, second, (expected.motion, ahead), noise, self._ransac, pace.inertia)
+            return epipolar.solve(first, second, (expected.motion, ahead), noise, self._ransac, inertia)
 
-        match = self._match(reference.image, small, reference.points, places, solve, pace.inertia)
+        match = self._match(reference.image, small, reference.points, places, solve, inertia)
         points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
         carried = replace(reference.carried, depths=reference.carried.depths[match.found])
         self._newest = Frame(small, specks, views, points, carried)
@@ -190,22 +191,15 @@ class TwoView:
     def _rays(self, points: Array) -> Array:
         return self._camera.rays(points) @ self._level_from_camera.T
 
-    def _places(self, reference: Frame, likely: Array, steady: Array) -> list[Array]:
-        """Where the reference's corners should be now: by what is most likely and, where that differs, if the camera
-        goes on as before."""
-        places = [self._expect(reference, motion) for motion in (likely, steady)]
-        unseen = [~np.isfinite(place).all(axis=1) for place in places]
-        apart = np.where(unseen[0] ^ unseen[1], np.inf, np.linalg.norm(places[0] - places[1], axis=1))
-        apart = apart[~(unseen[0] & unseen[1])]
-        return places if len(apart) and np.median(apart) > _APART else places[:1]
-
-    def _expect(self, reference: Frame, motion: Array) -> Array:
-        """Where the reference's corners should be now: by their depth, or as if on the ground, or far away."""
+    def _places(self, reference: Frame, *motions: Array) -> list[Array]:
+        """Where the reference's corners should be now by each motion: by their depth, or as if on the ground, or
+        far away. Those that hardly differ from the first are left out."""
         rays = self._rays(reference.points)
         slopes, _ = reference.carried.road.seen
-        nearness = reference.carried.depths.or_else(np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))
-        seen = (rays - nearness[:, None] * motion[:3, 3]) @ motion[:3, :3]
-        return self._camera.project(seen @ self._level_from_camera)
+        nearness = reference.carried.depths.or_else(np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))[:, None]
+        seen = [(rays - nearness * motion[:3, 3]) @ motion[:3, :3] for motion in motions]
+        first, *others = (self._camera.project(each @ self._level_from_camera) for each in seen)
+        return [first, *(other for other in others if _apart(first, other))]
 
     def _rest(self, match: Match, depths: Depths) -> Relative:
         """The camera stands."""
@@ -233,6 +227,13 @@ class TwoView:
         floor = np.diag([(share * length) ** 2 + aside**2 + 1e-8] * 3 + [(share * angle) ** 2 + least**2] * 3)
         covariance = change @ covariance @ change.T + floor
         return Relative(geometry.from_motion(self._turn.T @ six), covariance, reasons, lost=lost)
+
+
+def _apart(first: Array, second: Array) -> bool:
+    """Whether places (N,2) differ so much that both are worth a look; NaN is out of sight."""
+    seen, seen_too = (np.isfinite(places).all(axis=1) for places in (first, second))
+    gaps = np.where(seen & seen_too, np.linalg.norm(first - second, axis=1), np.inf)[seen | seen_too]
+    return len(gaps) > 0 and float(np.median(gaps)) > _APART
 
 
 def _scarce(count: int, image: Image) -> str:

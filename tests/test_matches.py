@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ from ros2_vodistill.tracks import Tracker
 
 Array = NDArray[np.float64]
 Found = tuple[Array, NDArray[np.bool_]]
+NOTHING: Found = (np.empty((0, 2)), np.zeros(0, bool))
 CAMERA = Camera(600, 200, "pinhole", 350, 350, 299.5, 99.5)
 NOISE = 0.1 / 350
 BLANK = np.zeros((CAMERA.height, CAMERA.width), np.uint8)
@@ -23,11 +25,10 @@ STEP = geometry.from_motion([0.1, 0.0, 0.6, 0.0, 0.02, 0.0])
 
 
 @dataclass(frozen=True)
-class Told(Tracker):
-    """Finds what it is told: by reach, the places and which of them are found."""
+class Scripted(Tracker):
+    """Finds what its script says of the places where points are expected, near them or anywhere."""
 
-    near: Found = (np.empty((0, 2)), np.zeros(0, bool))
-    everywhere: Found = (np.empty((0, 2)), np.zeros(0, bool))
+    script: Callable[[Array | None, bool], Found] = lambda expected, far: NOTHING
     asked: list[bool] = field(default_factory=list)
 
     def follow(
@@ -39,33 +40,26 @@ class Told(Tracker):
         far: bool = True,
     ) -> Found:
         self.asked.append(far)
-        places, found = self.everywhere if far else self.near
+        places, found = self.script(guess, far)
         return places.copy(), found.copy()
 
 
-@dataclass(frozen=True)
-class Short(Tracker):
+def told(near: Found, everywhere: Found = NOTHING) -> Scripted:
+    """Finds what it is told: by reach, the places and which of them are found."""
+    return Scripted(script=lambda expected, far: everywhere if far else near)
+
+
+def short(truth: Array, drawn: float = 0.0, strewn: float = 2.0) -> Scripted:
     """Finds what is where it is expected, to a few pixels; and a share `drawn` of what is not, `strewn` about there."""
 
-    truth: Array = field(default_factory=lambda: np.empty((0, 2)))
-    drawn: float = 0.0
-    strewn: float = 2.0
-    asked: list[bool] = field(default_factory=list)
+    def script(expected: Array | None, far: bool) -> Found:
+        assert expected is not None
+        there = np.linalg.norm(expected - truth, axis=1) < 5
+        astray = ~there & (np.random.default_rng(0).uniform(size=len(truth)) < drawn)
+        places = expected + np.random.default_rng(1).normal(0, strewn, expected.shape)
+        return np.where(there[:, None], truth, places), there | astray
 
-    def follow(
-        self,
-        last: NDArray[np.uint8],
-        this: NDArray[np.uint8],
-        points: Array,
-        guess: Array | None = None,
-        far: bool = True,
-    ) -> Found:
-        assert guess is not None
-        self.asked.append(far)
-        there = np.linalg.norm(guess - self.truth, axis=1) < 5
-        astray = ~there & (np.random.default_rng(0).uniform(size=len(points)) < self.drawn)
-        strewn = guess + np.random.default_rng(1).normal(0, self.strewn, guess.shape)
-        return np.where(there[:, None], self.truth, strewn), there | astray
+    return Scripted(script=script)
 
 
 def scene(count: int = 200) -> tuple[Array, Array]:
@@ -85,7 +79,7 @@ def match(tracker: Tracker, before: Array, *expected: Array) -> Match:
 
 def test_where_the_expectation_holds_nothing_else_is_asked() -> None:
     before, after = scene()
-    tracker = Told(near=(after, np.ones(200, bool)))
+    tracker = told(near=(after, np.ones(200, bool)))
     found = match(tracker, before, after)
     assert tracker.asked == [False]
     assert found.agreeing > 190
@@ -99,7 +93,7 @@ def test_where_the_expectation_holds_nothing_else_is_asked() -> None:
 def test_where_it_fails_corners_are_looked_for_everywhere() -> None:
     before, after = scene()
     few = np.arange(200) < 30
-    tracker = Told(near=(after, few), everywhere=(after, np.ones(200, bool)))
+    tracker = told(near=(after, few), everywhere=(after, np.ones(200, bool)))
     found = match(tracker, before, after)
     assert tracker.asked == [False, True]
     assert found.agreeing > 190
@@ -111,7 +105,7 @@ def test_the_better_of_two_places_is_taken(drawn: float, first: int) -> None:
     """One is wrong by twelve pixels, where next to nothing is found, or much that no motion explains."""
     before, after = scene()
     places = [after + [12.0, -3.0], after + 0.5]
-    tracker = Short(truth=after, drawn=drawn)
+    tracker = short(truth=after, drawn=drawn)
     found = match(tracker, before, places[first], places[1 - first])
     assert tracker.asked == [False, False]
     assert found.agreeing > 190
@@ -123,13 +117,13 @@ def test_a_place_that_has_corners_leave_the_image_is_no_better_for_that() -> Non
     before, after = scene()
     few = np.arange(200) < 40
     outside = np.where(few[:, None], after, -50.0)
-    found = match(Short(truth=after), before, outside, after)
+    found = match(short(truth=after), before, outside, after)
     assert found.agreeing > 190
 
 
 def test_a_few_that_seem_to_stand_do_not_outvote_all_that_moved() -> None:
     before, after = scene()
-    tracker = Short(truth=after, drawn=0.2, strewn=0.0)
+    tracker = short(truth=after, drawn=0.2, strewn=0.0)
     alone = match(tracker, before, before)
     assert alone.stands
     assert not match(tracker, before, before, after).stands
@@ -139,7 +133,7 @@ def test_a_turn_that_no_camera_makes_needs_more_corners_than_a_likely_one() -> N
     """Near, half of them are found; everywhere, a few more, on a texture that repeats itself some degrees aside."""
     before, after = scene()
     aside = CAMERA.project(CAMERA.rays(after) @ geometry.so3_exp([0.0, 0.12, 0.0]))
-    tracker = Told(near=(after, np.arange(200) < 110), everywhere=(aside, np.arange(200) < 118))
+    tracker = told(near=(after, np.arange(200) < 110), everywhere=(aside, np.arange(200) < 118))
     matcher = Matcher(tracker, CAMERA.rays, NOISE)
     free = matcher(BLANK, BLANK, before, [after], solve)
     assert free.fit is not None
@@ -155,7 +149,7 @@ def test_fewer_that_agree_well_count_more_than_many_that_hardly_do() -> None:
     before, after = scene()
     strewn = after + np.random.default_rng(1).normal(0, 4, after.shape)
     some = np.arange(200) < 110
-    found = match(Told(near=(after, some), everywhere=(strewn, np.ones(200, bool))), before, after)
+    found = match(told(near=(after, some), everywhere=(strewn, np.ones(200, bool))), before, after)
     np.testing.assert_array_equal(found.found, some)
 
 
@@ -163,14 +157,14 @@ def test_corners_that_left_the_image_are_not_missed() -> None:
     before, after = scene()
     seen = np.arange(200) < 90
     expected = np.where(seen[:, None], after, -50.0)
-    tracker = Told(near=(after, seen))
+    tracker = told(near=(after, seen))
     match(tracker, before, expected)
     assert tracker.asked == [False]
 
 
 def test_what_stands_still_has_no_motion_and_needs_no_second_look() -> None:
     before, _ = scene()
-    tracker = Told(near=(before + 0.05, np.ones(200, bool)))
+    tracker = told(near=(before + 0.05, np.ones(200, bool)))
     found = match(tracker, before, before)
     assert tracker.asked == [False]
     assert found.fit is None
@@ -182,7 +176,7 @@ def test_what_stands_still_has_no_motion_and_needs_no_second_look() -> None:
 def test_too_few_corners_have_no_motion(count: int) -> None:
     before, after = scene()
     few = np.arange(200) < count
-    found = match(Told(near=(after, few), everywhere=(after, few)), before, after)
+    found = match(told(near=(after, few), everywhere=(after, few)), before, after)
     assert found.fit is None
     assert len(found.points) == count
 
@@ -194,7 +188,7 @@ def test_places_without_a_ray_do_not_count() -> None:
     def rays(pixels: Array) -> Array:
         return np.where(pixels[:, :1] < 300, CAMERA.rays(pixels), np.nan)
 
-    found = Matcher(Told(near=(after, np.ones(200, bool)), everywhere=(after, np.ones(200, bool))), rays, NOISE)(
+    found = Matcher(told(near=(after, np.ones(200, bool)), everywhere=(after, np.ones(200, bool))), rays, NOISE)(
         BLANK, BLANK, before, [after], solve
     )
     assert 0 < len(found.points) < 200
