@@ -14,10 +14,11 @@ Array = NDArray[np.float64]
 _GATE = 3.0  # standard deviations
 _VAGUE = 0.1  # relative variance of lengths that say nothing about the scale
 _VAGUEST = 1.0  # relative variance of lengths that say nothing at all, however little is known of the scale
+_SHORT = 0.1  # camera heights: where a claim is all that is known, a ground that moves less does not set the scale
 _DRIFT = 0.01  # relative: of the scale, each frame
 _HEAVE = 0.03, 0.5  # relative: how much the camera's height above the road changes as it drives, at least and at most
 _MEMORY = 10  # frames whose ground tells the scale
-_MAJORITY = 5  # of these, that must agree on what the scale seemed to rule out
+_MAJORITY = 3, 5  # most of these, but so many at least and no more, must agree on what the scale seemed to rule out
 _PARTIAL = 0.5  # relative: a claimed length may be off for as long as it likes; repeating it proves nothing
 
 
@@ -95,9 +96,12 @@ class Gauge:
     def measured(self, carried: Length | None, ground: Length) -> Scaled:
         """After the ground has measured a carried length; the result is the length as both know it, all in all."""
         uneven = Length(ground.value, ground.variance + (self.heave * ground.value) ** 2)
+        claimed = carried is not None and carried.relative > _VAGUE and self.variance > _VAGUEST
+        unset = carried is None or (claimed and ground.value > _SHORT)
+        if unset and ground.relative < _VAGUE:
+            return Scaled(uneven, Gauge(uneven.relative, self.heave, ((0.0, ground.relative),)))
         if carried is None:
-            first = Gauge(uneven.relative, self.heave, ((0.0, ground.relative),))
-            return Scaled(uneven, first if ground.relative < _VAGUE else self)
+            return Scaled(uneven, self)
         if carried.relative > _VAGUE:
             return Scaled(fused([self.doubted(carried), uneven]) or uneven, self)
         if ground.relative > _VAGUE:
@@ -106,7 +110,8 @@ class Gauge:
             out = self._contradicts(math.log(nearest / carried.value), carried.relative)
             return Scaled(fused([self.doubted(carried), None if out else uneven]) or uneven, self)
         gaps = (*self.gaps[1 - _MEMORY :], (math.log(ground.value / carried.value), ground.relative + carried.relative))
-        if self._contradicts(*gaps[-1]) and sum(self._contradicts(*gap) for gap in gaps) < _MAJORITY:
+        enough = min(max(_MAJORITY[0], len(gaps) // 2 + 1), _MAJORITY[1])
+        if self._contradicts(*gaps[-1]) and sum(self._contradicts(*gap) for gap in gaps) < enough:
             return Scaled(self.doubted(carried), replace(self, gaps=gaps))
         growth, variance, heave = self._mean(gaps)
         gauge = Gauge(variance, heave, tuple((gap - growth, noise) for gap, noise in gaps))

@@ -51,10 +51,38 @@ def test_the_ground_sets_a_scale_that_is_not_known() -> None:
     assert np.exp(vague.growth) == pytest.approx(1 / 3, rel=1e-3)
 
 
+@pytest.mark.parametrize("variance", [1.5, 10.0, np.inf])
+def test_the_ground_sets_a_scale_that_is_only_a_vague_claim(variance: float) -> None:
+    told = Gauge(variance=variance).measured(Length(STEP / 9, (0.4 * STEP) ** 2), SAID)
+    assert told.length.value == pytest.approx(STEP, rel=1e-3)
+    assert told.growth == 0.0
+    assert np.sqrt(told.gauge.variance) < 0.05
+    again = told.gauge.drifted().told(SAID, Length(STEP / 3, (0.1 * STEP) ** 2))
+    assert again.length.value == pytest.approx(STEP, rel=0.02)
+
+
+def test_a_ground_that_hardly_moves_sets_no_scale_against_a_claim() -> None:
+    gauge, creep = Gauge(variance=10.0), Length(0.01, 1e-6)
+    told = gauge.measured(Length(0.002, 0.02**2), creep)
+    assert told.length.value == pytest.approx(creep.value, rel=0.01)
+    assert told.gauge == gauge
+
+
 def test_a_ground_that_is_wrong_once_moves_nothing() -> None:
     wild = settled().drifted().measured(SAID, Length(3 * STEP, 1e-5))
     assert wild.length.value == pytest.approx(STEP, rel=0.02)
     assert np.exp(wild.growth) == pytest.approx(1, abs=0.02)
+
+
+def test_a_first_ground_that_was_wrong_is_outvoted_by_the_next_ones() -> None:
+    gauge, carried = Gauge().measured(None, Length(4 * STEP, 1e-4)).gauge, Length(4 * STEP, 1e-5)
+    lengths = []
+    for _ in range(4):
+        scaled = gauge.drifted().measured(carried, SAID)
+        gauge, carried = scaled.gauge, Length(carried.value * np.exp(scaled.growth), 1e-5)
+        lengths.append(scaled.length.value)
+    assert lengths[0] == pytest.approx(4 * STEP, rel=0.02)
+    assert lengths[3] == pytest.approx(STEP, rel=0.1)
 
 
 def test_a_ground_that_keeps_saying_another_length_is_believed() -> None:
