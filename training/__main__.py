@@ -114,6 +114,7 @@ def evaluate(
     ] = None,
     overrides: Overrides = None,
     measure: MeasureOn = None,
+    without: Annotated[list[str] | None, typer.Option(help="a view that is black; may be given several times")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file; printed without it")] = None,
 ) -> None:
     """Measure a network on held-out clips and on real sequences.
@@ -125,7 +126,7 @@ def evaluate(
 
     experiment = evaluation.find_experiment(network, config, overrides)
     measures = experiment.measure + tuple(_measure(text) for text in measure or [])
-    found = {"command": _command(), **evaluation.evaluate(network, experiment, measures)}
+    found = {"command": _command(), **evaluation.evaluate(network, experiment, measures, without or ())}
     text = json.dumps(found, indent=1)
     if out is None:
         print(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from training.export import CARD, open_model
 from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
 from training.networks import Network
 from training.settings import build, overridden, read
-from training.steps import Steps, TorchSteps
+from training.steps import Blindfolded, Steps, TorchSteps
 from training.trained import load_network
 
 
@@ -31,16 +32,24 @@ def find_experiment(network: Path, file: Path | None, overrides: list[str] | Non
     raise VodistillError(f"{network}: no config.yaml of a training beside it", "name an experiment: --config FILE")
 
 
-def evaluate(path: Path, experiment: Experiment, measures: tuple[Measure, ...]) -> dict[str, Any]:
-    """Errors on `data.held_out` clips or windows, and on every recording, as plain values."""
+def evaluate(
+    path: Path, experiment: Experiment, measures: tuple[Measure, ...], without: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Errors on `data.held_out` clips or windows, and on every recording, as plain values.
+
+    Args:
+        without: views that are black.
+    """
     network, steps = open_network(path)
+    steps = Blindfolded(steps, without)
     device = network.motion_scale.device if network else torch.device("cpu")
     held_out = streams.held_out(experiment.data, steps, device)
     count = experiment.data.held_out
-    motions = on_clips(network, held_out, count) if network else on_frames(steps, held_out, count)
+    motions = on_clips(network, held_out, count) if network and not without else on_frames(steps, held_out, count)
     recordings = [read_recording(m) for m in measures]
     return {
         "network": str(path),
+        **({"without": list(without)} if without else {}),
         "parameters": network.parameter_count() if network else checkpoint.read_json(path / CARD)["parameters"],
         "held_out": {"data": held_out.key(), "motions": len(motions.truth), **errors(motions, experiment)},
         "recordings": {r.name: {"height": r.mount.height, **recording_errors(steps, r)} for r in recordings},

@@ -68,12 +68,10 @@ class Learner(nn.Module):
             ramp = min(1.0, (step + 1) / settings.ramp) if settings.ramp else 1.0
             losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
         if self.stage.matching:
-            assert batch.flow is not None
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
         if self.stage.flow and self.flow is not None:
-            assert batch.flow is not None
             seen = output.features[self.stage.flow.feature].flatten(0, 1)
-            losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow.flatten(0, 1))
+            losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow["image"].flatten(0, 1))
         return {"loss": sum(losses.values()), **losses}  # type: ignore[dict-item]
 
 

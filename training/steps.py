@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training.networks.base import Network
 
@@ -52,6 +53,19 @@ class TorchSteps:
         views = {name: torch.from_numpy(frame[name])[None, None].to(device) for name in self.views}
         motion, log_variance, self.states = self.network.step(views, self.states)
         return motion[0].double().cpu().numpy(), log_variance[0].double().cpu().numpy()
+
+
+class Blindfolded:
+    """Steps that see some of their views black: what the others alone can tell."""
+
+    def __init__(self, steps: Steps, without: Collection[str]) -> None:
+        if strange := [name for name in without if name not in steps.views]:
+            raise VodistillError(f"without {', '.join(strange)}", f"the network's views are {', '.join(steps.views)}")
+        self.steps, self.without = steps, without
+        self.views, self.unit, self.reset = steps.views, steps.unit, steps.reset
+
+    def step(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self.steps.step({**frame, **{name: np.zeros_like(frame[name]) for name in self.without}})
 
 
 class OnnxSteps:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Mount
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import View
+from ros2_vodistill.view import Patch, View
 from tests.training.toy import ShiftStream
 from training.config import Augmentation, Confidence, Data
 from training.data import kitti, malaga, streams
@@ -380,18 +380,15 @@ def test_a_set_that_learns_a_label_keeps_the_others(tmp_path: Path) -> None:
     again = clips(flow=True).batch(1)
     assert file.stat().st_mtime_ns == written
     assert masked.masks is not None
-    assert masked.flow is None
-    assert flowing.flow is not None
-    assert again.flow is not None
-    assert torch.equal(flowing.flow.nan_to_num(9e9), again.flow.nan_to_num(9e9))
+    assert not masked.flow
+    assert torch.equal(flowing.flow["image"].nan_to_num(9e9), again.flow["image"].nan_to_num(9e9))
 
 
 def test_a_finite_set_can_be_shown_again_changed_and_with_its_flow(tmp_path: Path) -> None:
     data = world(clips=4, cache=str(tmp_path), reuse=2, augmentation=Augmentation(mirror=1.0))
     reused = streams.training(data, OBSERVER, 2, 0, CPU, flow=True).batch(0)
     once = streams.training(replace(data, reuse=1), OBSERVER, 2, 0, CPU, flow=True).batch(0)
-    assert reused.flow is not None
-    assert once.flow is not None
+    assert reused.flow.keys() == once.flow.keys() == {"image"}
     shown = [frame.flip(-1) for frame in once.views["image"]]
     assert all(any(torch.equal(clip, known) for known in shown) for clip in reused.views["image"])
 
@@ -422,6 +419,24 @@ def test_training_held_out_and_fixed_clips_are_disjoint() -> None:
     assert not torch.equal(motions[0], motions[1])
     assert not torch.equal(motions[0], motions[2])
     assert len({str(part.key()) for part in parts}) == 3
+
+
+def test_further_views_show_the_same_moments() -> None:
+    part = View(24, 16, VIEW.fx, VIEW.fy, VIEW.cx - 12, VIEW.cy - 8)
+    both = SimpleNamespace(views={"image": VIEW, "view_same": VIEW, "view_part": part}, unit="camera_height")
+    plain_view, stream = streams.training(world(), OBSERVER, 2, 5, CPU), streams.training(world(), both, 2, 5, CPU)
+    batch = stream.batch(3)
+    assert torch.equal(batch.views["image"], plain_view.batch(3).views["image"])
+    assert torch.equal(batch.views["view_same"], batch.views["image"])
+    for own, whole in zip(batch.views["view_part"].flatten(0, 1), batch.views["image"].flatten(0, 1), strict=True):
+        assert np.corrcoef(own.flatten(), whole[8:24, 12:36].flatten())[0, 1] > 0.9
+    assert stream.key() != plain_view.key()
+
+
+def test_a_patch_of_ground_is_not_rendered() -> None:
+    observer = SimpleNamespace(views={"image": VIEW, "view_ground": Patch(64, 32, 1.0, 5.0, 3.0)}, unit="metre")
+    with pytest.raises(VodistillError, match="'view_ground' is a patch"):
+        streams.training(world(), observer, 2, 5, CPU)
 
 
 def test_the_unit_of_the_labels_is_the_observers() -> None:

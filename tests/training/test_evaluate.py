@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
+from ros2_vodistill.view import View
 from tests.training.test_data import write_kitti
 from tests.training.toy import SPEC, ShiftStream
-from training import ship
+from training import networks, ship
 from training.config import Data, Experiment, Measure
 from training.data import streams
 from training.evaluate import evaluate, find_experiment
 from training.runs import Budget, Place, make_accelerator, train
 from training.stages import Run, Training
+from training.steps import Blindfolded, TorchSteps
+
+VIEW = View(64, 32, 40.0, 40.0, 31.5, 15.5)
 
 TOY = Experiment(
     "toy",
@@ -60,6 +66,30 @@ def test_a_run_and_its_model_err_alike(run: Path, tmp_path: Path) -> None:
     assert card.measured[0]["command"] == "the command"
     assert card.measured[1]["rpe_t_m"] == pytest.approx(rpe[0], rel=1e-4)
     assert (card.teacher, card.d_rate) == (None, None)
+
+
+def test_what_is_hidden_tells_nothing(run: Path, tmp_path: Path) -> None:
+    model = ship.ship(run, "toy-s", TOY, (), None, tmp_path / "models", "the command")
+    trained, exported = (evaluate(path, TOY, (), without=["image"]) for path in (run, model))
+    assert trained["without"] == ["image"]
+    for key in ("error", "t_median", "r_deg"):
+        assert exported["held_out"][key] == pytest.approx(trained["held_out"][key], rel=1e-3)
+        assert trained["held_out"][key] != pytest.approx(evaluate(run, TOY, ())["held_out"][key], rel=1e-3)
+    with pytest.raises(VodistillError, match=r"without view_road\n.*views are image"):
+        evaluate(run, TOY, (), without=["view_road"])
+
+
+def test_a_blindfold_hides_one_view_of_two() -> None:
+    network = networks.build({"name": "swift-xxs", "views": {"image": VIEW, "view_road": VIEW}})
+    steps, random = Blindfolded(TorchSteps(network), ["image"]), np.random.default_rng(0)
+    first, *others = random.integers(0, 256, (4, 32, 64), dtype=np.uint8)
+
+    def motion(image: NDArray[np.uint8], road: NDArray[np.uint8]) -> list[float]:
+        steps.reset()
+        steps.step({"image": first, "view_road": first})
+        return steps.step({"image": image, "view_road": road})[0].tolist()
+
+    assert motion(others[0], others[1]) == motion(others[2], others[1]) != motion(others[0], others[2])
 
 
 def test_shipped_covariances_are_calibrated(run: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def flow(x: float, y: float, height: int = 3, width: int = 5) -> Tensor:
 
 
 def loss(scores: Tensor, flow: Tensor, match: Match = CELLS) -> Tensor:
-    return matching({"m": scores}, {"m": match}, flow)
+    return matching({"m": scores}, {"m": match}, {"image": flow})
 
 
 def test_a_network_that_knows_nothing_is_surprised_by_the_number_of_cells() -> None:
@@ -96,19 +96,23 @@ def test_scores_of_a_network_are_where_the_loss_takes_them_to_be(shift: tuple[in
     """An image that moves by whole cells of every correlation: its features move with it, trained or not."""
     torch.manual_seed(0)
     view = View(192, 128, 120.0, 120.0, 95.5, 63.5)
-    learner = networks.build({"name": "swift-xs", "views": {"image": view}}).eval()
+    learner = networks.build({"name": "swift-xs", "views": {"image": view, "view_road": view}}).eval()
     # Smooth, so that features of two frames with other borders are alike.
     coarse = torch.rand(1, 1, 16, 24)
     last = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)[0, 0] * 255
     dx, dy = shift
     this = last.roll((-dy, -dx), (0, 1))  # pixel (x, y) shows what (x + dx, y + dy) did
     clip = torch.stack([last, this]).to(torch.uint8)[None]
-    features = learner({"image": clip}, features=True).features
+    still = last.to(torch.uint8).expand(1, 2, -1, -1)
+    features = learner({"image": still, "view_road": clip}, features=True).features
+    swapped = learner({"image": clip, "view_road": still}, features=True).features
     grid = flow(dx, dy, 16, 24)
+    assert {match.view for match in learner.matches.values()} == {"image", "view_road"}
     for name, match in learner.matches.items():
         if max(abs(dx) / match.radius[1], abs(dy) / match.radius[0]) > match.cell:
             continue
-        known, other = (matching(features, {name: match}, truth) for truth in (grid, flow(-dx, -dy + 16.0, 16, 24)))
+        seen, truths = features if match.view == "view_road" else swapped, (grid, flow(-dx, -dy + 16.0, 16, 24))
+        known, other = (matching(seen, {name: match}, {match.view: truth}) for truth in truths)
         assert float(known) < float(other) - 0.5, name
 
 

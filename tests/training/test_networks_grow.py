@@ -59,6 +59,20 @@ def test_every_view_grows() -> None:
     torch.testing.assert_close(large(seen).motion, small(seen).motion, rtol=1e-9, atol=1e-12)
 
 
+def test_a_view_may_be_new() -> None:
+    """It begins as the first one, and what it says counts for nothing before it has learned."""
+    views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
+    small, large = made(SMALL, 0), made(LARGE, 1, views=views)
+    seen = {**clip(), "view_road": torch.randint(0, 256, (2, 4, 32, 64), dtype=torch.uint8)}
+    grow(large, small)
+    output = large(seen)
+    torch.testing.assert_close(output.motion, small(clip()).motion, rtol=1e-9, atol=1e-12)
+    output.motion.square().sum().backward()
+    torch.optim.SGD(large.parameters(), lr=1e-3).step()
+    other = {**seen, "view_road": seen["view_road"].flip(1)}
+    assert (large(seen).motion - large(other).motion).abs().max() > 1e-6
+
+
 def test_a_memory_may_be_new() -> None:
     small, large = made(SMALL, 0, memory=0), made(LARGE, 1)
     grow(large, small)
@@ -86,6 +100,7 @@ def test_what_is_new_learns() -> None:
         ({"encoder": (8, 24)}, {}, "encoder do not fit"),
         ({"decoder_blocks": (0, 2, 1)}, {}, "decoder_blocks"),
         ({"unit": "metre"}, {}, "unit"),
+        ({"views": {"image": View(64, 64, 60.0, 50.0, 31.5, 31.5)}}, {}, "views"),
         ({}, {"memory": 0}, "memory"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from training.networks.correlation import Correlation, local_correlation
-from training.networks.layers import GRUCell, LSTMCell, Residual, ScaledConv2d, fold
+from training.networks.layers import GRUCell, LSTMCell, Residual, ScaledConv2d, box_mean, fold
 
 
 @settings(deadline=None, max_examples=30)
@@ -57,6 +57,16 @@ def test_correlation_finds_where_each_cell_came_from(dx: int, dy: int, stride: i
     inner = flow[0, :, 3 // stride + 1 : -3 // stride, 4 // stride + 1 : -4 // stride]
     torch.testing.assert_close(inner, torch.tensor([dx, dy]).float()[:, None, None].expand_as(inner), atol=0.02, rtol=0)
     torch.testing.assert_close(both[:, -2:], flow)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_box_mean_is_that_of_the_pixels_inside(size: int) -> None:
+    x, reach = torch.randn(2, 1, 5, 8, dtype=torch.float64), size // 2
+    found = box_mean(x, size)
+    for row in range(5):
+        for column in range(8):
+            part = x[..., max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+            torch.testing.assert_close(found[..., row, column], part.mean((2, 3)))
 
 
 def test_scaled_filters_are_standardised() -> None:

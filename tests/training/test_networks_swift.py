@@ -50,6 +50,19 @@ def test_exposure_and_gain_do_not_matter() -> None:
 
 
 @torch.no_grad()
+def test_light_and_shade_do_not_matter_to_further_views() -> None:
+    """A step of brightness across the view, and half the contrast beyond it, far from where the features are read."""
+    encoder = small(views={"image": VIEW, "view_road": View(192, 64, 60.0, 60.0, 95.5, -5.0)}).encoders["view_road"]
+    texture = torch.randint(0, 60, (1, 64, 192), generator=torch.Generator().manual_seed(1)).float() + 100
+    shaded = texture.clone()
+    shaded[..., 96:] = 0.5 * shaded[..., 96:]
+    one, two = (encoder(view)[0] for view in (texture, shaded))
+    near, far = (one - two)[..., 10:14].abs().max(), (one - two)[..., -8:-1].abs().max()
+    assert near > 10 * far
+    assert far < 0.05 * one.abs().max()
+
+
+@torch.no_grad()
 def test_a_uniform_image_gives_finite_numbers() -> None:
     output = small()({"image": torch.full((1, 3, 64, 96), 255, dtype=torch.uint8)})
     assert output.motion.isfinite().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_a_mirrored_motion_is_the_motion_between_mirrored_poses() -> None:
         geometry.from_motion(flipped.motions), mirror @ geometry.from_motion(motions) @ mirror, atol=1e-12
     )
     np.testing.assert_array_equal(flipped.views["image"], image[..., ::-1])
-    assert flipped.flow is None
+    assert not flipped.flow
 
 
 def test_mirrored_flow_is_that_of_the_mirrored_pixels() -> None:
@@ -50,7 +51,7 @@ def test_mirrored_flow_is_that_of_the_mirrored_pixels() -> None:
     x, y = np.meshgrid(8.0 * np.arange(5), 8.0 * np.arange(3))
     flow = np.stack([0.1 * x + 3, 0.2 * x + 0.3 * y])[None].astype(np.float32)
     motions, width = np.zeros((1, 6)), 40
-    found = mirrored(Clip({"image": np.zeros((2, 24, width), np.uint8)}, motions, flow)).flow
+    found = mirrored(Clip({"image": np.zeros((2, 24, width), np.uint8)}, motions, {"image": flow})).flow["image"]
     assert found is not None and np.isnan(found[..., 0]).all()
     there = width - 1 - x
     expected = np.stack([-(0.1 * there + 3), 0.2 * there + 0.3 * y])
@@ -61,10 +62,10 @@ def test_a_reversed_clip_has_the_motions_of_its_poses_in_reverse() -> None:
     motions = 0.3 * RNG.standard_normal((4, 6))
     poses = geometry.accumulate(geometry.from_motion(motions))
     image = RNG.integers(0, 255, (5, 4, 6), dtype=np.uint8)
-    back = reversed_in_time(Clip({"image": image}, motions, np.zeros((4, 2, 1, 1), np.float32)))
+    back = reversed_in_time(Clip({"image": image}, motions, {"image": np.zeros((4, 2, 1, 1), np.float32)}))
     np.testing.assert_allclose(geometry.from_motion(back.motions), geometry.relative(poses[::-1]), atol=1e-12)
     np.testing.assert_array_equal(back.views["image"], image[::-1])
-    assert back.flow is not None and np.isnan(back.flow).all()
+    assert np.isnan(back.flow["image"]).all()
 
 
 def test_softening_keeps_the_mean_and_lowers_the_contrast() -> None:
@@ -103,6 +104,25 @@ def test_a_batch_depends_on_its_number_alone() -> None:
     for i in (19, 3, 11):
         assert torch.equal(one.batch(i).views["image"], other.batch(i).views["image"])
         assert torch.equal(one.batch(i).motions, other.batch(i).motions)
+
+
+def test_a_blank_image_leaves_further_views_as_they_are() -> None:
+    class Two(Counted):
+        def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
+            once = super().batch(index, rank, ranks)
+            return replace(once, views={**once.views, "view_road": once.views["image"]})
+
+    plain, blank = (Reused(Two(), 2, Augmentation(blank=share)) for share in (0.0, 0.5))
+    shares = []
+    for i in range(10, 40):
+        one, other = plain.batch(i), blank.batch(i)
+        assert torch.equal(one.views["view_road"], other.views["view_road"])
+        black = (other.views["image"] == 0).flatten(1).all(1)
+        assert torch.equal(one.views["image"][~black], other.views["image"][~black])
+        shares.append(float(black.float().mean()))
+    assert 0.2 < np.mean(shares) < 0.8
+    alone = Reused(Counted(), 2, Augmentation(blank=1.0)).batch(30)
+    assert alone.views["image"].any()
 
 
 def test_processes_share_a_batch() -> None:

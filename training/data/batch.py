@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -13,9 +13,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
-
-LABELS = ("masks", "flow")
-"""What a batch may have beside views and motions."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +24,14 @@ class Batch:
         motions: (B, T-1, 6) float32: translation in the observer's unit, then rotation vector, of each frame in the
             last.
         masks: (B, T, H, W) bool, true on objects in the view `image`; None where unknown.
-        flow: (B, T-1, 2, H/8, W/8) in the view `image`: pixels (x, y) from every eighth pixel of a frame, from the
-            corner on, to where what it shows was in the last frame; NaN where unknown, None where nothing is known.
+        flow: of each view (B, T-1, 2, H/8, W/8): pixels (x, y) from every eighth pixel of a frame, from the corner on,
+            to where what it shows was in the last frame; NaN where unknown, empty where nothing is known.
     """
 
     views: dict[str, Tensor]
     motions: Tensor
     masks: Tensor | None = None
-    flow: Tensor | None = None
+    flow: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -49,8 +46,9 @@ class Batch:
         return self._map(lambda tensor: tensor[clips])
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        masks, flow = (None if tensor is None else change(tensor) for tensor in (self.masks, self.flow))
-        return Batch({name: change(view) for name, view in self.views.items()}, change(self.motions), masks, flow)
+        views, flow = ({name: change(x) for name, x in of_views.items()} for of_views in (self.views, self.flow))
+        masks = None if self.masks is None else change(self.masks)
+        return Batch(views, change(self.motions), masks, flow)
 
     def __len__(self) -> int:
         return self.motions.shape[0]
@@ -59,13 +57,12 @@ class Batch:
 def joined(batches: Sequence[Batch]) -> Batch:
     """All clips of several batches that know the same."""
 
-    def together(tensors: list[Tensor | None]) -> Tensor | None:
-        there = [tensor for tensor in tensors if tensor is not None]
-        return torch.cat(there) if there else None
+    def together(of_views: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.cat([of_view[name] for of_view in of_views]) for name in of_views[0]}
 
-    views = {name: torch.cat([batch.views[name] for batch in batches]) for name in batches[0].views}
-    masks, flow = (together([getattr(batch, name) for batch in batches]) for name in LABELS)
-    return Batch(views, torch.cat([batch.motions for batch in batches]), masks, flow)
+    views, flow = (together([getattr(batch, name) for batch in batches]) for name in ("views", "flow"))
+    masks = [batch.masks for batch in batches if batch.masks is not None]
+    return Batch(views, torch.cat([batch.motions for batch in batches]), torch.cat(masks) if masks else None, flow)
 
 
 class Observer(Protocol):

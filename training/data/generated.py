@@ -13,7 +13,7 @@ from ros2_vodistill.view import Patch, View
 from training.config import Data
 from training.data.batch import Batch, Observer, share
 from training.settings import plain
-from training.world import WorldConfig, render
+from training.world import Clip, WorldConfig, render
 
 EIGHTH = 8
 
@@ -24,9 +24,12 @@ PARTS = 4
 class WorldStream:
     """Freshly rendered clips; batch i is a pure function of the part, the seed and i.
 
+    Every view is rendered as by a camera of its own in the same place: exposure and noise are those of what it shows.
+
     Attributes:
         batch_size: clips in a batch.
-        config: of the world.
+        config: of the world, for the view `image`.
+        others: the same for further views.
     """
 
     def __init__(
@@ -48,25 +51,39 @@ class WorldStream:
             )
         self.device, self.masks, self.flow = device or torch.device("cpu"), masks, flow
         self.unit = observer.unit
-        view = _fields(observer.views["image"])
-        self.config = WorldConfig.from_dict({**data.world, "frames": data.frames, "view": view})
-        self.labels = _every_eighth(self.config.view) if flow else masks
+        configs = {
+            name: WorldConfig.from_dict({**data.world, "frames": data.frames, "view": _fields(name, view)})
+            for name, view in observer.views.items()
+        }
+        self.config = configs.pop("image")
+        self.others = configs
 
     def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
         """Batch `index`, or one process's share of it."""
         first = self.seed * 2**40 + index * self.batch_size
         numbers = share(range(first, first + self.batch_size), rank, ranks)
-        clip = render(self.config, [n * PARTS + self.part for n in numbers], self.device, labels=self.labels)
+        seeds = [n * PARTS + self.part for n in numbers]
+        clip = self._render(self.config, seeds, self.masks)
+        clips = {"image": clip} | {name: self._render(config, seeds) for name, config in self.others.items()}
         poses = clip.poses.cpu().numpy()
         motions = geometry.to_motion(geometry.relative(poses))
         if self.unit == "camera_height":
             motions[..., :3] /= clip.height.cpu().numpy()[:, None, None]
         truth = torch.from_numpy(motions.astype(np.float32)).to(self.device)
-        flow = None if clip.flow_back is None or not self.flow else EIGHTH * clip.flow_back
-        return Batch({"image": clip.images}, truth, clip.objects if self.masks else None, flow)
+        flow = {
+            name: EIGHTH * seen.flow_back for name, seen in clips.items() if self.flow and seen.flow_back is not None
+        }
+        views = {name: seen.images for name, seen in clips.items()}
+        return Batch(views, truth, clip.objects if self.masks else None, flow)
+
+    def _render(self, config: WorldConfig, seeds: list[int], masks: bool = False) -> Clip:
+        return render(config, seeds, self.device, labels=_every_eighth(config.view) if self.flow else masks)
 
     def key(self) -> dict[str, Any]:
-        return {"kind": "world", "config": plain(self.config), "unit": self.unit, "seed": self.seed, "part": self.part}
+        others = {name: plain(config.view) for name, config in self.others.items()}
+        further = {"further_views": others} if others else {}
+        config = plain(self.config)
+        return {"kind": "world", "config": config, "unit": self.unit, "seed": self.seed, "part": self.part, **further}
 
 
 def _every_eighth(view: View) -> View:
@@ -75,5 +92,7 @@ def _every_eighth(view: View) -> View:
     return View(width, height, *(value / EIGHTH for value in (view.fx, view.fy, view.cx, view.cy)))
 
 
-def _fields(view: View | Patch) -> dict[str, Any]:
+def _fields(name: str, view: View | Patch) -> dict[str, Any]:
+    if isinstance(view, Patch):
+        raise VodistillError(f"view '{name}' is a patch of ground", "the generated world renders level views only")
     return {k: v for k, v in view.to_dict().items() if k != "kind"}

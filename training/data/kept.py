@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
-from training.data.batch import LABELS, Batch, Stream, joined, share
+from training.data.batch import Batch, Stream, joined, share
 
 PIECE = 16
 """Batches in a file: what an interrupted rendering has to do again, at most."""
@@ -109,15 +109,15 @@ def _render(source: Source, count: int, cache: Path) -> Batch:
 def _piece(source: Source, numbers: range, path: Path, key: str) -> Batch:
     """Some batches as one, read from their file if it is there and has the labels that are asked for."""
     known: dict[str, Tensor] = {}
-    asked = [name for name in LABELS if getattr(source, name)]
     if path.exists():
         known, metadata = checkpoint.load_tensors(path)
         if metadata.get("key") != key:
             raise VodistillError(f"{path}: was rendered by other settings", "remove it")
-    if not known or any(name not in known for name in asked):
+    if not known or (source.masks and "masks" not in known) or (source.flow and not checkpoint.under("flow", known)):
         made = joined([source.batch(i).to(torch.device("cpu")) for i in numbers])
-        labels = {name: getattr(made, name) for name in asked}
-        known |= {f"view/{name}": view for name, view in made.views.items()} | {"motions": made.motions, **labels}
+        known |= {f"view/{name}": view for name, view in made.views.items()} | {"motions": made.motions}
+        known |= {f"flow/{name}": flow for name, flow in made.flow.items()}
+        known |= {} if made.masks is None else {"masks": made.masks}
         checkpoint.save_tensors(path, known, {"key": key})
-    labels = {name: known[name] for name in asked}
-    return Batch(checkpoint.under("view", known), known["motions"], **labels)
+    flow = checkpoint.under("flow", known) if source.flow else {}
+    return Batch(checkpoint.under("view", known), known["motions"], known["masks"] if source.masks else None, flow)

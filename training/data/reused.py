@@ -6,7 +6,7 @@ second to render teaches several times, and a network still never sees the same 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -22,11 +22,11 @@ from training.data.batch import Batch, Stream, share
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of a batch: views (T, H, W) by name, motions (T-1, 6), and flow (T-1, 2, H/8, W/8) where it is known."""
+    """One clip of a batch: views (T, H, W) by name, motions (T-1, 6), and known flow (T-1, 2, H/8, W/8) by view."""
 
     views: dict[str, NDArray[np.uint8]]
     motions: NDArray[np.float64]
-    flow: NDArray[np.float32] | None = None
+    flow: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class Reused:
@@ -56,8 +56,8 @@ class Reused:
         ]
         views = {name: torch.from_numpy(np.stack([clip.views[name] for clip in clips])) for name in clips[0].views}
         motions = torch.from_numpy(np.stack([clip.motions for clip in clips]).astype(np.float32))
-        flows = [clip.flow for clip in clips if clip.flow is not None]
-        return Batch(views, motions, None, torch.from_numpy(np.stack(flows)) if flows else None)
+        flow = {name: torch.from_numpy(np.stack([clip.flow[name] for clip in clips])) for name in clips[0].flow}
+        return Batch(views, motions, None, flow)
 
     def key(self) -> dict[str, Any]:
         how = {"times": self.times, "window": self.window, "seed": self.seed, "changes": asdict(self.augmentation)}
@@ -66,14 +66,17 @@ class Reused:
     def _clip(self, number: int, random: np.random.Generator) -> Clip:
         batch, place = self._rendered(number // self.batch_size), number % self.batch_size
         views = {name: view[place].numpy() for name, view in batch.views.items()}
-        flow = None if batch.flow is None else batch.flow[place].numpy()
+        flow = {name: flow[place].numpy() for name, flow in batch.flow.items()}
         clip = Clip(views, batch.motions[place].double().numpy(), flow)
         if random.random() < self.augmentation.mirror:
             clip = mirrored(clip)
         if random.random() < self.augmentation.reverse:
             clip = reversed_in_time(clip)
         softened = soften(clip.views, random.uniform(0.0, self.augmentation.blur))
-        return replace(clip, views=augment(softened, self.augmentation, random))
+        views = augment(softened, self.augmentation, random)
+        if self.augmentation.blank and len(views) > 1 and random.random() < self.augmentation.blank:
+            views["image"] = np.zeros_like(views["image"])
+        return replace(clip, views=views)
 
     def _rendered(self, number: int) -> Batch:
         if number not in self._recent:
@@ -86,13 +89,13 @@ class Reused:
 def mirrored(clip: Clip) -> Clip:
     """Left and right exchanged, for views that are symmetric."""
     views = {name: np.ascontiguousarray(view[..., ::-1]) for name, view in clip.views.items()}
-    flow = None
-    if clip.flow is not None:
+    flow = {}
+    for name, unflipped in clip.flow.items():
         # Pixel 8 j lies between those that were every eighth one, 8 j - 1 and 8 j + 7 now.
-        right = clip.flow[..., ::-1] * np.array([[[-1]], [[1]]], np.float32)
+        right = unflipped[..., ::-1] * np.array([[[-1]], [[1]]], np.float32)
         left = np.roll(right, 1, -1)
         left[..., 0] = np.nan
-        flow = 0.875 * left + 0.125 * right
+        flow[name] = 0.875 * left + 0.125 * right
     return Clip(views, clip.motions * [-1, 1, 1, 1, -1, -1], flow)
 
 
@@ -100,7 +103,7 @@ def reversed_in_time(clip: Clip) -> Clip:
     """The last frame first; the flow, which is known one way only, is not known then."""
     back = geometry.to_motion(geometry.invert(geometry.from_motion(clip.motions[::-1])))
     views = {name: np.ascontiguousarray(view[::-1]) for name, view in clip.views.items()}
-    return Clip(views, back, None if clip.flow is None else np.full_like(clip.flow, np.nan))
+    return Clip(views, back, {name: np.full_like(flow, np.nan) for name, flow in clip.flow.items()})
 
 
 def soften(views: dict[str, NDArray[np.uint8]], sigma: float) -> dict[str, NDArray[np.uint8]]:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from training.networks.base import Match
 
 
-def matching(features: Mapping[str, Tensor], matches: Mapping[str, Match], flow: Tensor) -> Tensor:
+def matching(features: Mapping[str, Tensor], matches: Mapping[str, Match], flow: Mapping[str, Tensor]) -> Tensor:
     """How surprising the true matches are to the network: the mean cross entropy over its correlations, in nats.
 
     The true displacement lies between four cells: the truth is a distribution over these with bilinear shares, whose
@@ -20,10 +20,14 @@ def matching(features: Mapping[str, Tensor], matches: Mapping[str, Match], flow:
     Args:
         features: of the network's output; for every match its scores (B, T-1, D, h, w).
         matches: what these are, by name.
-        flow: (B, T-1, 2, H, W) of the cells, or of finer ones, in pixels; NaN where unknown. See `Batch.flow`.
+        flow: of each view (B, T-1, 2, H, W) of the cells, or of finer ones, in pixels; NaN where unknown. See
+            `Batch.flow`.
     """
-    flow = flow.flatten(0, 1)
-    return torch.stack([_surprise(features[n].flatten(0, 1), match, flow) for n, match in matches.items()]).mean()
+    surprises = [
+        _surprise(features[name].flatten(0, 1), match, flow[match.view].flatten(0, 1))
+        for name, match in matches.items()
+    ]
+    return torch.stack(surprises).mean()
 
 
 def _surprise(scores: Tensor, match: Match, flow: Tensor) -> Tensor:

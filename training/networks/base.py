@@ -60,15 +60,17 @@ class Match:
 
     Attributes:
         radius: reach (vertical, horizontal), in cells of the last frame.
-        cell: size of these, pixels of the view `image`.
+        cell: size of these, pixels of the view.
         spacing: of the cells of the newer frame, pixels.
         offset: where the first of them is, pixels.
+        view: by name.
     """
 
     radius: tuple[int, int]
     cell: int
     spacing: int
     offset: int = 0
+    view: str = "image"
 
 
 @dataclass(frozen=True, kw_only=True)

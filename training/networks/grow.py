@@ -16,7 +16,7 @@ from training.networks.base import Network
 from training.networks.layers import GRUCell, Residual, ScaledConv2d
 from training.networks.swift import Decoder, Encoder, Swift
 
-_ALIKE = "views", "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
+_ALIKE = "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
 _WIDTHS = "encoder", "encoder_blocks", "decoder", "decoder_blocks", "squeeze", "vector", "memory"
 
 
@@ -26,14 +26,21 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
     if not isinstance(large, Swift) or not isinstance(small, Swift):
         raise VodistillError(f"{name}: its tensors do not fit", "only a Swift network can begin as a smaller one")
     mine, theirs = large.config, small.config
+    if unlike := [view for view, small_one in theirs.views.items() if mine.views.get(view) != small_one]:
+        raise VodistillError(f"{name}: its views ({', '.join(unlike)}) do not fit", "further views may be added")
     if differing := [x for x in _ALIKE if getattr(mine, x) != getattr(theirs, x)]:
         raise VodistillError(f"{name}: its {', '.join(differing)} do not fit", "only width and depth grow")
     if narrower := [x for x in _WIDTHS if _less(getattr(mine, x), getattr(theirs, x))]:
         raise VodistillError(f"{name}: its {', '.join(narrower)} do not fit", "a network grows, it never shrinks")
     for view in large.views:
-        _grow_encoder(large.encoders[view], small.encoders[view])  # type: ignore[arg-type]
-        _grow_decoder(large.decoders[view], small.decoders[view], (mine.decoder[1], theirs.decoder[1]))  # type: ignore[arg-type]
-    fused = torch.cat([i * mine.vector + torch.arange(theirs.vector) for i in range(len(large.views))])
+        like = view if view in small.views else "image"
+        encoder, decoder = large.encoders[view], large.decoders[view]
+        _grow_encoder(encoder, small.encoders[like])  # type: ignore[arg-type]
+        _grow_decoder(decoder, small.decoders[like], (mine.decoder[1], theirs.decoder[1]))  # type: ignore[arg-type]
+        if view == like:
+            _grow_vector(decoder, small.decoders[like])  # type: ignore[arg-type]
+    places = [list(large.views).index(view) for view in small.views]
+    fused = torch.cat([place * mine.vector + torch.arange(theirs.vector) for place in places])
     state = torch.arange(theirs.memory)
     if large.memory is not None and small.memory is not None:
         _grow_memory(large.memory, small.memory, fused, state)
@@ -62,6 +69,9 @@ def _grow_decoder(large: Decoder, small: Decoder, width: tuple[int, int]) -> Non
     _grow_stage(large.sixteenth, small.sixteenth, torch.cat([torch.arange(width[1]), width[0] + scores]))
     _grow_stage(large.thirtysecond, small.thirtysecond)
     _put(large.squeeze, small.squeeze)
+
+
+def _grow_vector(large: Decoder, small: Decoder) -> None:
     flows = torch.arange(6)
     squeezed = torch.cat([torch.arange(small.squeeze.out_channels), large.squeeze.out_channels + flows])
     cells = large.vector.in_features // (large.squeeze.out_channels + len(flows))

@@ -76,6 +76,13 @@ def frame_mean(maps: Tensor) -> Tensor:
     return maps.mean(3, keepdim=True).mean(2, keepdim=True)
 
 
+def box_mean(x: Tensor, size: int) -> Tensor:
+    """The mean over a box of an odd `size` around every pixel of maps (N, C, H, W), as far as it lies inside."""
+    for kernel in ((size, 1), (1, size)):
+        x = functional.avg_pool2d(x, kernel, 1, (kernel[0] // 2, kernel[1] // 2), count_include_pad=False)
+    return x
+
+
 def stage(inputs: int, width: int, blocks: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:
     """A strided convolution, then residual blocks."""
     down = ScaledConv2d(inputs, width, kernel, stride)

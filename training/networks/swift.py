@@ -5,12 +5,13 @@ last frame's: at a quarter of the resolution, where most motions are, at an eigh
 sixteenth. It adds what is known of the geometry (where each cell looks) and condenses all into a vector. The expected
 displacements go there directly, too: a motion is nearly linear in them, and this is learnt first. The vectors of the
 views are joined, a gated recurrent unit remembers, and fully connected layers, the first of which is the hint (or
-guided) layer, give the motion and its log-variance.
+guided) layer, give the motion and its log-variance. Of further views, such as the road at a higher resolution, only the
+local contrast is seen, which is all that asphalt has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,10 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training.networks.base import Match, Network, NetworkConfig, Observation
 from training.networks.correlation import Correlation, distinctive
-from training.networks.layers import GRUCell, ScaledConv2d, frame_mean, stage
+from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean, stage
 
+_HIGH_PASS, _CONTRAST = 15, 31  # pixels: boxes of the local mean and of the local contrast
+_FAINTEST = 2.0  # grey levels of contrast that count as one half
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -97,11 +100,13 @@ those of xs and xxs are 74 and 93 %."""
 class Encoder(nn.Module):
     """One frame (N, H, W) uint8 -> context (N, C, H/8, W/8), what is matched at 1/4 and 1/8, and feature maps.
 
-    Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter.
+    Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter: as a whole, or
+    `locally`, pixel by pixel, where faint textures are all that there is to see.
     """
 
-    def __init__(self, config: SwiftConfig) -> None:
+    def __init__(self, config: SwiftConfig, locally: bool = False) -> None:
         super().__init__()
+        self.locally = locally
         (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
         self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
         self.eighth = stage(quarter, eighth, blocks8)
@@ -110,8 +115,12 @@ class Encoder(nn.Module):
 
     def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
         x = view[:, None].to(self.match4.weight.dtype)
-        x = x - frame_mean(x)
-        x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
+        if self.locally:
+            x = x - box_mean(x, _HIGH_PASS)
+            x = x * torch.rsqrt(box_mean(x.square(), _CONTRAST) + _FAINTEST**2)
+        else:
+            x = x - frame_mean(x)
+            x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
         quarter = self.quarter(x)
         eighth = self.eighth(quarter)
         matched = (distinctive(self.match4(quarter)), distinctive(self.match8(eighth)))
@@ -168,14 +177,14 @@ class Swift(Network):
     The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3 and 4 of the pair at 1/8,
     1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
     W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
-    'coarse_match' the scores of all that each cell was compared with.
+    'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view.
     """
 
     config: SwiftConfig
 
     def __init__(self, config: SwiftConfig) -> None:
         super().__init__(config)
-        self.encoders = nn.ModuleDict({name: Encoder(config) for name in config.views})
+        self.encoders = nn.ModuleDict({name: Encoder(config, locally=name != "image") for name in config.views})
         self.decoders = nn.ModuleDict({name: Decoder(config, view) for name, view in config.views.items()})
         fused = config.vector * len(config.views)
         self.memory = GRUCell(fused, config.memory) if config.memory else None
@@ -185,10 +194,13 @@ class Swift(Network):
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
         self.hint_width = config.hint
         fine, middle, coarse = config.radii
-        self.matches = {
+        matches = {
             "fine_match": Match(fine, cell=4, spacing=8),
             "match": Match(middle, cell=8, spacing=8),
             "coarse_match": Match(coarse, cell=16, spacing=16, offset=4),
+        }
+        self.matches = {
+            _of_view(match, view): replace(what, view=view) for view in config.views for match, what in matches.items()
         }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
 
@@ -210,8 +222,10 @@ class Swift(Network):
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         pairs = zip(self.decoders.values(), _pairs(last), _pairs(this), fresh, strict=True)
-        vectors, maps = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
-        return torch.cat(vectors, 1), maps[0]
+        vectors, (first, *others) = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
+        for view, maps in zip(list(self.views)[1:], others, strict=True):
+            first |= {name: maps[_alone(name)] for name, match in self.matches.items() if match.view == view}
+        return torch.cat(vectors, 1), first
 
     def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if self.memory is None:
@@ -223,6 +237,14 @@ class Swift(Network):
         hint = functional.relu(self.hint(vector))
         motion, log_variance = self.head(hint).chunk(2, 1)
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH)
+
+
+def _of_view(match: str, view: str) -> str:
+    return match if view == "image" else f"{match}:{view}"
+
+
+def _alone(name: str) -> str:
+    return name.partition(":")[0]
 
 
 def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
