@@ -41,7 +41,6 @@ class Augmentation:
         mirror: probability that a clip is mirrored left to right, its motion with it; reused clips only.
         reverse: probability that a clip is shown backwards, its motion with it; reused clips only.
         blur: largest standard deviation of a blur, in pixels; reused clips only.
-        blank: probability that the view `image` is black and further views have to do without it; reused clips only.
     """
 
     gain: float = 0.0
@@ -51,7 +50,6 @@ class Augmentation:
     mirror: float = 0.0
     reverse: float = 0.0
     blur: float = 0.0
-    blank: float = 0.0
 
 
 @dataclass(frozen=True)

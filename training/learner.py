@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from training.data.batch import Batch
+from training.data.blank import blanked
 from training.losses import Features, Poses, build_features, build_pose
 from training.losses.flow import OpticalFlow
 from training.losses.matching import matching
@@ -32,8 +33,12 @@ class Learner(nn.Module):
         stage: Stage,
         rotation_weight: float = 100.0,
         teacher: Teacher | None = None,
+        blank: float = 0.0,
     ) -> None:
         super().__init__()
+        if blank and len(network.views) < 2:
+            raise VodistillError("training.blank hides the only view of the network", "leave it out, or add a view")
+        self.blank = blank
         self.network, self.description, self.stage, self.teacher = network, description, stage, teacher
         weighted = {"rotation_weight": rotation_weight}
         self.pose = [(_key(p), p.weight, build_pose(p.loss, **{**weighted, **p.options})) for p in stage.pose]
@@ -54,8 +59,9 @@ class Learner(nn.Module):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
         asked = bool(self.stage.features or self.stage.needs_flow)
-        output = self.network(batch.views, features=asked)
         lesson = self.teacher.explain(batch, features=bool(self.stage.features)) if self.teacher else None
+        batch = blanked(batch, self.blank) if self.blank else batch
+        output = self.network(batch.views, features=asked)
         poses = Poses(
             output.motion.flatten(0, 1),
             batch.motions.flatten(0, 1),

@@ -187,7 +187,7 @@ def _trainer(
         with place.accelerator.main_process_first():
             spread = confidence(known, fixed, count, trust, folder.parent.parent / "confidence.json")
         teacher = Teacher(known, trust, spread)
-    learner = Learner(network, description, stage, experiment.confidence.rotation_weight, teacher)
+    learner = Learner(network, description, stage, experiment.confidence.rotation_weight, teacher, settings.blank)
     return Trainer(
         learner,
         stream,

@@ -19,6 +19,7 @@ class Training:
         warmup: steps of linear rise at the start (cosine, stable); one_cycle rises over the first 30 %.
         optimiser: `adamw` or `adam` (the paper's).
         weight_decay: of adamw; not on vectors (biases, norms).
+        blank: share of clips whose view `image` is black, so that further views learn to do without; a teacher sees it.
         clip: largest norm of the gradient; 0 leaves it as it is.
         ema: decay of the averaged weights, which are the ones evaluated and kept; 0 keeps the last weights.
         precision: `auto` is bf16 on a GPU and fp32 on a CPU.
@@ -38,6 +39,7 @@ class Training:
     warmup: int = 100
     optimiser: Literal["adamw", "adam"] = "adamw"
     weight_decay: float = 1e-4
+    blank: float = 0.0
     clip: float = 1.0
     ema: float = 0.999
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from ros2_vodistill.errors import VodistillError
-from tests.training.toy import SPEC, ShiftStream, description, network
+from tests.training.toy import SPEC, VIEW, ShiftStream, description, network
 from training import checkpoint, config, networks, runs
 from training.config import Data, Experiment
 from training.data import streams
+from training.data.batch import Batch
+from training.data.blank import blanked
 from training.distill import train_teacher
 from training.learner import Learner
 from training.losses import Confidence, Poses, build_pose
@@ -22,7 +24,7 @@ from training.recipes import RECIPES, recipe, spelled_out
 from training.runs import Budget, Place, make_accelerator
 from training.settings import build, read
 from training.stages import Feature, Pose, Run, Stage, Training
-from training.teacher import Teacher, confidence
+from training.teacher import Lesson, Teacher, confidence
 from training.trained import clips_seen, finished, load_network
 
 TEACHER = {**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}
@@ -126,6 +128,47 @@ def test_frozen_parameters_get_no_gradient() -> None:
     assert not any("encoder" in name for name in reached)
     with pytest.raises(VodistillError, match="matches no parameter"):
         Learner(network(), description(), Stage(pose=(Pose("baseline"),), freeze=("nothing*",)))
+
+
+def two_views(clips: int = 6) -> Batch:
+    random = torch.Generator().manual_seed(0)
+    image, road = torch.randint(1, 256, (2, clips, 3, 32, 64), dtype=torch.uint8, generator=random)
+    flow = torch.zeros(clips, 2, 2, 4, 8)
+    return Batch(
+        {"image": image, "view_road": road}, torch.zeros(clips, 2, 6), None, {"image": flow, "view_road": flow}
+    )
+
+
+def test_a_share_of_the_clips_is_blank() -> None:
+    batch = two_views(200)
+    found = blanked(batch, 0.25)
+    black = (found.views["image"] == 0).flatten(1).all(1)
+    assert 30 < int(black.sum()) < 70
+    assert torch.equal(found.views["image"][~black], batch.views["image"][~black])
+    assert torch.equal(found.views["view_road"], batch.views["view_road"])
+    assert torch.equal(found.flow["image"].isnan().flatten(1).all(1), black)
+    assert torch.equal(found.flow["view_road"], batch.flow["view_road"])
+
+
+def test_a_blank_clip_is_shown_to_the_student_alone() -> None:
+    road = networks.build({"name": "swift-xxs", "views": {"image": VIEW, "view_road": VIEW}})
+    seen: list[Batch] = []
+
+    class Watched(Teacher):
+        def explain(self, batch: Batch, features: bool) -> Lesson:
+            seen.append(batch)
+            return Lesson(batch.motions, batch.motions, {}, torch.ones(batch.motions.shape[:2]))
+
+    watched = Watched(road, config.Confidence(), Confidence(0.0, 1.0))
+    stage, batch = Stage(pose=(Pose("ail"),)), two_views()
+    hidden = {**batch.views, "image": torch.zeros_like(batch.views["image"])}
+    learners = [Learner(road, {}, stage, teacher=watched, blank=share) for share in (0.0, 1.0)]
+    plain, blank = (float(learner(batch, 0)["loss"].detach()) for learner in learners)
+    assert all(torch.equal(told.views["image"], batch.views["image"]) for told in seen)
+    assert blank == pytest.approx(float(learners[0](dataclasses.replace(batch, views=hidden), 0)["loss"].detach()))
+    assert blank != pytest.approx(plain)
+    with pytest.raises(VodistillError, match="only view"):
+        Learner(network(), description(), stage, teacher=watched, blank=0.5)
 
 
 def test_losses_are_weighted_summed_and_ramped() -> None:

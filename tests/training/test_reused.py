@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,25 +103,6 @@ def test_a_batch_depends_on_its_number_alone() -> None:
     for i in (19, 3, 11):
         assert torch.equal(one.batch(i).views["image"], other.batch(i).views["image"])
         assert torch.equal(one.batch(i).motions, other.batch(i).motions)
-
-
-def test_a_blank_image_leaves_further_views_as_they_are() -> None:
-    class Two(Counted):
-        def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
-            once = super().batch(index, rank, ranks)
-            return replace(once, views={**once.views, "view_road": once.views["image"]})
-
-    plain, blank = (Reused(Two(), 2, Augmentation(blank=share)) for share in (0.0, 0.5))
-    shares = []
-    for i in range(10, 40):
-        one, other = plain.batch(i), blank.batch(i)
-        assert torch.equal(one.views["view_road"], other.views["view_road"])
-        black = (other.views["image"] == 0).flatten(1).all(1)
-        assert torch.equal(one.views["image"][~black], other.views["image"][~black])
-        shares.append(float(black.float().mean()))
-    assert 0.2 < np.mean(shares) < 0.8
-    alone = Reused(Counted(), 2, Augmentation(blank=1.0)).batch(30)
-    assert alone.views["image"].any()
 
 
 def test_processes_share_a_batch() -> None:

@@ -73,10 +73,7 @@ class Reused:
         if random.random() < self.augmentation.reverse:
             clip = reversed_in_time(clip)
         softened = soften(clip.views, random.uniform(0.0, self.augmentation.blur))
-        views = augment(softened, self.augmentation, random)
-        if self.augmentation.blank and len(views) > 1 and random.random() < self.augmentation.blank:
-            views["image"] = np.zeros_like(views["image"])
-        return replace(clip, views=views)
+        return replace(clip, views=augment(softened, self.augmentation, random))
 
     def _rendered(self, number: int) -> Batch:
         if number not in self._recent:
