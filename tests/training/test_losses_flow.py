@@ -53,7 +53,7 @@ def test_it_teaches_the_convolutions_below_its_map_and_nothing_else() -> None:
     learner = Learner(student, description(), Stage(flow=Flow("level1", 2.0)))
     images = torch.randint(0, 256, (2, 3, 32, 64), dtype=torch.uint8)
     flow = torch.randn(2, 2, 2, 8, 16)
-    losses = learner(Batch({"image": images}, torch.zeros(2, 2, 6), None, flow), 0)
+    losses = learner(Batch({"image": images}, torch.zeros(2, 2, 6), None, {"image": flow}), 0)
     losses["loss"].backward()
     assert set(losses) == {"loss", "flow"}
     taught = {name.split(".")[1] for name, p in student.named_parameters() if p.grad is not None and p.grad.any()}
@@ -72,7 +72,7 @@ def test_a_network_learns_to_read_a_shift() -> None:
         this = torch.stack([a.roll((-int(y), -int(x)), (1, 2)) for a, (x, y) in zip(last, shifts, strict=True)])
         images = torch.stack([last, this], 1)[:, :, 0].to(torch.uint8)
         flow = shifts.float().view(8, 1, 2, 1, 1).expand(8, 1, 2, 4, 8)
-        loss = learner(Batch({"image": images}, torch.zeros(8, 1, 6), None, flow), 0)["flow"]
+        loss = learner(Batch({"image": images}, torch.zeros(8, 1, 6), None, {"image": flow}), 0)["flow"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
