@@ -24,7 +24,7 @@ from training.networks.correlation import Correlation, distinctive
 from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean, stage
 
 _HIGH_PASS, _CONTRAST = 15, 31  # pixels: boxes of the local mean and of the local contrast
-_FAINTEST = 2.0  # grey levels of contrast that count as one half
+_FAINTEST = 2.0  # grey levels of contrast that are brought to half of the variance
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -223,8 +223,9 @@ class Swift(Network):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         pairs = zip(self.decoders.values(), _pairs(last), _pairs(this), fresh, strict=True)
         vectors, (first, *others) = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
+        alike = [name for name, match in self.matches.items() if match.view == "image"]
         for view, maps in zip(list(self.views)[1:], others, strict=True):
-            first |= {name: maps[_alone(name)] for name, match in self.matches.items() if match.view == view}
+            first |= {_of_view(name, view): maps[name] for name in alike}
         return torch.cat(vectors, 1), first
 
     def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -241,10 +242,6 @@ class Swift(Network):
 
 def _of_view(match: str, view: str) -> str:
     return match if view == "image" else f"{match}:{view}"
-
-
-def _alone(name: str) -> str:
-    return name.partition(":")[0]
 
 
 def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
