@@ -13,6 +13,7 @@ from training.data.blank import blanked
 from training.losses import Features, Poses, build_features, build_pose
 from training.losses.flow import OpticalFlow
 from training.losses.matching import matching
+from training.losses.voting import voting
 from training.networks.base import Network
 from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
@@ -53,12 +54,15 @@ class Learner(nn.Module):
             self.features.append(build_features(feature.loss, *widths, **feature.options))
         if stage.matching and not network.matches:
             raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
+        if stage.voting and not network.votes:
+            raise VodistillError(f"stage {stage.name}: no ground votes in the network", "leave `voting` out")
+        self.rotation_weight = rotation_weight
         self.flow = OpticalFlow(_width(network, stage.flow.feature)) if stage.flow else None
         _select(network, stage)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
-        asked = bool(self.stage.features or self.stage.needs_flow)
+        asked = bool(self.stage.features or self.stage.needs_flow or self.stage.voting)
         lesson = self.teacher.explain(batch, features=bool(self.stage.features)) if self.teacher else None
         batch = blanked(batch, self.blank) if self.blank else batch
         output = self.network(batch.views, features=asked)
@@ -75,6 +79,8 @@ class Learner(nn.Module):
             losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
         if self.stage.matching:
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
+        if self.stage.voting:
+            losses["voting"] = self.stage.voting * voting(output.features, batch.motions, self.rotation_weight)
         if self.stage.flow and self.flow is not None:
             seen = output.features[self.stage.flow.feature].flatten(0, 1)
             losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow["image"].flatten(0, 1))

@@ -111,6 +111,7 @@ class Stage:
         features: the losses on features: hints and feature distillation.
         matching: weight of the loss on the matches that a network with local correlations finds; needs the optical flow
             that the generated world knows. 0 leaves it out.
+        voting: weight of the loss on the votes of the ground, for a network that asks it. 0 leaves it out.
         flow: the loss on optical flow, for networks without such correlations; needs the same.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
@@ -121,6 +122,7 @@ class Stage:
     pose: tuple[Pose, ...] = ()
     features: tuple[Feature, ...] = ()
     matching: float = 0.0
+    voting: float = 0.0
     flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()

@@ -110,6 +110,7 @@ class Network(nn.Module):
         level_channels: channels of each feature map, by name ('level0', ...).
         hint_width: width of the vector feature 'hint'.
         matches: the features that are scores of local correlations, by name.
+        votes: whether the ground votes on lengths: features 'votes' and 'guess'.
     """
 
     head: nn.Module
@@ -117,11 +118,12 @@ class Network(nn.Module):
     level_channels: dict[str, int]
     hint_width: int
     matches: Mapping[str, Match]
+    votes: bool
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.matches = {}
+        self.matches, self.votes = {}, False
         scale = [config.translation_scale] * 3 + [config.rotation_scale] * 3
         self.register_buffer("motion_scale", torch.tensor(scale), persistent=False)
 
@@ -157,8 +159,9 @@ class Network(nn.Module):
         """Pass the vectors (N, D) of one step through the memory."""
         return vector, memory
 
-    def regress(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The hint (N, D), and motion and log-variance (N, 6) in multiples of the motion scale."""
+    def regress(self, vector: Tensor, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """The hint (N, D), motion and log-variance (N, 6) in multiples of the motion scale, and further features, from
+        what was recalled and the maps of `compare`."""
         raise NotImplementedError
 
     # What all families share.
@@ -198,12 +201,12 @@ class Network(nn.Module):
         for vector in vectors.unbind(1):
             passed, memory = self.recall(vector, memory)
             recalled.append(passed)
-        hint, motion, log_variance = self.regress(torch.stack(recalled, 1).flatten(0, 1))
+        hint, motion, log_variance, told = self.regress(torch.stack(recalled, 1).flatten(0, 1), pair_maps)
         output = Output(*(x.unflatten(0, (clips, frames - 1)) for x in self._scaled(motion, log_variance)))
         if features:
             singles = {name: x.unflatten(0, (clips, frames))[:, 1:] for name, x in seen.maps.items()}
-            pairs = {name: x.unflatten(0, (clips, frames - 1)) for name, x in {**pair_maps, "hint": hint}.items()}
-            output.features = {**singles, **pairs}
+            pairs = {**pair_maps, **told, "hint": hint}
+            output.features = singles | {name: x.unflatten(0, (clips, frames - 1)) for name, x in pairs.items()}
         return output
 
     def step(self, views: dict[str, Tensor], states: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
@@ -213,13 +216,13 @@ class Network(nn.Module):
         """
         seen = self.observe({name: view[:, 0] for name, view in views.items()})
         last, rest = states[: len(seen.kept)], states[len(seen.kept) :]
-        vector, _ = self.compare(last, seen.kept, seen.fresh)
+        vector, maps = self.compare(last, seen.kept, seen.fresh)
         if not rest:
-            _, motion, log_variance = self.regress(vector)
+            _, motion, log_variance, _ = self.regress(vector, maps)
             return *self._scaled(motion, log_variance), seen.kept
         *memory, started = rest
         vector, new = self.recall(vector, tuple(memory))
-        _, motion, log_variance = self.regress(vector)
+        _, motion, log_variance, _ = self.regress(vector, maps)
         # The first frame has nothing to be compared with: what came of it must not be remembered.
         remembered = tuple(tensor * started for tensor in new)
         return *self._scaled(motion, log_variance), (*seen.kept, *remembered, (started + 1).clamp(max=1))

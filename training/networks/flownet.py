@@ -158,12 +158,12 @@ class FlowNet(Network):
             kept += [vector, inner_next]
         return vector, tuple(kept)
 
-    def regress(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def regress(self, vector: Tensor, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         chains = [layers(vector) for layers in self.guided]
         motion, log_variance = self.head([self.dropout(chain) for chain in chains])
         if self.config.hint == "mean":
-            return torch.stack(chains).mean(0), motion, log_variance
-        return chains[0 if self.config.hint == "translation" else -1], motion, log_variance
+            return torch.stack(chains).mean(0), motion, log_variance, {}
+        return chains[0 if self.config.hint == "translation" else -1], motion, log_variance, {}
 
 
 class Head(nn.Module):

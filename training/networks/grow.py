@@ -2,7 +2,8 @@
 
 The large network computes the same at first: the small one's filters take places among its own and don't listen to what
 is new, and residual blocks that the small one lacks add nothing. What is new listens to everything, so it has something
-to learn from. A teacher that begins as its student needs a fraction of the clips to get past it.
+to learn from. A teacher that begins as its student needs a fraction of the clips to get past it. Where the ground did
+not vote before, its votes count at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
         raise VodistillError(f"{name}: its views ({', '.join(unlike)}) do not fit", "further views may be added")
     if differing := [x for x in _ALIKE if getattr(mine, x) != getattr(theirs, x)]:
         raise VodistillError(f"{name}: its {', '.join(differing)} do not fit", "only width and depth grow")
+    if theirs.votes not in (0, mine.votes):
+        raise VodistillError(f"{name}: its {theirs.votes} votes do not fit", f"there are {mine.votes}")
     if narrower := [x for x in _WIDTHS if _less(getattr(mine, x), getattr(theirs, x))]:
         raise VodistillError(f"{name}: its {', '.join(narrower)} do not fit", "a network grows, it never shrinks")
     for view in large.views:
@@ -45,6 +48,8 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
     if large.memory is not None and small.memory is not None:
         _grow_memory(large.memory, small.memory, fused, state)
     _put(large.hint, small.hint, torch.cat([fused, len(large.views) * mine.vector + state]))
+    if theirs.votes:
+        _grow_votes(large, small)
     large.head.load_state_dict(small.head.state_dict())
 
 
@@ -69,6 +74,8 @@ def _grow_decoder(large: Decoder, small: Decoder, width: tuple[int, int]) -> Non
     _grow_stage(large.sixteenth, small.sixteenth, torch.cat([torch.arange(width[1]), width[0] + scores]))
     _grow_stage(large.thirtysecond, small.thirtysecond)
     _put(large.squeeze, small.squeeze)
+    if large.trust is not None and small.trust is not None:
+        _put(large.trust, small.trust)
 
 
 def _grow_vector(large: Decoder, small: Decoder) -> None:
@@ -76,6 +83,18 @@ def _grow_vector(large: Decoder, small: Decoder) -> None:
     squeezed = torch.cat([torch.arange(small.squeeze.out_channels), large.squeeze.out_channels + flows])
     cells = large.vector.in_features // (large.squeeze.out_channels + len(flows))
     _put(large.vector, small.vector, (cells * squeezed[:, None] + torch.arange(cells)).flatten())
+
+
+def _grow_votes(large: Swift, small: Swift) -> None:
+    assert large.ballot is not None and large.heard is not None and large.tilt is not None
+    assert small.ballot is not None and small.heard is not None and small.tilt is not None
+    for view in small.views:
+        large.ballot.precincts[view].load_state_dict(small.ballot.precincts[view].state_dict())
+    large.ballot.width.copy_(small.ballot.width)
+    large.tilt.load_state_dict(small.tilt.state_dict())
+    parts = torch.tensor([0, *(1 + list(large.views).index(view) for view in small.views)])
+    votes = small.config.votes
+    large.heard.weight[:, (votes * parts[:, None] + torch.arange(votes)).flatten()] = small.heard.weight
 
 
 def _grow_stage(large: nn.Sequential, small: nn.Sequential, inputs: Tensor | None = None) -> None:

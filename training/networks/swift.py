@@ -11,7 +11,7 @@ local contrast is seen, which is all that asphalt has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,14 @@ from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
+from training.networks.ballot import Ballot, Precinct
 from training.networks.base import Match, Network, NetworkConfig, Observation
 from training.networks.correlation import Correlation, distinctive
-from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean, stage
+from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean, stage, unhalved
 
 _HIGH_PASS, _CONTRAST = 15, 31  # pixels: boxes of the local mean and of the local contrast
 _FAINTEST = 2.0  # grey levels of contrast that are brought to half of the variance
+_VOTERS = "fine_match", "match"
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -45,6 +47,7 @@ class SwiftConfig(NetworkConfig):
         memory: width of the recurrent unit; 0 leaves it out.
         hint: width of the layer that is distilled, equal in teacher and student.
         head: width of the layer after it.
+        votes: lengths of a step that the ground votes on; 0 leaves it out.
     """
 
     encoder: tuple[int, int] = (32, 64)
@@ -58,9 +61,12 @@ class SwiftConfig(NetworkConfig):
     memory: int = 128
     hint: int = 128
     head: int = 64
+    votes: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.votes and (self.unit != "camera_height" or not all(isinstance(v, View) for v in self.views.values())):
+            raise VodistillError("the ground votes on camera heights, in level views", "set votes to 0")
         for name, view in self.views.items():
             if view.height % 32 or view.width % 32:
                 size = f"{view.height}x{view.width}"
@@ -145,6 +151,7 @@ class Decoder(nn.Module):
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
         cells = (view.height // 32) * (view.width // 32)
         self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
+        self.trust = ScaledConv2d(width8, 2, 1) if config.votes else None
 
     def forward(
         self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
@@ -168,7 +175,10 @@ class Decoder(nn.Module):
                 ("coarse_match", coarse, self.coarse),
             )
         }
-        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
+        maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
+        if self.trust is not None:
+            maps["trust"] = torch.sigmoid(self.trust(eighth))
+        return vector, maps
 
 
 class Swift(Network):
@@ -189,18 +199,15 @@ class Swift(Network):
         fused = config.vector * len(config.views)
         self.memory = GRUCell(fused, config.memory) if config.memory else None
         self.hint = nn.Linear(fused + config.memory, config.hint)
+        self.ballot = _ballot(config) if config.votes else None
+        self.heard = _deaf((len(config.views) + 1) * config.votes, config.hint) if config.votes else None
+        self.tilt = _deaf(config.hint, 2) if config.votes else None
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
-        self.hint_width = config.hint
-        fine, middle, coarse = config.radii
-        matches = {
-            "fine_match": Match(fine, cell=4, spacing=8),
-            "match": Match(middle, cell=8, spacing=8),
-            "coarse_match": Match(coarse, cell=16, spacing=16, offset=4),
-        }
+        self.hint_width, self.votes = config.hint, config.votes > 0
         self.matches = {
-            _of_view(match, view): replace(what, view=view) for view in config.views for match, what in matches.items()
+            _of_view(name, view): match for view in config.views for name, match in _matches(config, view).items()
         }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
 
@@ -224,6 +231,7 @@ class Swift(Network):
         pairs = zip(self.decoders.values(), _pairs(last), _pairs(this), fresh, strict=True)
         vectors, (first, *others) = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
         alike = [name for name, match in self.matches.items() if match.view == "image"]
+        alike += ["trust"] if self.ballot is not None else []
         for view, maps in zip(list(self.views)[1:], others, strict=True):
             first |= {_of_view(name, view): maps[name] for name in alike}
         return torch.cat(vectors, 1), first
@@ -234,14 +242,51 @@ class Swift(Network):
         state = self.memory(vector, *memory)
         return torch.cat([vector, state], 1), (state,)
 
-    def regress(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hint = functional.relu(self.hint(vector))
+    def regress(self, vector: Tensor, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        before = self.hint(vector)
+        hint = functional.relu(before)
         motion, log_variance = self.head(hint).chunk(2, 1)
-        return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH)
+        told: dict[str, Tensor] = {}
+        if self.ballot is not None and self.heard is not None and self.tilt is not None:
+            scores = {name: tuple(maps[_of_view(m, name)] for m in _VOTERS) for name in self.views}
+            trust = {name: maps[_of_view("trust", name)] for name in self.views}
+            guess = unhalved(motion) * self.motion_scale
+            votes, shares, change = self.ballot(guess, torch.tanh(self.tilt(hint)), scores, trust)
+            hint = functional.relu(before + self.heard(shares))
+            motion, log_variance = self.head(hint).chunk(2, 1)
+            motion = motion + functional.pad(change / self.config.translation_scale, (0, 3))
+            told = {"guess": guess, "votes": votes}
+        return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
 
 
-def _of_view(match: str, view: str) -> str:
-    return match if view == "image" else f"{match}:{view}"
+def _ballot(config: SwiftConfig) -> Ballot:
+    precincts = {
+        name: Precinct(view, tuple(_matches(config, name)[match] for match in _VOTERS), config.votes)
+        for name, view in config.views.items()
+        if isinstance(view, View)
+    }
+    return Ballot(precincts, config.votes)
+
+
+def _deaf(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that does not listen yet."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+def _matches(config: SwiftConfig, view: str) -> dict[str, Match]:
+    """What the correlations of a view compare."""
+    fine, middle, coarse = config.radii
+    return {
+        "fine_match": Match(fine, cell=4, spacing=8, view=view),
+        "match": Match(middle, cell=8, spacing=8, view=view),
+        "coarse_match": Match(coarse, cell=16, spacing=16, offset=4, view=view),
+    }
+
+
+def _of_view(name: str, view: str) -> str:
+    return name if view == "image" else f"{name}:{view}"
 
 
 def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:

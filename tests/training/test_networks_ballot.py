@@ -1,0 +1,221 @@
+"""The ground's vote on lengths, against places computed with numpy, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ros2_vodistill import geometry
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import Patch, View
+from training import networks
+from training.networks.ballot import LONGEST, SHORTEST, Ballot, Precinct, log_lengths
+from training.networks.base import Match, StepModule
+
+VIEW = View(96, 64, 60.0, 50.0, 47.5, 21.5)
+MATCHES = Match((4, 4), cell=4, spacing=8), Match((4, 4), cell=8, spacing=8)
+COUNT = 32
+
+
+def displacements(motion: NDArray[np.float64], rise: tuple[float, float]) -> NDArray[np.float64]:
+    """(2, H/8, W/8) pixels from each cell of the new frame to what it shows in the last one: ground that rises so much
+    to the right and ahead, a camera height below; NaN above the horizon."""
+    normal = np.array([rise[0], 1.0, rise[1]])
+    pose = geometry.from_motion(motion)
+    found = np.full((2, VIEW.height // 8, VIEW.width // 8), np.nan)
+    for i, j in np.ndindex(found.shape[1:]):
+        ray = VIEW.rays_at([8.0 * j, 8.0 * i])
+        if ray @ normal <= 0.03:
+            continue
+        x, y, z = pose[:3, :3] @ (ray / (ray @ normal)) + pose[:3, 3]
+        if z > 0.2:
+            found[:, i, j] = VIEW.fx * x / z + VIEW.cx - 8 * j, VIEW.fy * y / z + VIEW.cy - 8 * i
+    return found
+
+
+def scores(shift: NDArray[np.float64], match: Match) -> Tensor:
+    """(1, D, H, W) a bump at each displacement; the same for all where it is unknown."""
+    cells = np.arange(-4, 5)
+    x, y = np.nan_to_num(shift, nan=1e4) / match.cell
+    square = (cells[:, None, None, None] - y) ** 2 + (cells[:, None, None] - x) ** 2
+    return torch.from_numpy(np.maximum(-square, -30.0)).float().flatten(0, 1)[None]
+
+
+def precinct() -> Precinct:
+    return Precinct(VIEW, MATCHES, COUNT)
+
+
+def counted(
+    motion: NDArray[np.float64], rise: tuple[float, float] = (0.0, 0.0), told: tuple[float, float] = (0, 0)
+) -> Tensor:
+    """(L,) the votes of a ground that rises so, by a ballot that is told another rise."""
+    shift = displacements(motion, rise)
+    direction = torch.tensor(motion[:3] / np.linalg.norm(motion[:3]))[None].float()
+    turn, tilt = torch.tensor(motion[3:])[None].float(), torch.tensor([told]).float()
+    seen = tuple(scores(shift, match) for match in MATCHES)
+    return precinct()(direction, turn, tilt, seen, torch.ones(1, 2, 8, 12))[0].detach()
+
+
+def elected(votes: Tensor) -> float:
+    """The mean length, where all that is said is believed."""
+    return float(torch.softmax(6 * votes, 0) @ log_lengths(COUNT).exp())
+
+
+@pytest.mark.parametrize("length", [0.1, 0.3, 0.7, 1.2])
+@pytest.mark.parametrize("turn", [(0.0, 0.0, 0.0), (0.01, 0.08, -0.01)])
+@pytest.mark.parametrize(
+    ("direction", "within"), [((0.0, 0.0, 1.0), 0.16), ((0.3, 0.0, 0.95), 0.16), ((0.05, -0.02, -1.0), 0.3)]
+)
+def test_the_true_length_is_elected(
+    length: float, turn: tuple[float, ...], direction: tuple[float, ...], within: float
+) -> None:
+    """The way back is longer than it seems: the nearest cells were not in the last frame, and say nothing."""
+    way = length * np.array(direction) / np.linalg.norm(direction)
+    assert elected(counted(np.concatenate([way, turn]))) == pytest.approx(length, rel=within)
+
+
+def test_a_tilt_that_is_known_is_made_good() -> None:
+    motion, rise = np.array([0, 0, 0.7, 0, 0.02, 0]), (0.02, 0.05)
+    assert elected(counted(motion, rise, rise)) == pytest.approx(0.7, rel=0.04)
+    assert elected(counted(motion, rise)) > 1.05 * 0.7
+
+
+def test_who_knows_nothing_has_no_influence() -> None:
+    blank = tuple(torch.full((1, 81, 8, 12), 3.0) for _ in MATCHES)
+    votes = precinct()(
+        torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), torch.zeros(1, 2), blank, torch.ones(1, 2, 8, 12)
+    )
+    torch.testing.assert_close(votes, torch.zeros_like(votes), atol=1e-4, rtol=0)
+
+
+def test_who_is_not_trusted_has_no_influence() -> None:
+    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]), (0.0, 0.0))
+    seen = tuple(scores(shift, match) for match in MATCHES)
+    votes = precinct()(
+        torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), torch.zeros(1, 2), seen, torch.zeros(1, 2, 8, 12)
+    )
+    assert not votes.any()
+
+
+def ballot() -> Ballot:
+    """That believes all that is said."""
+    counter = Ballot({"image": precinct()}, COUNT)
+    torch.nn.init.zeros_(counter.precincts["image"].strength)  # type: ignore[arg-type]
+    return counter
+
+
+def ask(guess: Tensor, seen: tuple[Tensor, ...], tilt: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    tilt = torch.zeros(len(guess), 2) if tilt is None else tilt
+    return ballot()(guess, tilt, {"image": seen}, {"image": torch.ones(len(guess), 2, 8, 12)})
+
+
+def test_a_guess_is_changed_to_what_the_votes_say_along_its_way() -> None:
+    motion = np.array([0.06, 0.0, 0.6, 0.0, 0.05, 0.0])
+    seen = tuple(scores(displacements(motion, (0.0, 0.0)), match) for match in MATCHES)
+    guess = torch.tensor(motion)[None].float()
+    guess[:, :3] *= 0.6
+    total, shares, change = ask(guess, seen)
+    assert total.shape == (1, COUNT) and shares.shape == (1, 2 * COUNT)
+    torch.testing.assert_close(shares.unflatten(1, (2, COUNT)).sum(2), torch.ones(1, 2))
+    changed = guess[0, :3] + change[0]
+    torch.testing.assert_close(changed, torch.tensor(motion[:3]).float(), atol=0.06, rtol=0)
+    torch.testing.assert_close(torch.linalg.cross(changed, guess[0, :3]), torch.zeros(3), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-4, 0.02, 0.5, 2.5, 9.0])
+def test_where_nothing_is_known_the_guess_stays(length: float) -> None:
+    blank = tuple(torch.zeros(1, 81, 8, 12) for _ in MATCHES)
+    _, shares, change = ask(torch.tensor([[0.0, 0.0, length, 0.0, 0.1, 0.0]]), blank)
+    assert shares.isfinite().all()
+    torch.testing.assert_close(change, torch.zeros(1, 3), atol=1e-4, rtol=0)
+
+
+def test_the_lengths_reach_from_the_shortest_to_the_longest() -> None:
+    logs = log_lengths(COUNT)
+    torch.testing.assert_close(logs[[0, -1]].exp(), torch.tensor([SHORTEST, LONGEST]))
+    torch.testing.assert_close(logs.diff(), logs.diff()[:1].expand(COUNT - 1))
+
+
+def test_scores_trust_and_tilt_learn_from_votes_and_the_guess_does_not() -> None:
+    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]), (0.0, 0.0))
+    seen = tuple(scores(shift, match).requires_grad_() for match in MATCHES)
+    guess = torch.tensor([[0.0, 0.0, 0.5, 0.0, 0.01, 0.0]], requires_grad=True)
+    tilt, trust = torch.full((1, 2), 0.1, requires_grad=True), torch.full((1, 2, 8, 12), 0.5, requires_grad=True)
+    total, _, change = ballot()(guess, tilt, {"image": seen}, {"image": trust})
+    (total.log_softmax(1)[0, 20] + change.sum()).backward()
+    assert guess.grad is None
+    assert all(x.grad is not None and x.grad.abs().sum() > 0 for x in (*seen, tilt, trust))
+    assert not trust.grad[:, :, :3].any()  # type: ignore[index]
+
+
+def test_gradients_agree_with_differences() -> None:
+    torch.manual_seed(0)
+    vote = ballot().double()
+    seen = tuple(torch.randn(1, 81, 8, 12, dtype=torch.float64, requires_grad=True) for _ in MATCHES)
+    tilt = torch.tensor([[0.11, -0.2]], dtype=torch.float64, requires_grad=True)
+    guess = torch.tensor([[0.01, 0.02, 0.5, 0.0, 0.013, 0.0]], dtype=torch.float64)
+    trust = torch.rand(1, 2, 8, 12, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda tilt, a, b: vote(guess, tilt, {"image": (a, b)}, {"image": trust}), (tilt, *seen), fast_mode=True
+    )
+
+
+VIEWS = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
+
+
+def network(**changes: object) -> networks.base.Network:
+    torch.manual_seed(3)
+    built = networks.build({"name": "swift-xxs", "views": VIEWS, "votes": COUNT, **changes}).eval()
+    for parameter in (*built.heard.parameters(), *built.tilt.parameters()):  # type: ignore[union-attr]
+        torch.nn.init.normal_(parameter, std=0.3)
+    return built
+
+
+@torch.no_grad()
+def test_a_network_that_asks_the_ground_says_the_same_frame_by_frame() -> None:
+    asking = network()
+    generator = torch.Generator().manual_seed(0)
+    views = {
+        n: torch.randint(0, 256, (1, 4, v.height, v.width), dtype=torch.uint8, generator=generator)
+        for n, v in VIEWS.items()
+    }
+    clip = asking(views, features=True)
+    assert clip.features["votes"].shape == (1, 3, COUNT)
+    assert clip.features["guess"].shape == (1, 3, 6)
+    states = asking.initial_states()
+    for i in range(4):
+        motion, log_variance, states = asking.step({n: v[:, i : i + 1] for n, v in views.items()}, states)
+        if i:
+            torch.testing.assert_close(motion[0], clip.motion[0, i - 1], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(log_variance[0], clip.log_variance[0, i - 1], rtol=1e-4, atol=1e-4)
+
+
+def test_the_vote_is_one_more_input_of_the_hint_and_the_first_guess_of_a_network_without() -> None:
+    torch.manual_seed(3)
+    asking, plain = (networks.build({"name": "swift-xxs", "votes": votes}).eval() for votes in (COUNT, 0))
+    known = asking.state_dict()
+    plain.load_state_dict({name: known[name] for name in plain.state_dict()})
+    image = torch.randint(0, 256, (1, 3, 96, 320), dtype=torch.uint8)
+    told, said = asking({"image": image}, features=True), plain({"image": image})
+    torch.testing.assert_close(told.features["guess"], said.motion)
+    assert (told.motion - said.motion)[..., 3:].abs().max() < 1e-7
+    assert plain.parameter_count() < asking.parameter_count()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"unit": "metre"}, {"views": {"image": VIEW, "view_ground": Patch(64, 32, 1.0, 5.0, 3.0)}}]
+)
+def test_votes_need_camera_heights_and_level_views(changes: dict[str, object]) -> None:
+    with pytest.raises(VodistillError, match="set votes to 0"):
+        networks.build({"name": "swift-xxs", "votes": COUNT, **changes})
+
+
+def test_the_step_function_has_no_more_inputs_for_it() -> None:
+    asking, plain = (
+        StepModule(network(votes=votes)) if votes else StepModule(networks.build({"name": "swift-xxs", "views": VIEWS}))
+        for votes in (COUNT, 0)
+    )
+    assert asking.input_names == plain.input_names and asking.output_names == plain.output_names

@@ -1,0 +1,155 @@
+"""The ground votes on the length of a step.
+
+Asphalt is faint: a cell of it matches a dozen others nearly as well as its own, and what a cell alone says of its
+displacement is worth little. But all of the ground moves as one. For each of a row of lengths, turn, direction and the
+ground's tilt being guessed already, every cell of it has its place in the last frame, and the local correlation has
+compared the cell with that place: the evidence is summed over all cells, each as far as it is trusted.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ros2_vodistill.view import View
+from training.networks.base import Match
+from training.networks.layers import unhalved
+
+SHORTEST, LONGEST = 0.02, 2.5
+"""Bounds of the lengths that are voted on, camera heights."""
+_LOWEST = 0.07  # slope below the horizon: what is farther away moves too little
+_STEEPEST = 0.05  # tilt of the ground ahead, and sideways
+_NEAREST = 0.2  # camera heights ahead of the last camera
+_DOUBT = 0.3  # of a match, in multiples of a blind guess's likelihood: it bounds what one cell can say against a length
+
+
+class Precinct(nn.Module):
+    """The ground's cells in one view, and where they were in the last frame for each length.
+
+    Args:
+        view: through which the ground is seen.
+        matches: the correlations whose cells vote; all have the same spacing.
+        lengths: how many are voted on.
+    """
+
+    rays: Tensor
+    pixels: Tensor
+    lengths: Tensor
+
+    def __init__(self, view: View, matches: tuple[Match, ...], lengths: int) -> None:
+        super().__init__()
+        self.view, self.matches = view, matches
+        spacing = matches[0].spacing
+        rays = torch.from_numpy(view.rays()[::spacing, ::spacing]).float()
+        self.top = int((rays[:, 0, 1] <= _LOWEST).sum())
+        rays = rays[self.top :].flatten(0, 1)
+        self.register_buffer("rays", rays, persistent=False)
+        pixels = rays[:, :2] * rays.new_tensor([view.fx, view.fy]) + rays.new_tensor([view.cx, view.cy])
+        self.register_buffer("pixels", pixels, persistent=False)
+        self.register_buffer("lengths", log_lengths(lengths).exp(), persistent=False)
+        self.strength = nn.Parameter(torch.tensor(-2.3))
+
+    def forward(
+        self, direction: Tensor, turn: Tensor, tilt: Tensor, scores: tuple[Tensor, ...], trust: Tensor
+    ) -> Tensor:
+        """Evidence (N, L) for each length: a log-likelihood, up to a constant.
+
+        Args:
+            direction: (N, 3) of the way.
+            turn: (N, 3) rotation vector.
+            tilt: (N, 2) how the ground rises to the right and ahead.
+            scores: of each match (N, D, H, W).
+            trust: (N, len(scores), H, W) weights of the cells.
+        """
+        down = self.rays[:, 1] + (tilt[:, None] * self.rays[:, ::2]).sum(-1)
+        stay = _turned(self.rays / down.clamp_min(_LOWEST / 4)[..., None], turn)  # (N, P, 3)
+        way = direction[:, None, None] * self.lengths[:, None]  # (N, 1, L, 3)
+        x, y, z = (stay[:, :, None] + way).unbind(-1)
+        ahead = z.clamp_min(_NEAREST)
+        column = x / ahead * self.view.fx + self.view.cx
+        row = y / ahead * self.view.fy + self.view.cy
+        seen = (z > _NEAREST) & (column >= 0) & (column <= self.view.width - 1)
+        seen = seen & (row >= 0) & (row <= self.view.height - 1)
+        shift = [column - self.pixels[:, :1], row - self.pixels[:, 1:]]
+        total = torch.zeros_like(way[:, 0, :, 0])
+        for match, score, weight in zip(self.matches, scores, trust.unbind(1), strict=True):
+            count = score.shape[1]
+            likely = torch.softmax(unhalved(score)[:, :, self.top :].flatten(2).transpose(1, 2), -1)
+            evidence = ((likely * count + _DOUBT) / (1 + _DOUBT)).log()  # (N, P, D)
+            vertical, horizontal = match.radius
+            evidence = evidence.unflatten(2, (2 * vertical + 1, 2 * horizontal + 1))
+            across = _shares(shift[0] / match.cell, horizontal)  # (N, P, L, 2 horizontal + 1)
+            upright = _shares(shift[1] / match.cell, vertical)
+            said = ((upright @ evidence) * across).sum(-1) * seen  # (N, P, L)
+            total = total + (said * weight[:, self.top :].flatten(1)[..., None]).sum(1)
+        return self.strength.exp() * total
+
+
+class Ballot(nn.Module):
+    """Counts the votes of all views, beside what was guessed before.
+
+    Args:
+        precincts: of each view.
+        lengths: how many are voted on.
+    """
+
+    logs: Tensor
+
+    def __init__(self, precincts: dict[str, Precinct], lengths: int) -> None:
+        super().__init__()
+        self.precincts = nn.ModuleDict(precincts)
+        self.register_buffer("logs", log_lengths(lengths), persistent=False)
+        self.width = nn.Parameter(torch.tensor(-1.2))
+
+    def forward(
+        self, guess: Tensor, tilt: Tensor, scores: dict[str, tuple[Tensor, ...]], trust: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the votes say to a guessed motion (N, 6), in camera heights and radians, over a ground of a guessed tilt
+        (N, 2), from -1 to 1.
+
+        Returns:
+            The evidence (N, L) of all views together; shares (N, (views + 1) L) of the votes, all together and view by
+            view; and by what (N, 3) the guessed way is to be changed: from the mean length by the guess to the mean by
+            both.
+        """
+        guess = unhalved(guess.detach())
+        way, turn = guess.split(3, 1)
+        far = way.square().sum(1, keepdim=True).sqrt()
+        direction = way / far.clamp_min(1e-6)
+        tilt = _STEEPEST * unhalved(tilt)
+        votes = [
+            precinct(direction, turn, tilt, scores[name], unhalved(trust[name]))
+            for name, precinct in self.precincts.items()
+        ]
+        total = torch.stack(votes).sum(0)
+        apart = (self.logs - far.clamp(SHORTEST, LONGEST).log()) / self.width.exp()
+        prior = -0.5 * apart.square()
+        lengths = self.logs.exp()
+        before, after = (torch.softmax(belief, 1) for belief in (prior, prior + total))
+        change = ((after - before) * lengths).sum(1, keepdim=True) * direction
+        shares = torch.cat([after, *(torch.softmax(vote, 1) for vote in votes)], 1)
+        return total, shares, change
+
+
+def log_lengths(count: int) -> Tensor:
+    """(count,) logarithms of the lengths that are voted on, evenly apart."""
+    low, high = torch.tensor([SHORTEST, LONGEST]).log().tolist()
+    return torch.linspace(low, high, count)
+
+
+def _turned(points: Tensor, turn: Tensor) -> Tensor:
+    """Points (N, P, 3) rotated by rotation vectors (N, 3), to the second order."""
+    axis = turn[:, None].expand_as(points)
+    once = torch.linalg.cross(axis, points)
+    return points + once + 0.5 * torch.linalg.cross(axis, once)
+
+
+def _shares(place: Tensor, radius: int) -> Tensor:
+    """Shares (..., 2 radius + 1) of the cells -radius..radius in a place between them, none far beyond.
+
+    By cubic convolution: linearly, every cell's evidence would be largest at a whole displacement.
+    """
+    cells = torch.arange(-radius, radius + 1.0, device=place.device)
+    apart = (place[..., None] - cells).abs()
+    near, far = (1.0 - apart).clamp_min(0.0), (2.0 - apart).clamp(0.0, 1.0)
+    return near * (0.5 + near * (2.0 - 1.5 * near)) - 0.5 * far * far * (1.0 - far)
