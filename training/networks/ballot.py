@@ -28,7 +28,7 @@ class Precinct(nn.Module):
 
     Args:
         view: through which the ground is seen.
-        matches: the correlations whose cells vote; all have the same spacing.
+        match: the correlation whose cells vote.
         lengths: how many are voted on.
     """
 
@@ -36,11 +36,10 @@ class Precinct(nn.Module):
     pixels: Tensor
     lengths: Tensor
 
-    def __init__(self, view: View, matches: tuple[Match, ...], lengths: int) -> None:
+    def __init__(self, view: View, match: Match, lengths: int) -> None:
         super().__init__()
-        self.view, self.matches = view, matches
-        spacing = matches[0].spacing
-        rays = torch.from_numpy(view.rays()[::spacing, ::spacing]).float()
+        self.view, self.match = view, match
+        rays = torch.from_numpy(view.rays()[:: match.spacing, :: match.spacing]).float()
         self.top = int((rays[:, 0, 1] <= _LOWEST).sum())
         rays = rays[self.top :].flatten(0, 1)
         self.register_buffer("rays", rays, persistent=False)
@@ -49,17 +48,15 @@ class Precinct(nn.Module):
         self.register_buffer("lengths", log_lengths(lengths).exp(), persistent=False)
         self.strength = nn.Parameter(torch.tensor(-2.3))
 
-    def forward(
-        self, direction: Tensor, turn: Tensor, tilt: Tensor, scores: tuple[Tensor, ...], trust: Tensor
-    ) -> Tensor:
+    def forward(self, direction: Tensor, turn: Tensor, tilt: Tensor, scores: Tensor, trust: Tensor) -> Tensor:
         """Evidence (N, L) for each length: a log-likelihood, up to a constant.
 
         Args:
             direction: (N, 3) of the way.
             turn: (N, 3) rotation vector.
             tilt: (N, 2) how the ground rises to the right and ahead.
-            scores: of each match (N, D, H, W).
-            trust: (N, len(scores), H, W) weights of the cells.
+            scores: of the match (N, D, H, W).
+            trust: (N, 1, H, W) weights of the cells.
         """
         down = self.rays[:, 1] + (tilt[:, None] * self.rays[:, ::2]).sum(-1)
         stay = _turned(self.rays / down.clamp_min(_LOWEST / 4)[..., None], turn)  # (N, P, 3)
@@ -70,19 +67,18 @@ class Precinct(nn.Module):
         row = y / ahead * self.view.fy + self.view.cy
         seen = (z > _NEAREST) & (column >= 0) & (column <= self.view.width - 1)
         seen = seen & (row >= 0) & (row <= self.view.height - 1)
-        shift = [column - self.pixels[:, :1], row - self.pixels[:, 1:]]
-        total = torch.zeros_like(way[:, 0, :, 0])
-        for match, score, weight in zip(self.matches, scores, trust.unbind(1), strict=True):
-            count = score.shape[1]
-            likely = torch.softmax(unhalved(score)[:, :, self.top :].flatten(2).transpose(1, 2), -1)
-            evidence = ((likely * count + _DOUBT) / (1 + _DOUBT)).log()  # (N, P, D)
-            vertical, horizontal = match.radius
-            evidence = evidence.unflatten(2, (2 * vertical + 1, 2 * horizontal + 1))
-            across = _shares(shift[0] / match.cell, horizontal)  # (N, P, L, 2 horizontal + 1)
-            upright = _shares(shift[1] / match.cell, vertical)
-            said = ((upright @ evidence) * across).sum(-1) * seen  # (N, P, L)
-            total = total + (said * weight[:, self.top :].flatten(1)[..., None]).sum(1)
-        return self.strength.exp() * total
+        vertical, horizontal = self.match.radius
+        across = _shares((column - self.pixels[:, :1]) / self.match.cell, horizontal)  # (N, P, L, 2 horizontal + 1)
+        upright = _shares((row - self.pixels[:, 1:]) / self.match.cell, vertical)
+        said = ((upright @ self._evidence(scores)) * across).sum(-1) * seen  # (N, P, L)
+        return self.strength.exp() * (said * trust[:, 0, self.top :].flatten(1)[..., None]).sum(1)
+
+    def _evidence(self, scores: Tensor) -> Tensor:
+        """(N, P, 2 vertical + 1, 2 horizontal + 1) for each displacement of each cell; 0 is that of a blind guess."""
+        vertical, horizontal = self.match.radius
+        likely = torch.softmax(unhalved(scores)[:, :, self.top :].flatten(2).transpose(1, 2), -1)
+        evidence = ((likely * scores.shape[1] + _DOUBT) / (1 + _DOUBT)).log()
+        return evidence.unflatten(2, (2 * vertical + 1, 2 * horizontal + 1))
 
 
 class Ballot(nn.Module):
@@ -102,7 +98,7 @@ class Ballot(nn.Module):
         self.width = nn.Parameter(torch.tensor(-1.2))
 
     def forward(
-        self, guess: Tensor, tilt: Tensor, scores: dict[str, tuple[Tensor, ...]], trust: dict[str, Tensor]
+        self, guess: Tensor, tilt: Tensor, scores: dict[str, Tensor], trust: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the votes say to a guessed motion (N, 6), in camera heights and radians, over a ground of a guessed tilt
         (N, 2), from -1 to 1.
@@ -149,7 +145,7 @@ def _shares(place: Tensor, radius: int) -> Tensor:
 
     By cubic convolution: linearly, every cell's evidence would be largest at a whole displacement.
     """
-    cells = torch.arange(-radius, radius + 1.0, device=place.device)
+    cells = torch.linspace(-radius, radius, 2 * radius + 1, device=place.device)
     apart = (place[..., None] - cells).abs()
     near, far = (1.0 - apart).clamp_min(0.0), (2.0 - apart).clamp(0.0, 1.0)
     return near * (0.5 + near * (2.0 - 1.5 * near)) - 0.5 * far * far * (1.0 - far)

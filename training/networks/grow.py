@@ -119,7 +119,7 @@ def _grow_memory(large: GRUCell, small: GRUCell, fused: Tensor, state: Tensor) -
 
 def _put(large: nn.Module, small: nn.Module, inputs: Tensor | None = None, outputs: Tensor | None = None) -> None:
     """Put a layer's filters into a larger layer's: at these outputs, for these inputs alone; else the first."""
-    assert isinstance(large, nn.Linear | ScaledConv2d) and isinstance(small, nn.Linear | ScaledConv2d)
+    assert isinstance(large, nn.Linear | nn.Conv2d) and isinstance(small, nn.Linear | nn.Conv2d)
     weight = small.weight
     inputs = torch.arange(weight.shape[1]) if inputs is None else inputs
     outputs = torch.arange(len(weight)) if outputs is None else outputs

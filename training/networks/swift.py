@@ -26,7 +26,7 @@ from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean
 
 _HIGH_PASS, _CONTRAST = 15, 31  # pixels: boxes of the local mean and of the local contrast
 _FAINTEST = 2.0  # grey levels of contrast that are brought to half of the variance
-_VOTERS = "fine_match", "match"
+_VOTER = "fine_match"
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -151,7 +151,10 @@ class Decoder(nn.Module):
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
         cells = (view.height // 32) * (view.width // 32)
         self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
-        self.trust = ScaledConv2d(width8, 2, 1) if config.votes else None
+        self.trust = nn.Conv2d(width8, 1, 1) if config.votes else None
+        if self.trust is not None:  # at first, every cell is heard alike
+            nn.init.zeros_(self.trust.weight)
+            nn.init.zeros_(self.trust.bias)  # type: ignore[arg-type]
 
     def forward(
         self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
@@ -248,8 +251,7 @@ class Swift(Network):
         motion, log_variance = self.head(hint).chunk(2, 1)
         told: dict[str, Tensor] = {}
         if self.ballot is not None and self.heard is not None and self.tilt is not None:
-            scores = {name: tuple(maps[_of_view(m, name)] for m in _VOTERS) for name in self.views}
-            trust = {name: maps[_of_view("trust", name)] for name in self.views}
+            scores, trust = ({name: maps[_of_view(x, name)] for name in self.views} for x in (_VOTER, "trust"))
             guess = unhalved(motion) * self.motion_scale
             votes, shares, change = self.ballot(guess, torch.tanh(self.tilt(hint)), scores, trust)
             hint = functional.relu(before + self.heard(shares))
@@ -261,7 +263,7 @@ class Swift(Network):
 
 def _ballot(config: SwiftConfig) -> Ballot:
     precincts = {
-        name: Precinct(view, tuple(_matches(config, name)[match] for match in _VOTERS), config.votes)
+        name: Precinct(view, _matches(config, name)[_VOTER], config.votes)
         for name, view in config.views.items()
         if isinstance(view, View)
     }
