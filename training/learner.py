@@ -56,7 +56,6 @@ class Learner(nn.Module):
             raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
         if stage.voting and not network.votes:
             raise VodistillError(f"stage {stage.name}: no ground votes in the network", "leave `voting` out")
-        self.rotation_weight = rotation_weight
         self.flow = OpticalFlow(_width(network, stage.flow.feature)) if stage.flow else None
         _select(network, stage)
 
@@ -80,7 +79,7 @@ class Learner(nn.Module):
         if self.stage.matching:
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
         if self.stage.voting:
-            losses["voting"] = self.stage.voting * voting(output.features, batch.motions, self.rotation_weight)
+            losses["voting"] = self.stage.voting * voting(output.features["votes"], batch.motions)
         if self.stage.flow and self.flow is not None:
             seen = output.features[self.stage.flow.feature].flatten(0, 1)
             losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow["image"].flatten(0, 1))

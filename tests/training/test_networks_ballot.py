@@ -20,17 +20,16 @@ MATCH = Match((4, 4), cell=4, spacing=8)
 COUNT = 32
 
 
-def displacements(motion: NDArray[np.float64], rise: tuple[float, float]) -> NDArray[np.float64]:
-    """(2, H/8, W/8) pixels from each cell of the new frame to what it shows in the last one: ground that rises so much
-    to the right and ahead, a camera height below; NaN above the horizon."""
-    normal = np.array([rise[0], 1.0, rise[1]])
+def displacements(motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, H/8, W/8) pixels from each cell of the new frame to what it shows in the last one: level ground, a camera
+    height below; NaN above the horizon."""
     pose = geometry.from_motion(motion)
     found = np.full((2, VIEW.height // 8, VIEW.width // 8), np.nan)
     for i, j in np.ndindex(found.shape[1:]):
         ray = VIEW.rays_at([8.0 * j, 8.0 * i])
-        if ray @ normal <= 0.03:
+        if ray[1] <= 0.03:
             continue
-        x, y, z = pose[:3, :3] @ (ray / (ray @ normal)) + pose[:3, 3]
+        x, y, z = pose[:3, :3] @ (ray / ray[1]) + pose[:3, 3]
         if z > 0.2:
             found[:, i, j] = VIEW.fx * x / z + VIEW.cx - 8 * j, VIEW.fy * y / z + VIEW.cy - 8 * i
     return found
@@ -48,14 +47,11 @@ def precinct() -> Precinct:
     return Precinct(VIEW, MATCH, COUNT)
 
 
-def counted(
-    motion: NDArray[np.float64], rise: tuple[float, float] = (0.0, 0.0), told: tuple[float, float] = (0, 0)
-) -> Tensor:
-    """(L,) the votes of a ground that rises so, by a ballot that is told another rise."""
-    shift = displacements(motion, rise)
+def counted(motion: NDArray[np.float64]) -> Tensor:
+    """(L,) the votes."""
     direction = torch.tensor(motion[:3] / np.linalg.norm(motion[:3]))[None].float()
-    turn, tilt = torch.tensor(motion[3:])[None].float(), torch.tensor([told]).float()
-    return precinct()(direction, turn, tilt, scores(shift), torch.ones(1, 1, 8, 12))[0].detach()
+    turn = torch.tensor(motion[3:])[None].float()
+    return precinct()(direction, turn, scores(displacements(motion)), torch.ones(1, 1, 8, 12))[0].detach()
 
 
 def elected(votes: Tensor) -> float:
@@ -76,26 +72,16 @@ def test_the_true_length_is_elected(
     assert elected(counted(np.concatenate([way, turn]))) == pytest.approx(length, rel=within)
 
 
-def test_a_tilt_that_is_known_is_made_good() -> None:
-    motion, rise = np.array([0, 0, 0.7, 0, 0.02, 0]), (0.02, 0.05)
-    assert elected(counted(motion, rise, rise)) == pytest.approx(0.7, rel=0.04)
-    assert elected(counted(motion, rise)) > 1.05 * 0.7
-
-
 def test_who_knows_nothing_has_no_influence() -> None:
     blank = torch.full((1, 81, 8, 12), 3.0)
-    votes = precinct()(
-        torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), torch.zeros(1, 2), blank, torch.ones(1, 1, 8, 12)
-    )
+    votes = precinct()(torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), blank, torch.ones(1, 1, 8, 12))
     torch.testing.assert_close(votes, torch.zeros_like(votes), atol=1e-4, rtol=0)
 
 
 def test_who_is_not_trusted_has_no_influence() -> None:
-    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]), (0.0, 0.0))
+    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]))
     seen = scores(shift)
-    votes = precinct()(
-        torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), torch.zeros(1, 2), seen, torch.zeros(1, 1, 8, 12)
-    )
+    votes = precinct()(torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), seen, torch.zeros(1, 1, 8, 12))
     assert not votes.any()
 
 
@@ -106,14 +92,13 @@ def ballot() -> Ballot:
     return counter
 
 
-def ask(guess: Tensor, seen: Tensor, tilt: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    tilt = torch.zeros(len(guess), 2) if tilt is None else tilt
-    return ballot()(guess, tilt, {"image": seen}, {"image": torch.ones(len(guess), 1, 8, 12)})
+def ask(guess: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return ballot()(guess, {"image": seen}, {"image": torch.ones(len(guess), 1, 8, 12)})
 
 
 def test_a_guess_is_changed_to_what_the_votes_say_along_its_way() -> None:
     motion = np.array([0.06, 0.0, 0.6, 0.0, 0.05, 0.0])
-    seen = scores(displacements(motion, (0.0, 0.0)))
+    seen = scores(displacements(motion))
     guess = torch.tensor(motion)[None].float()
     guess[:, :3] *= 0.6
     total, shares, change = ask(guess, seen)
@@ -138,15 +123,15 @@ def test_the_lengths_reach_from_the_shortest_to_the_longest() -> None:
     torch.testing.assert_close(logs.diff(), logs.diff()[:1].expand(COUNT - 1))
 
 
-def test_scores_trust_and_tilt_learn_from_votes_and_the_guess_does_not() -> None:
-    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]), (0.0, 0.0))
+def test_scores_and_trust_learn_from_votes_and_the_guess_does_not() -> None:
+    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]))
     seen = scores(shift).requires_grad_()
     guess = torch.tensor([[0.0, 0.0, 0.5, 0.0, 0.01, 0.0]], requires_grad=True)
-    tilt, trust = torch.full((1, 2), 0.1, requires_grad=True), torch.full((1, 1, 8, 12), 0.5, requires_grad=True)
-    total, _, change = ballot()(guess, tilt, {"image": seen}, {"image": trust})
+    trust = torch.full((1, 1, 8, 12), 0.5, requires_grad=True)
+    total, _, change = ballot()(guess, {"image": seen}, {"image": trust})
     (total.log_softmax(1)[0, 20] + change.sum()).backward()
     assert guess.grad is None
-    assert all(x.grad is not None and x.grad.abs().sum() > 0 for x in (seen, tilt, trust))
+    assert all(x.grad is not None and x.grad.abs().sum() > 0 for x in (seen, trust))
     assert not trust.grad[:, :, :3].any()  # type: ignore[index]
 
 
@@ -154,11 +139,10 @@ def test_gradients_agree_with_differences() -> None:
     torch.manual_seed(0)
     vote = ballot().double()
     seen = torch.randn(1, 81, 8, 12, dtype=torch.float64, requires_grad=True)
-    tilt = torch.tensor([[0.11, -0.2]], dtype=torch.float64, requires_grad=True)
     guess = torch.tensor([[0.01, 0.02, 0.5, 0.0, 0.013, 0.0]], dtype=torch.float64)
     trust = torch.rand(1, 1, 8, 12, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        lambda tilt, seen: vote(guess, tilt, {"image": seen}, {"image": trust}), (tilt, seen), fast_mode=True
+        lambda seen: vote(guess, {"image": seen}, {"image": trust}), (seen,), fast_mode=True
     )
 
 
@@ -168,7 +152,7 @@ VIEWS = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
 def network(**changes: object) -> networks.base.Network:
     torch.manual_seed(3)
     built = networks.build({"name": "swift-xxs", "views": VIEWS, "votes": COUNT, **changes}).eval()
-    for parameter in (*built.heard.parameters(), *built.tilt.parameters()):  # type: ignore[union-attr]
+    for parameter in built.heard.parameters():  # type: ignore[union-attr]
         torch.nn.init.normal_(parameter, std=0.3)
     return built
 
@@ -192,7 +176,7 @@ def test_a_network_that_asks_the_ground_says_the_same_frame_by_frame() -> None:
             torch.testing.assert_close(log_variance[0], clip.log_variance[0, i - 1], rtol=1e-4, atol=1e-4)
 
 
-def test_the_vote_is_one_more_input_of_the_hint_and_the_first_guess_of_a_network_without() -> None:
+def test_a_network_guesses_what_one_without_votes_says_and_keeps_all_but_the_length_of_the_way() -> None:
     torch.manual_seed(3)
     asking, plain = (networks.build({"name": "swift-xxs", "votes": votes}).eval() for votes in (COUNT, 0))
     known = asking.state_dict()
@@ -200,7 +184,9 @@ def test_the_vote_is_one_more_input_of_the_hint_and_the_first_guess_of_a_network
     image = torch.randint(0, 256, (1, 3, 96, 320), dtype=torch.uint8)
     told, said = asking({"image": image}, features=True), plain({"image": image})
     torch.testing.assert_close(told.features["guess"], said.motion)
-    assert (told.motion - said.motion)[..., 3:].abs().max() < 1e-7
+    torch.testing.assert_close(told.motion[..., 3:], said.motion[..., 3:])
+    assert (told.motion - said.motion)[..., :3].abs().max() > 1e-6
+    torch.testing.assert_close(torch.linalg.cross(told.motion[..., :3], said.motion[..., :3]), torch.zeros(1, 2, 3))
     assert plain.parameter_count() < asking.parameter_count()
 
 

@@ -1,9 +1,9 @@
 """The ground votes on the length of a step.
 
 Asphalt is faint: a cell of it matches a dozen others nearly as well as its own, and what a cell alone says of its
-displacement is worth little. But all of the ground moves as one. For each of a row of lengths, turn, direction and the
-ground's tilt being guessed already, every cell of it has its place in the last frame, and the local correlation has
-compared the cell with that place: the evidence is summed over all cells, each as far as it is trusted.
+displacement is worth little. But all of the ground moves as one. For each of a row of lengths, turn and direction being
+guessed already, every cell of the level ground has its place in the last frame, and the local correlation has compared
+the cell with that place: the evidence is summed over all cells, each as far as it is trusted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from training.networks.layers import unhalved
 SHORTEST, LONGEST = 0.02, 2.5
 """Bounds of the lengths that are voted on, camera heights."""
 _LOWEST = 0.07  # slope below the horizon: what is farther away moves too little
-_STEEPEST = 0.05  # tilt of the ground ahead, and sideways
 _NEAREST = 0.2  # camera heights ahead of the last camera
 _DOUBT = 0.3  # of a match, in multiples of a blind guess's likelihood: it bounds what one cell can say against a length
 
@@ -32,7 +31,7 @@ class Precinct(nn.Module):
         lengths: how many are voted on.
     """
 
-    rays: Tensor
+    ground: Tensor
     pixels: Tensor
     lengths: Tensor
 
@@ -42,24 +41,22 @@ class Precinct(nn.Module):
         rays = torch.from_numpy(view.rays()[:: match.spacing, :: match.spacing]).float()
         self.top = int((rays[:, 0, 1] <= _LOWEST).sum())
         rays = rays[self.top :].flatten(0, 1)
-        self.register_buffer("rays", rays, persistent=False)
+        self.register_buffer("ground", rays / rays[:, 1:2], persistent=False)
         pixels = rays[:, :2] * rays.new_tensor([view.fx, view.fy]) + rays.new_tensor([view.cx, view.cy])
         self.register_buffer("pixels", pixels, persistent=False)
         self.register_buffer("lengths", log_lengths(lengths).exp(), persistent=False)
         self.strength = nn.Parameter(torch.tensor(-2.3))
 
-    def forward(self, direction: Tensor, turn: Tensor, tilt: Tensor, scores: Tensor, trust: Tensor) -> Tensor:
+    def forward(self, direction: Tensor, turn: Tensor, scores: Tensor, trust: Tensor) -> Tensor:
         """Evidence (N, L) for each length: a log-likelihood, up to a constant.
 
         Args:
             direction: (N, 3) of the way.
             turn: (N, 3) rotation vector.
-            tilt: (N, 2) how the ground rises to the right and ahead.
             scores: of the match (N, D, H, W).
             trust: (N, 1, H, W) weights of the cells.
         """
-        down = self.rays[:, 1] + (tilt[:, None] * self.rays[:, ::2]).sum(-1)
-        stay = _turned(self.rays / down.clamp_min(_LOWEST / 4)[..., None], turn)  # (N, P, 3)
+        stay = _turned(self.ground.expand(len(turn), -1, -1), turn)  # (N, P, 3)
         way = direction[:, None, None] * self.lengths[:, None]  # (N, 1, L, 3)
         x, y, z = (stay[:, :, None] + way).unbind(-1)
         ahead = z.clamp_min(_NEAREST)
@@ -98,10 +95,9 @@ class Ballot(nn.Module):
         self.width = nn.Parameter(torch.tensor(-1.2))
 
     def forward(
-        self, guess: Tensor, tilt: Tensor, scores: dict[str, Tensor], trust: dict[str, Tensor]
+        self, guess: Tensor, scores: dict[str, Tensor], trust: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the votes say to a guessed motion (N, 6), in camera heights and radians, over a ground of a guessed tilt
-        (N, 2), from -1 to 1.
+        """What the votes say to a guessed motion (N, 6), in camera heights and radians.
 
         Returns:
             The evidence (N, L) of all views together; shares (N, (views + 1) L) of the votes, all together and view by
@@ -112,10 +108,8 @@ class Ballot(nn.Module):
         way, turn = guess.split(3, 1)
         far = way.square().sum(1, keepdim=True).sqrt()
         direction = way / far.clamp_min(1e-6)
-        tilt = _STEEPEST * unhalved(tilt)
         votes = [
-            precinct(direction, turn, tilt, scores[name], unhalved(trust[name]))
-            for name, precinct in self.precincts.items()
+            precinct(direction, turn, scores[name], unhalved(trust[name])) for name, precinct in self.precincts.items()
         ]
         total = torch.stack(votes).sum(0)
         apart = (self.logs - far.clamp(SHORTEST, LONGEST).log()) / self.width.exp()

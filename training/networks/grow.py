@@ -86,12 +86,10 @@ def _grow_vector(large: Decoder, small: Decoder) -> None:
 
 
 def _grow_votes(large: Swift, small: Swift) -> None:
-    assert large.ballot is not None and large.heard is not None and large.tilt is not None
-    assert small.ballot is not None and small.heard is not None and small.tilt is not None
+    assert large.ballot is not None and large.heard is not None and small.ballot is not None and small.heard is not None
     for view in small.views:
         large.ballot.precincts[view].load_state_dict(small.ballot.precincts[view].state_dict())
     large.ballot.width.copy_(small.ballot.width)
-    large.tilt.load_state_dict(small.tilt.state_dict())
     parts = torch.tensor([0, *(1 + list(large.views).index(view) for view in small.views)])
     votes = small.config.votes
     large.heard.weight[:, (votes * parts[:, None] + torch.arange(votes)).flatten()] = small.heard.weight

@@ -204,7 +204,6 @@ class Swift(Network):
         self.hint = nn.Linear(fused + config.memory, config.hint)
         self.ballot = _ballot(config) if config.votes else None
         self.heard = _deaf((len(config.views) + 1) * config.votes, config.hint) if config.votes else None
-        self.tilt = _deaf(config.hint, 2) if config.votes else None
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
@@ -250,13 +249,12 @@ class Swift(Network):
         hint = functional.relu(before)
         motion, log_variance = self.head(hint).chunk(2, 1)
         told: dict[str, Tensor] = {}
-        if self.ballot is not None and self.heard is not None and self.tilt is not None:
+        if self.ballot is not None and self.heard is not None:
             scores, trust = ({name: maps[_of_view(x, name)] for name in self.views} for x in (_VOTER, "trust"))
             guess = unhalved(motion) * self.motion_scale
-            votes, shares, change = self.ballot(guess, torch.tanh(self.tilt(hint)), scores, trust)
-            hint = functional.relu(before + self.heard(shares))
-            motion, log_variance = self.head(hint).chunk(2, 1)
+            votes, shares, change = self.ballot(guess, scores, trust)
             motion = motion + functional.pad(change / self.config.translation_scale, (0, 3))
+            log_variance = self.head(functional.relu(before + self.heard(shares)))[:, 6:]
             told = {"guess": guess, "votes": votes}
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
 
