@@ -19,6 +19,8 @@ SHORTEST, LONGEST = 0.02, 2.5
 """Bounds of the lengths that are voted on, camera heights."""
 _LOWEST = 0.07  # slope below the horizon: what is farther away moves too little
 _NEAREST = 0.2  # camera heights ahead of the last camera
+_STRENGTH, _WIDTH = 0.1, 0.2  # at first: of a cell's evidence, and of a guessed length's logarithm
+_TAILS = 3.0  # degrees of freedom of a guessed length: it may be far off
 _DOUBT = 0.3  # of a match, in multiples of a blind guess's likelihood: it bounds what one cell can say against a length
 
 
@@ -45,7 +47,6 @@ class Precinct(nn.Module):
         pixels = rays[:, :2] * rays.new_tensor([view.fx, view.fy]) + rays.new_tensor([view.cx, view.cy])
         self.register_buffer("pixels", pixels, persistent=False)
         self.register_buffer("lengths", log_lengths(lengths).exp(), persistent=False)
-        self.strength = nn.Parameter(torch.tensor(-2.3))
 
     def forward(self, direction: Tensor, turn: Tensor, scores: Tensor, trust: Tensor) -> Tensor:
         """Evidence (N, L) for each length: a log-likelihood, up to a constant.
@@ -68,7 +69,7 @@ class Precinct(nn.Module):
         across = _shares((column - self.pixels[:, :1]) / self.match.cell, horizontal)  # (N, P, L, 2 horizontal + 1)
         upright = _shares((row - self.pixels[:, 1:]) / self.match.cell, vertical)
         said = ((upright @ self._evidence(scores)) * across).sum(-1) * seen  # (N, P, L)
-        return self.strength.exp() * (said * trust[:, 0, self.top :].flatten(1)[..., None]).sum(1)
+        return (said * trust[:, 0, self.top :].flatten(1)[..., None]).sum(1)
 
     def _evidence(self, scores: Tensor) -> Tensor:
         """(N, P, 2 vertical + 1, 2 horizontal + 1) for each displacement of each cell; 0 is that of a blind guess."""
@@ -84,41 +85,49 @@ class Ballot(nn.Module):
     Args:
         precincts: of each view.
         lengths: how many are voted on.
+        hint: width of the vector that the guess is read from. It says how far to listen to each view, and how wide the
+            guess is.
     """
 
     logs: Tensor
 
-    def __init__(self, precincts: dict[str, Precinct], lengths: int) -> None:
+    def __init__(self, precincts: dict[str, Precinct], lengths: int, hint: int) -> None:
         super().__init__()
         self.precincts = nn.ModuleDict(precincts)
         self.register_buffer("logs", log_lengths(lengths), persistent=False)
-        self.width = nn.Parameter(torch.tensor(-1.2))
+        self.weighing = nn.Linear(hint, len(precincts) + 1)
+        nn.init.zeros_(self.weighing.weight)
+        with torch.no_grad():
+            self.weighing.bias.copy_(torch.tensor([_STRENGTH] * len(precincts) + [_WIDTH]).log())
+        self.heard = nn.Linear((len(precincts) + 1) * lengths, hint, bias=False)
+        nn.init.zeros_(self.heard.weight)
 
     def forward(
-        self, guess: Tensor, scores: dict[str, Tensor], trust: dict[str, Tensor]
+        self, guess: Tensor, hint: Tensor, scores: dict[str, Tensor], trust: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the votes say to a guessed motion (N, 6), in camera heights and radians.
+        """What the votes say to a guessed motion (N, 6), in camera heights and radians, that was read from a hint.
 
         Returns:
-            The evidence (N, L) of all views together; shares (N, (views + 1) L) of the votes, all together and view by
-            view; and by what (N, 3) the guessed way is to be changed: from the mean length by the guess to the mean by
-            both.
+            The evidence (N, L) of all views together; what its distributions, and those of the views, add to the hint,
+            nothing at first; and by what (N, 3) the guessed way is to be changed: as the mean of the logarithm changes
+            from the guess alone to both.
         """
         guess = unhalved(guess.detach())
         way, turn = guess.split(3, 1)
         far = way.square().sum(1, keepdim=True).sqrt()
         direction = way / far.clamp_min(1e-6)
+        *strengths, width = unhalved(self.weighing(hint)).exp().split(1, 1)
         votes = [
-            precinct(direction, turn, scores[name], unhalved(trust[name])) for name, precinct in self.precincts.items()
+            strength * precinct(direction, turn, scores[name], unhalved(trust[name]))
+            for strength, (name, precinct) in zip(strengths, self.precincts.items(), strict=True)
         ]
         total = torch.stack(votes).sum(0)
-        apart = (self.logs - far.clamp(SHORTEST, LONGEST).log()) / self.width.exp()
-        prior = -0.5 * apart.square()
-        lengths = self.logs.exp()
+        apart = (self.logs - far.clamp(SHORTEST, LONGEST).log()) / width
+        prior = -(_TAILS + 1) / 2 * torch.log1p(apart.square() / _TAILS)
         before, after = (torch.softmax(belief, 1) for belief in (prior, prior + total))
-        change = ((after - before) * lengths).sum(1, keepdim=True) * direction
+        change = (((after - before) * self.logs).sum(1, keepdim=True).exp() - 1) * way
         shares = torch.cat([after, *(torch.softmax(vote, 1) for vote in votes)], 1)
-        return total, shares, change
+        return total, self.heard(shares), change
 
 
 def log_lengths(count: int) -> Tensor:

@@ -86,13 +86,13 @@ def _grow_vector(large: Decoder, small: Decoder) -> None:
 
 
 def _grow_votes(large: Swift, small: Swift) -> None:
-    assert large.ballot is not None and large.heard is not None and small.ballot is not None and small.heard is not None
-    for view in small.views:
-        large.ballot.precincts[view].load_state_dict(small.ballot.precincts[view].state_dict())
-    large.ballot.width.copy_(small.ballot.width)
-    parts = torch.tensor([0, *(1 + list(large.views).index(view) for view in small.views)])
-    votes = small.config.votes
-    large.heard.weight[:, (votes * parts[:, None] + torch.arange(votes)).flatten()] = small.heard.weight
+    assert large.ballot is not None and small.ballot is not None
+    places = torch.tensor([list(large.views).index(view) for view in small.views])
+    weighed = torch.cat([places, torch.tensor([len(large.views)])])
+    large.ballot.weighing.weight[weighed] = small.ballot.weighing.weight
+    large.ballot.weighing.bias[weighed] = small.ballot.weighing.bias
+    votes, parts = small.config.votes, torch.cat([torch.tensor([0]), 1 + places])
+    large.ballot.heard.weight[:, (votes * parts[:, None] + torch.arange(votes)).flatten()] = small.ballot.heard.weight
 
 
 def _grow_stage(large: nn.Sequential, small: nn.Sequential, inputs: Tensor | None = None) -> None:

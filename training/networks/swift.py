@@ -203,7 +203,6 @@ class Swift(Network):
         self.memory = GRUCell(fused, config.memory) if config.memory else None
         self.hint = nn.Linear(fused + config.memory, config.hint)
         self.ballot = _ballot(config) if config.votes else None
-        self.heard = _deaf((len(config.views) + 1) * config.votes, config.hint) if config.votes else None
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
@@ -249,12 +248,12 @@ class Swift(Network):
         hint = functional.relu(before)
         motion, log_variance = self.head(hint).chunk(2, 1)
         told: dict[str, Tensor] = {}
-        if self.ballot is not None and self.heard is not None:
+        if self.ballot is not None:
             scores, trust = ({name: maps[_of_view(x, name)] for name in self.views} for x in (_VOTER, "trust"))
             guess = unhalved(motion) * self.motion_scale
-            votes, shares, change = self.ballot(guess, scores, trust)
+            votes, heard, change = self.ballot(guess, hint, scores, trust)
             motion = motion + functional.pad(change / self.config.translation_scale, (0, 3))
-            log_variance = self.head(functional.relu(before + self.heard(shares)))[:, 6:]
+            log_variance = self.head(functional.relu(before + heard))[:, 6:]
             told = {"guess": guess, "votes": votes}
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
 
@@ -265,14 +264,7 @@ def _ballot(config: SwiftConfig) -> Ballot:
         for name, view in config.views.items()
         if isinstance(view, View)
     }
-    return Ballot(precincts, config.votes)
-
-
-def _deaf(inputs: int, outputs: int) -> nn.Linear:
-    """A layer that does not listen yet."""
-    layer = nn.Linear(inputs, outputs, bias=False)
-    nn.init.zeros_(layer.weight)
-    return layer
+    return Ballot(precincts, config.votes, config.hint)
 
 
 def _matches(config: SwiftConfig, view: str) -> dict[str, Match]:
