@@ -12,7 +12,7 @@ from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training import networks
-from training.networks.ballot import LONGEST, SHORTEST, Ballot, Precinct, log_lengths
+from training.networks.ballot import LONGEST, SHORTEST, Ballot, log_lengths
 from training.networks.base import Match, StepModule
 
 VIEW = View(96, 64, 60.0, 50.0, 47.5, 21.5)
@@ -20,16 +20,17 @@ MATCH = Match((4, 4), cell=4, spacing=8)
 COUNT = 32
 
 
-def displacements(motion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, H/8, W/8) pixels from each cell of the new frame to what it shows in the last one: level ground, a camera
-    height below; NaN above the horizon."""
+def displacements(motion: NDArray[np.float64], rise: float = 0.0) -> NDArray[np.float64]:
+    """(2, H/8, W/8) pixels from each cell of the new frame to what it shows in the last one: ground a camera height
+    below, that rises so much ahead; NaN above the horizon."""
     pose = geometry.from_motion(motion)
     found = np.full((2, VIEW.height // 8, VIEW.width // 8), np.nan)
     for i, j in np.ndindex(found.shape[1:]):
         ray = VIEW.rays_at([8.0 * j, 8.0 * i])
-        if ray[1] <= 0.03:
+        down = ray[1] + rise * ray[2]
+        if down <= 0.03:
             continue
-        x, y, z = pose[:3, :3] @ (ray / ray[1]) + pose[:3, 3]
+        x, y, z = pose[:3, :3] @ (ray / down) + pose[:3, 3]
         if z > 0.2:
             found[:, i, j] = VIEW.fx * x / z + VIEW.cx - 8 * j, VIEW.fy * y / z + VIEW.cy - 8 * i
     return found
@@ -43,20 +44,27 @@ def scores(shift: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(np.where(np.maximum(abs(x), abs(y)) < 4.5, bump, 0.0)).float().flatten(0, 1)[None]
 
 
-def precinct() -> Precinct:
-    return Precinct(VIEW, MATCH, COUNT)
+def ballot() -> Ballot:
+    """That believes all that is said."""
+    counter = Ballot({"image": VIEW}, MATCH, COUNT, 3)
+    torch.nn.init.constant_(counter.weighing.bias[:1], 1.0)
+    return counter
 
 
-def counted(motion: NDArray[np.float64]) -> Tensor:
-    """(L,) the votes."""
-    direction = torch.tensor(motion[:3] / np.linalg.norm(motion[:3]))[None].float()
-    turn = torch.tensor(motion[3:])[None].float()
-    return precinct()(direction, turn, scores(displacements(motion)), torch.ones(1, 1, 8, 12))[0].detach()
+def voted(motion: NDArray[np.float64], seen: Tensor, trust: Tensor | None = None) -> Tensor:
+    """(S, L) the votes."""
+    trust = torch.ones(1, 1, 8, 12) if trust is None else trust
+    return ballot().votes(torch.tensor(motion)[None].float(), {"image": seen}, {"image": trust})[0, 0]
+
+
+def counted(motion: NDArray[np.float64], rise: float = 0.0) -> Tensor:
+    """(S, L) the votes, where the guess is right."""
+    return 3 * voted(motion, scores(displacements(motion, rise)))
 
 
 def elected(votes: Tensor) -> float:
-    """The mean length, where all that is said is believed."""
-    return float(torch.softmax(0.6 * votes, 0) @ log_lengths(COUNT).exp())
+    """The mean length, of (L,) votes."""
+    return float(torch.softmax(votes, 0) @ log_lengths(COUNT).exp())
 
 
 @pytest.mark.parametrize("length", [0.1, 0.3, 0.7, 1.2])
@@ -69,27 +77,29 @@ def test_the_true_length_is_elected(
 ) -> None:
     """The way back is longer than it seems: the nearest cells were not in the last frame, and say nothing."""
     way = length * np.array(direction) / np.linalg.norm(direction)
-    assert elected(counted(np.concatenate([way, turn]))) == pytest.approx(length, rel=within)
+    assert elected(counted(np.concatenate([way, turn]))[1]) == pytest.approx(length, rel=within)
+
+
+@pytest.mark.parametrize("index", [0, 2])
+def test_a_slope_is_not_taken_for_another_length(index: int) -> None:
+    motion, rise = np.array([0, 0, 0.7, 0, 0.02, 0]), (-0.02, 0.0, 0.02)[index]
+    votes = counted(motion, rise)
+    true = (log_lengths(COUNT).exp() - 0.7).abs().argmin()
+    assert votes[index, true] > votes[1, true] > votes[2 - index, true]
+    right, level = (abs(elected(votes[i]) - 0.7) for i in (index, 1))
+    assert right < min(level, 0.04)
+
+
+AHEAD = np.array([0, 0, 0.7, 0, 0, 0])
 
 
 def test_who_knows_nothing_has_no_influence() -> None:
-    blank = torch.full((1, 81, 8, 12), 3.0)
-    votes = precinct()(torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), blank, torch.ones(1, 1, 8, 12))
+    votes = voted(AHEAD, torch.full((1, 81, 8, 12), 3.0))
     torch.testing.assert_close(votes, torch.zeros_like(votes), atol=1e-4, rtol=0)
 
 
 def test_who_is_not_trusted_has_no_influence() -> None:
-    shift = displacements(np.array([0, 0, 0.7, 0, 0, 0]))
-    seen = scores(shift)
-    votes = precinct()(torch.tensor([[0, 0, 1.0]]), torch.zeros(1, 3), seen, torch.zeros(1, 1, 8, 12))
-    assert not votes.any()
-
-
-def ballot() -> Ballot:
-    """That believes all that is said."""
-    counter = Ballot({"image": precinct()}, COUNT, 3)
-    torch.nn.init.zeros_(counter.weighing.bias[:1])
-    return counter
+    assert not voted(AHEAD, scores(displacements(AHEAD)), torch.zeros(1, 1, 8, 12)).any()
 
 
 HINT = torch.tensor([[1.0, 0.0, 2.0]])

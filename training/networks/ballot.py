@@ -2,11 +2,15 @@
 
 Asphalt is faint: a cell of it matches a dozen others nearly as well as its own, and what a cell alone says of its
 displacement is worth little. But all of the ground moves as one. For each of a row of lengths, turn and direction being
-guessed already, every cell of the level ground has its place in the last frame, and the local correlation has compared
-the cell with that place: the evidence is summed over all cells, each as far as it is trusted.
+guessed already, every cell of the ground has its place in the last frame, and the local correlation has compared the
+cell with that place: the evidence is summed over all cells, each as far as it is trusted. The ground may rise or fall
+ahead a little, or the mount be pitched, which would be taken for another length: each length is voted on with some
+slopes, and counts with all of them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,117 +21,122 @@ from training.networks.layers import unhalved
 
 SHORTEST, LONGEST = 0.02, 2.5
 """Bounds of the lengths that are voted on, camera heights."""
+_EVERY = 3  # column of cells: those between see nearly the same
 _LOWEST = 0.07  # slope below the horizon: what is farther away moves too little
 _NEAREST = 0.2  # camera heights ahead of the last camera
-_STRENGTH, _WIDTH = 0.1, 0.2  # at first: of a cell's evidence, and of a guessed length's logarithm
+_SLOPES, _SWAY = (-0.02, 0.0, 0.02), 0.015  # how the ground may rise ahead, and by how much it does as a rule, radians
+_STRENGTH, _WIDTH = 0.7, 0.2  # at first: of a cell's evidence, and of a guessed length's logarithm
 _TAILS = 3.0  # degrees of freedom of a guessed length: it may be far off
 _DOUBT = 0.3  # of a match, in multiples of a blind guess's likelihood: it bounds what one cell can say against a length
 
 
-class Precinct(nn.Module):
-    """The ground's cells in one view, and where they were in the last frame for each length.
-
-    Args:
-        view: through which the ground is seen.
-        match: the correlation whose cells vote.
-        lengths: how many are voted on.
-    """
-
-    ground: Tensor
-    pixels: Tensor
-    lengths: Tensor
-
-    def __init__(self, view: View, match: Match, lengths: int) -> None:
-        super().__init__()
-        self.view, self.match = view, match
-        rays = torch.from_numpy(view.rays()[:: match.spacing, :: match.spacing]).float()
-        self.top = int((rays[:, 0, 1] <= _LOWEST).sum())
-        rays = rays[self.top :].flatten(0, 1)
-        self.register_buffer("ground", rays / rays[:, 1:2], persistent=False)
-        pixels = rays[:, :2] * rays.new_tensor([view.fx, view.fy]) + rays.new_tensor([view.cx, view.cy])
-        self.register_buffer("pixels", pixels, persistent=False)
-        self.register_buffer("lengths", log_lengths(lengths).exp(), persistent=False)
-
-    def forward(self, direction: Tensor, turn: Tensor, scores: Tensor, trust: Tensor) -> Tensor:
-        """Evidence (N, L) for each length: a log-likelihood, up to a constant.
-
-        Args:
-            direction: (N, 3) of the way.
-            turn: (N, 3) rotation vector.
-            scores: of the match (N, D, H, W).
-            trust: (N, 1, H, W) weights of the cells.
-        """
-        stay = _turned(self.ground.expand(len(turn), -1, -1), turn)  # (N, P, 3)
-        way = direction[:, None, None] * self.lengths[:, None]  # (N, 1, L, 3)
-        x, y, z = (stay[:, :, None] + way).unbind(-1)
-        ahead = z.clamp_min(_NEAREST)
-        column = x / ahead * self.view.fx + self.view.cx
-        row = y / ahead * self.view.fy + self.view.cy
-        seen = (z > _NEAREST) & (column >= 0) & (column <= self.view.width - 1)
-        seen = seen & (row >= 0) & (row <= self.view.height - 1)
-        vertical, horizontal = self.match.radius
-        across = _shares((column - self.pixels[:, :1]) / self.match.cell, horizontal)  # (N, P, L, 2 horizontal + 1)
-        upright = _shares((row - self.pixels[:, 1:]) / self.match.cell, vertical)
-        said = ((upright @ self._evidence(scores)) * across).sum(-1) * seen  # (N, P, L)
-        return (said * trust[:, 0, self.top :].flatten(1)[..., None]).sum(1)
-
-    def _evidence(self, scores: Tensor) -> Tensor:
-        """(N, P, 2 vertical + 1, 2 horizontal + 1) for each displacement of each cell; 0 is that of a blind guess."""
-        vertical, horizontal = self.match.radius
-        likely = torch.softmax(unhalved(scores)[:, :, self.top :].flatten(2).transpose(1, 2), -1)
-        evidence = ((likely * scores.shape[1] + _DOUBT) / (1 + _DOUBT)).log()
-        return evidence.unflatten(2, (2 * vertical + 1, 2 * horizontal + 1))
-
-
 class Ballot(nn.Module):
-    """Counts the votes of all views, beside what was guessed before.
+    """The voters, cells of the ground in all views, and who counts their votes, beside what was guessed before.
 
     Args:
-        precincts: of each view.
+        views: through which the ground is seen.
+        match: the correlation whose cells vote, the same in all views.
         lengths: how many are voted on.
         hint: width of the vector that the guess is read from. It says how far to listen to each view, and how wide the
             guess is.
     """
 
+    ground: Tensor
+    pixels: Tensor
+    focal: Tensor
+    centre: Tensor
+    last: Tensor
+    members: Tensor
     logs: Tensor
+    slopes: Tensor
 
-    def __init__(self, precincts: dict[str, Precinct], lengths: int, hint: int) -> None:
+    def __init__(self, views: Mapping[str, View], match: Match, lengths: int, hint: int) -> None:
         super().__init__()
-        self.precincts = nn.ModuleDict(precincts)
-        self.register_buffer("logs", log_lengths(lengths), persistent=False)
-        self.weighing = nn.Linear(hint, len(precincts) + 1)
+        self.match = match
+        self.tops = {name: _below(view, match.spacing) for name, view in views.items()}
+        step = match.spacing
+        rays = [torch.from_numpy(v.rays()[step * self.tops[n] :: step, :: step * _EVERY]) for n, v in views.items()]
+        owner = torch.cat([torch.full((r.shape[0] * r.shape[1],), i) for i, r in enumerate(rays)])
+        ray = torch.cat([r.float().flatten(0, 1) for r in rays])
+        down = torch.stack([ray[:, 1] + slope * ray[:, 2] for slope in _SLOPES])
+        told = torch.tensor([(v.fx, v.fy, v.cx, v.cy, v.width - 1.0, v.height - 1.0) for v in views.values()])[owner]
+        usual = -0.5 * (torch.tensor(_SLOPES) / _SWAY).square()
+        for name, table in {
+            "ground": ray / down[..., None],  # (S, P, 3)
+            "pixels": ray[:, :2] * told[:, :2] + told[:, 2:4],
+            "focal": told[:, :2],
+            "centre": told[:, 2:4],
+            "last": told[:, 4:],
+            "members": nn.functional.one_hot(owner).t().float(),  # (views, P)
+            "logs": log_lengths(lengths),
+            "slopes": usual[:, None],
+        }.items():
+            self.register_buffer(name, table, persistent=False)
+        self.weighing = nn.Linear(hint, len(views) + 1)
         nn.init.zeros_(self.weighing.weight)
         with torch.no_grad():
-            self.weighing.bias.copy_(torch.tensor([_STRENGTH] * len(precincts) + [_WIDTH]).log())
-        self.heard = nn.Linear((len(precincts) + 1) * lengths, hint, bias=False)
+            self.weighing.bias.copy_(torch.tensor([_STRENGTH] * len(views) + [_WIDTH]).log())
+        self.heard = nn.Linear((len(views) + 1) * lengths, hint, bias=False)
         nn.init.zeros_(self.heard.weight)
 
     def forward(
-        self, guess: Tensor, hint: Tensor, scores: dict[str, Tensor], trust: dict[str, Tensor]
+        self, guess: Tensor, hint: Tensor, scores: Mapping[str, Tensor], trust: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the votes say to a guessed motion (N, 6), in camera heights and radians, that was read from a hint.
 
+        Args:
+            scores: of the match in each view (N, D, H, W).
+            trust: of its cells (N, 1, H, W).
+
         Returns:
-            The evidence (N, L) of all views together; what its distributions, and those of the views, add to the hint,
-            nothing at first; and by what (N, 3) the guessed way is to be changed: as the mean of the logarithm changes
-            from the guess alone to both.
+            The evidence (N, L) of all views together, a log-likelihood up to a constant; what its distributions, and
+            those of the views, add to the hint, nothing at first; and by what (N, 3) the guessed way is to be changed:
+            as the mean of the logarithm changes from the guess alone to both.
         """
         guess = unhalved(guess.detach())
-        way, turn = guess.split(3, 1)
+        way = guess[:, :3]
         far = way.square().sum(1, keepdim=True).sqrt()
-        direction = way / far.clamp_min(1e-6)
-        *strengths, width = unhalved(self.weighing(hint)).exp().split(1, 1)
-        votes = [
-            strength * precinct(direction, turn, scores[name], unhalved(trust[name]))
-            for strength, (name, precinct) in zip(strengths, self.precincts.items(), strict=True)
-        ]
-        total = torch.stack(votes).sum(0)
+        strengths, width = unhalved(self.weighing(hint)).exp().split((len(self.tops), 1), 1)
+        each = strengths[:, :, None, None] * self.votes(guess, scores, trust)
+        every = torch.logsumexp(torch.cat([each.sum(1, keepdim=True), each], 1) + self.slopes, 2)
+        total = every[:, 0]
         apart = (self.logs - far.clamp(SHORTEST, LONGEST).log()) / width
         prior = -(_TAILS + 1) / 2 * torch.log1p(apart.square() / _TAILS)
         before, after = (torch.softmax(belief, 1) for belief in (prior, prior + total))
         change = (((after - before) * self.logs).sum(1, keepdim=True).exp() - 1) * way
-        shares = torch.cat([after, *(torch.softmax(vote, 1) for vote in votes)], 1)
+        shares = torch.cat([after, torch.softmax(every[:, 1:], 2).flatten(1)], 1)
         return total, self.heard(shares), change
+
+    def votes(self, guess: Tensor, scores: Mapping[str, Tensor], trust: Mapping[str, Tensor]) -> Tensor:
+        """Evidence (N, views, S, L) of each view for each slope and length, along a guessed way with a guessed turn."""
+        way, turn = guess.split(3, 1)
+        direction = way / way.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+        stay = _turned(self.ground[None], turn[:, None, None])  # (N, S, P, 3)
+        moved = direction[:, None] * self.logs.exp()[:, None]  # (N, L, 3)
+        # Cells come first: each has its own table of evidence.
+        x, y, z = (stay.transpose(1, 2)[:, :, :, None] + moved[:, None, None]).flatten(2, 3).unbind(-1)  # (N, P, S L)
+        ahead = z.clamp_min(_NEAREST)
+        seen, shares = z > _NEAREST, []
+        for axis, (place, radius) in enumerate(zip((x, y), self.match.radius[::-1], strict=True)):
+            pixel = place / ahead * self.focal[:, axis : axis + 1] + self.centre[:, axis : axis + 1]
+            seen = seen & (pixel >= 0) & (pixel <= self.last[:, axis : axis + 1])
+            shares.append(_shares((pixel - self.pixels[:, axis : axis + 1]) / self.match.cell, radius))
+        across, upright = shares  # (N, P, S L, 2 radius + 1)
+        said = ((upright @ self._evidence(scores)) * across).sum(-1) * seen  # (N, P, S L)
+        weight = self._voting(trust) * self.members  # (N, views, P)
+        return (weight @ said).unflatten(2, (len(_SLOPES), -1))
+
+    def _evidence(self, scores: Mapping[str, Tensor]) -> Tensor:
+        """(N, P, 2 vertical + 1, 2 horizontal + 1) for each displacement of each cell; 0 is that of a blind guess."""
+        vertical, horizontal = self.match.radius
+        likely = torch.softmax(self._voting(scores).transpose(1, 2), -1)
+        evidence = ((likely * likely.shape[2] + _DOUBT) / (1 + _DOUBT)).log()
+        return evidence.unflatten(2, (2 * vertical + 1, 2 * horizontal + 1))
+
+    def _voting(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """(N, C, P) of each view's map (N, C, H, W), where the cells vote."""
+        parts = [unhalved(maps[name])[:, :, top:, ::_EVERY].flatten(2) for name, top in self.tops.items()]
+        return torch.cat(parts, 2)
 
 
 def log_lengths(count: int) -> Tensor:
@@ -136,19 +145,23 @@ def log_lengths(count: int) -> Tensor:
     return torch.linspace(low, high, count)
 
 
+def _below(view: View, spacing: int) -> int:
+    """The first row of cells that see ground that is near enough."""
+    return int((view.rays()[::spacing, 0, 1] <= _LOWEST).sum())
+
+
 def _turned(points: Tensor, turn: Tensor) -> Tensor:
-    """Points (N, P, 3) rotated by rotation vectors (N, 3), to the second order."""
-    axis = turn[:, None].expand_as(points)
-    once = torch.linalg.cross(axis, points)
-    return points + once + 0.5 * torch.linalg.cross(axis, once)
+    """Points (..., 3) rotated by rotation vectors (..., 3), to the second order."""
+    once = torch.linalg.cross(turn, points)
+    return points + once + 0.5 * torch.linalg.cross(turn, once)
 
 
 def _shares(place: Tensor, radius: int) -> Tensor:
-    """Shares (..., 2 radius + 1) of the cells -radius..radius in a place between them, none far beyond.
+    """Shares (..., 2 radius + 1) of the cells -radius..radius in a place between them; none beyond.
 
-    By cubic convolution: linearly, every cell's evidence would be largest at a whole displacement.
+    They are a quadratic spline's: linear ones would make every cell prefer a whole displacement.
     """
     cells = torch.linspace(-radius, radius, 2 * radius + 1, device=place.device)
     apart = (place[..., None] - cells).abs()
-    near, far = (1.0 - apart).clamp_min(0.0), (2.0 - apart).clamp(0.0, 1.0)
-    return near * (0.5 + near * (2.0 - 1.5 * near)) - 0.5 * far * far * (1.0 - far)
+    wide, narrow = (1.5 - apart).clamp_min(0.0), (0.5 - apart).clamp_min(0.0)
+    return 0.5 * wide * wide - 1.5 * narrow * narrow

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
-from training.networks.ballot import Ballot, Precinct
+from training.networks.ballot import Ballot
 from training.networks.base import Match, Network, NetworkConfig, Observation
 from training.networks.correlation import Correlation, distinctive
 from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean, stage, unhalved
@@ -259,12 +259,8 @@ class Swift(Network):
 
 
 def _ballot(config: SwiftConfig) -> Ballot:
-    precincts = {
-        name: Precinct(view, _matches(config, name)[_VOTER], config.votes)
-        for name, view in config.views.items()
-        if isinstance(view, View)
-    }
-    return Ballot(precincts, config.votes, config.hint)
+    views = {name: view for name, view in config.views.items() if isinstance(view, View)}
+    return Ballot(views, _matches(config, "image")[_VOTER], config.votes, config.hint)
 
 
 def _matches(config: SwiftConfig, view: str) -> dict[str, Match]:
