@@ -16,11 +16,13 @@ from training.networks import Network, StepModule
 
 VIEW = View(96, 64, 60.0, 60.0, 47.5, 31.5)
 GROUND = Patch(64, 32, 1.0, 5.0, 3.0)
+ROAD = View(64, 32, 80.0, 80.0, 31.5, -6.0)
 SMALL = {"name": "swift-xs", "views": {"image": VIEW}}
 SPECS: dict[str, dict[str, Any]] = {
     "swift": SMALL,
     "swift with two views": {**SMALL, "views": {"image": VIEW, "view_ground": GROUND}},
     "swift without memory": {**SMALL, "memory": 0},
+    "swift that asks the ground": {**SMALL, "views": {"image": VIEW, "view_road": ROAD}, "votes": 9},
     "paper's teacher": {"name": "flownet-t", "views": {"image": VIEW}, "width": 0.05, "lstm": (16, 8)},
     "paper's student": {"name": "flownet-6-2", "views": {"image": VIEW}, "width": 0.05},
     "paper's student, uncertain": {"name": "flownet-5-3", "views": {"image": VIEW}, "width": 0.05, "uncertainty": True},

@@ -46,7 +46,6 @@ class Ballot(nn.Module):
     focal: Tensor
     centre: Tensor
     last: Tensor
-    members: Tensor
     logs: Tensor
     slopes: Tensor
 
@@ -54,9 +53,11 @@ class Ballot(nn.Module):
         super().__init__()
         self.match = match
         self.tops = {name: _below(view, match.spacing) for name, view in views.items()}
+        self.columns = {name: len(range(0, view.width, match.spacing * _EVERY)) for name, view in views.items()}
         step = match.spacing
         rays = [torch.from_numpy(v.rays()[step * self.tops[n] :: step, :: step * _EVERY]) for n, v in views.items()]
-        owner = torch.cat([torch.full((r.shape[0] * r.shape[1],), i) for i, r in enumerate(rays)])
+        self.sizes = [r.shape[0] * r.shape[1] for r in rays]
+        owner = torch.arange(len(rays)).repeat_interleave(torch.tensor(self.sizes))
         ray = torch.cat([r.float().flatten(0, 1) for r in rays])
         down = torch.stack([ray[:, 1] + slope * ray[:, 2] for slope in _SLOPES])
         told = torch.tensor([(v.fx, v.fy, v.cx, v.cy, v.width - 1.0, v.height - 1.0) for v in views.values()])[owner]
@@ -67,7 +68,6 @@ class Ballot(nn.Module):
             "focal": told[:, :2],
             "centre": told[:, 2:4],
             "last": told[:, 4:],
-            "members": nn.functional.one_hot(owner).t().float(),  # (views, P)
             "logs": log_lengths(lengths),
             "slopes": usual[:, None],
         }.items():
@@ -123,8 +123,11 @@ class Ballot(nn.Module):
             shares.append(_shares((pixel - self.pixels[:, axis : axis + 1]) / self.match.cell, radius))
         across, upright = shares  # (N, P, S L, 2 radius + 1)
         said = ((upright @ self._evidence(scores)) * across).sum(-1) * seen  # (N, P, S L)
-        weight = self._voting(trust) * self.members  # (N, views, P)
-        return (weight @ said).unflatten(2, (len(_SLOPES), -1))
+        said = said * self._voting(trust).transpose(1, 2)
+        # Row by row: some engines add one number after the other, and lose digits in long sums.
+        parts = zip(said.split(self.sizes, 1), self.columns.values(), strict=True)
+        total = torch.stack([part.unflatten(1, (-1, columns)).sum(2).sum(1) for part, columns in parts], 1)
+        return total.unflatten(2, (len(_SLOPES), -1))
 
     def _evidence(self, scores: Mapping[str, Tensor]) -> Tensor:
         """(N, P, 2 vertical + 1, 2 horizontal + 1) for each displacement of each cell; 0 is that of a blind guess."""

@@ -253,7 +253,7 @@ class Network(nn.Module):
 
     def trunk_parameters(self) -> list[nn.Parameter]:
         """All up to and including the hint layer: trained in the first stage."""
-        head = {id(p) for p in self.head.parameters()}
+        head = {id(p) for p in self.head_parameters()}
         return [p for p in self.parameters() if id(p) not in head]
 
 

@@ -222,6 +222,9 @@ class Swift(Network):
     def memory_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"memory": (self.config.memory,)} if self.memory is not None else {}
 
+    def head_parameters(self) -> list[nn.Parameter]:
+        return [p for name, p in self.named_parameters() if {"head", "ballot", "trust"} & set(name.split("."))]
+
     def observe(self, views: dict[str, Tensor]) -> Observation:
         contexts, matches, maps = zip(*(self.encoders[name](views[name]) for name in self.views), strict=True)
         return Observation(tuple(tensor for match in matches for tensor in match), contexts, maps[0])
