@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ros2_vodistill.view import Patch, View
 from training import networks
-from training.networks.swift import Decoder, Swift, SwiftConfig
+from training.networks.branch import Decoder
+from training.networks.swift import Swift, SwiftConfig
 
 VIEW = View(96, 64, 60.0, 50.0, 47.5, 31.5)
 

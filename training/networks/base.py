@@ -103,7 +103,8 @@ class NetworkConfig:
 class Network(nn.Module):
     """A step function over frames; see the module's text.
 
-    Subclasses own a submodule `head`: all that comes after the hint (or guided) layer. The rest is the trunk.
+    Subclasses own a submodule `head`, which reads the motion from the hint (or guided) layer. It, and what else depends
+    on the hint, is learned after the trunk.
 
     Attributes:
         config: its description, complete.

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from training.networks.base import Network
+from training.networks.branch import Decoder, Encoder
 from training.networks.layers import GRUCell, Residual, ScaledConv2d
-from training.networks.swift import Decoder, Encoder, Swift
+from training.networks.swift import Swift
 
 _ALIKE = "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
 _WIDTHS = "encoder", "encoder_blocks", "decoder", "decoder_blocks", "squeeze", "vector", "memory"

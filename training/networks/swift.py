@@ -6,7 +6,7 @@ sixteenth. It adds what is known of the geometry (where each cell looks) and con
 displacements go there directly, too: a motion is nearly linear in them, and this is learnt first. The vectors of the
 views are joined, a gated recurrent unit remembers, and fully connected layers, the first of which is the hint (or
 guided) layer, give the motion and its log-variance. Of further views, such as the road at a higher resolution, only the
-local contrast is seen, which is all that asphalt has.
+local contrast is seen, which is all that asphalt has. At last the ground may vote on the length of the step.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import Patch, View
+from ros2_vodistill.view import View
 from training.networks.ballot import Ballot
 from training.networks.base import Match, Network, NetworkConfig, Observation
-from training.networks.correlation import Correlation, distinctive
-from training.networks.layers import GRUCell, ScaledConv2d, box_mean, frame_mean, stage, unhalved
+from training.networks.branch import Decoder, Encoder
+from training.networks.layers import GRUCell, unhalved
 
-_HIGH_PASS, _CONTRAST = 15, 31  # pixels: boxes of the local mean and of the local contrast
-_FAINTEST = 2.0  # grey levels of contrast that are brought to half of the variance
 _VOTER = "fine_match"
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
@@ -103,94 +101,15 @@ SWIFT = {
 those of xs and xxs are 74 and 93 %."""
 
 
-class Encoder(nn.Module):
-    """One frame (N, H, W) uint8 -> context (N, C, H/8, W/8), what is matched at 1/4 and 1/8, and feature maps.
-
-    Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter: as a whole, or
-    `locally`, pixel by pixel, where faint textures are all that there is to see.
-    """
-
-    def __init__(self, config: SwiftConfig, locally: bool = False) -> None:
-        super().__init__()
-        self.locally = locally
-        (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
-        self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
-        self.eighth = stage(quarter, eighth, blocks8)
-        self.match4 = ScaledConv2d(quarter, config.match[0], 1)
-        self.match8 = ScaledConv2d(eighth, config.match[1], 1)
-
-    def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
-        x = view[:, None].to(self.match4.weight.dtype)
-        if self.locally:
-            x = x - box_mean(x, _HIGH_PASS)
-            x = x * torch.rsqrt(box_mean(x.square(), _CONTRAST) + _FAINTEST**2)
-        else:
-            x = x - frame_mean(x)
-            x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
-        quarter = self.quarter(x)
-        eighth = self.eighth(quarter)
-        matched = (distinctive(self.match4(quarter)), distinctive(self.match8(eighth)))
-        return eighth, matched, {"level0": quarter, "level1": eighth}
-
-
-class Decoder(nn.Module):
-    """What is matched of two frames, and the context of the newer -> a vector (N, vector), and feature maps."""
-
-    directions: Tensor
-
-    def __init__(self, config: SwiftConfig, view: View | Patch) -> None:
-        super().__init__()
-        self.register_buffer("directions", _cell_directions(view), persistent=False)
-        self.fine, self.middle, self.coarse = (Correlation(radius) for radius in config.radii)
-        (width8, width16, width32), (blocks8, blocks16, blocks32) = config.decoder, config.decoder_blocks
-        inputs = self.fine.channels + self.middle.channels + 2 + config.encoder[1]
-        self.eighth = stage(inputs, width8, blocks8, kernel=1, stride=1)
-        self.down = stage(width8, width16, 0)
-        self.sixteenth = stage(self.coarse.channels + width16, width16, blocks16, kernel=1, stride=1)
-        self.thirtysecond = stage(width16, width32, blocks32)
-        self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
-        cells = (view.height // 32) * (view.width // 32)
-        self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
-        self.trust = nn.Conv2d(width8, 1, 1) if config.votes else None
-        if self.trust is not None:  # at first, every cell is heard alike
-            nn.init.zeros_(self.trust.weight)
-            nn.init.zeros_(self.trust.bias)  # type: ignore[arg-type]
-
-    def forward(
-        self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        fine, fine_flow = self.fine(this[0][:, :, ::2, ::2], last[0])
-        middle, flow = self.middle(this[1], last[1])
-        coarse, coarse_flow = self.coarse(*(functional.avg_pool2d(match[1], 2) for match in (this, last)))
-        directions = self.directions.expand(len(context), -1, -1, -1)
-        eighth = self.eighth(torch.cat([fine, middle, directions, context], 1))
-        sixteenth = self.sixteenth(torch.cat([self.down(eighth), coarse], 1))
-        thirtysecond = self.thirtysecond(sixteenth)
-        flows = torch.cat([functional.avg_pool2d(torch.cat([fine_flow, flow], 1), 2), coarse_flow], 1)
-        condensed = torch.cat([functional.relu(self.squeeze(thirtysecond)), functional.avg_pool2d(flows, 2)], 1)
-        vector = functional.relu(self.vector(condensed.flatten(1)))
-        in_pixels = {"fine_flow": 4 * fine_flow, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
-        scores = {
-            name: seen[:, :-2] * correlation.temperature.exp()
-            for name, seen, correlation in (
-                ("fine_match", fine, self.fine),
-                ("match", middle, self.middle),
-                ("coarse_match", coarse, self.coarse),
-            )
-        }
-        maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
-        if self.trust is not None:
-            maps["trust"] = torch.sigmoid(self.trust(eighth))
-        return vector, maps
-
-
 class Swift(Network):
     """See the module's text.
 
     The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3 and 4 of the pair at 1/8,
     1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
     W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
-    'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view.
+    'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view. Where
+    the ground votes, 'trust' is the weight of each cell, 'guess' (B, T-1, 6) the motion before the vote, and 'votes'
+    (B, T-1, L) the evidence for each length.
     """
 
     config: SwiftConfig
@@ -282,12 +201,3 @@ def _of_view(name: str, view: str) -> str:
 
 def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
     return list(zip(tensors[::2], tensors[1::2], strict=True))
-
-
-def _cell_directions(view: View | Patch) -> Tensor:
-    """(1, 2, H/8, W/8) where each cell, centred at pixel (8i, 8j), looks: the two coordinates of its ray that vary over
-    the view, standardised."""
-    rays = torch.from_numpy(view.rays()[::8, ::8]).float().permute(2, 0, 1)
-    varying = rays[rays.std((1, 2)) > 0]
-    spread, centre = torch.std_mean(varying, (1, 2), keepdim=True)
-    return ((varying - centre) / spread)[None]

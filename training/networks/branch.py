@@ -1,0 +1,109 @@
+"""The branch of a view in a Swift network: what is seen in one frame, and what two frames say together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ros2_vodistill.view import Patch, View
+from training.networks.correlation import Correlation, distinctive
+from training.networks.layers import ScaledConv2d, box_mean, frame_mean, stage
+
+if TYPE_CHECKING:
+    from training.networks.swift import SwiftConfig
+
+_HIGH_PASS, _CONTRAST = 15, 31  # pixels: boxes of the local mean and of the local contrast
+_FAINTEST = 2.0  # grey levels of contrast that are brought to half of the variance
+
+
+class Encoder(nn.Module):
+    """One frame (N, H, W) uint8 -> context (N, C, H/8, W/8), what is matched at 1/4 and 1/8, and feature maps.
+
+    Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter: as a whole, or
+    `locally`, pixel by pixel, where faint textures are all that there is to see.
+    """
+
+    def __init__(self, config: SwiftConfig, locally: bool = False) -> None:
+        super().__init__()
+        self.locally = locally
+        (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
+        self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
+        self.eighth = stage(quarter, eighth, blocks8)
+        self.match4 = ScaledConv2d(quarter, config.match[0], 1)
+        self.match8 = ScaledConv2d(eighth, config.match[1], 1)
+
+    def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
+        x = view[:, None].to(self.match4.weight.dtype)
+        if self.locally:
+            x = x - box_mean(x, _HIGH_PASS)
+            x = x * torch.rsqrt(box_mean(x.square(), _CONTRAST) + _FAINTEST**2)
+        else:
+            x = x - frame_mean(x)
+            x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
+        quarter = self.quarter(x)
+        eighth = self.eighth(quarter)
+        matched = (distinctive(self.match4(quarter)), distinctive(self.match8(eighth)))
+        return eighth, matched, {"level0": quarter, "level1": eighth}
+
+
+class Decoder(nn.Module):
+    """What is matched of two frames, and the context of the newer -> a vector (N, vector), and feature maps."""
+
+    directions: Tensor
+
+    def __init__(self, config: SwiftConfig, view: View | Patch) -> None:
+        super().__init__()
+        self.register_buffer("directions", _cell_directions(view), persistent=False)
+        self.fine, self.middle, self.coarse = (Correlation(radius) for radius in config.radii)
+        (width8, width16, width32), (blocks8, blocks16, blocks32) = config.decoder, config.decoder_blocks
+        inputs = self.fine.channels + self.middle.channels + 2 + config.encoder[1]
+        self.eighth = stage(inputs, width8, blocks8, kernel=1, stride=1)
+        self.down = stage(width8, width16, 0)
+        self.sixteenth = stage(self.coarse.channels + width16, width16, blocks16, kernel=1, stride=1)
+        self.thirtysecond = stage(width16, width32, blocks32)
+        self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
+        cells = (view.height // 32) * (view.width // 32)
+        self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
+        self.trust = nn.Conv2d(width8, 1, 1) if config.votes else None
+        if self.trust is not None:  # at first, every cell is heard alike
+            nn.init.zeros_(self.trust.weight)
+            nn.init.zeros_(self.trust.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        fine, fine_flow = self.fine(this[0][:, :, ::2, ::2], last[0])
+        middle, flow = self.middle(this[1], last[1])
+        coarse, coarse_flow = self.coarse(*(functional.avg_pool2d(match[1], 2) for match in (this, last)))
+        directions = self.directions.expand(len(context), -1, -1, -1)
+        eighth = self.eighth(torch.cat([fine, middle, directions, context], 1))
+        sixteenth = self.sixteenth(torch.cat([self.down(eighth), coarse], 1))
+        thirtysecond = self.thirtysecond(sixteenth)
+        flows = torch.cat([functional.avg_pool2d(torch.cat([fine_flow, flow], 1), 2), coarse_flow], 1)
+        condensed = torch.cat([functional.relu(self.squeeze(thirtysecond)), functional.avg_pool2d(flows, 2)], 1)
+        vector = functional.relu(self.vector(condensed.flatten(1)))
+        in_pixels = {"fine_flow": 4 * fine_flow, "flow": 8 * flow, "coarse_flow": 16 * coarse_flow}
+        scores = {
+            name: seen[:, :-2] * correlation.temperature.exp()
+            for name, seen, correlation in (
+                ("fine_match", fine, self.fine),
+                ("match", middle, self.middle),
+                ("coarse_match", coarse, self.coarse),
+            )
+        }
+        maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
+        if self.trust is not None:
+            maps["trust"] = torch.sigmoid(self.trust(eighth))
+        return vector, maps
+
+
+def _cell_directions(view: View | Patch) -> Tensor:
+    """(1, 2, H/8, W/8) where each cell, centred at pixel (8i, 8j), looks: the two coordinates of its ray that vary over
+    the view, standardised."""
+    rays = torch.from_numpy(view.rays()[::8, ::8]).float().permute(2, 0, 1)
+    varying = rays[rays.std((1, 2)) > 0]
+    spread, centre = torch.std_mean(varying, (1, 2), keepdim=True)
+    return ((varying - centre) / spread)[None]
