@@ -52,12 +52,11 @@ class Ballot(nn.Module):
     def __init__(self, views: Mapping[str, View], match: Match, lengths: int, hint: int) -> None:
         super().__init__()
         self.match = match
-        self.tops = {name: _below(view, match.spacing) for name, view in views.items()}
-        self.columns = {name: len(range(0, view.width, match.spacing * _EVERY)) for name, view in views.items()}
-        step = match.spacing
-        rays = [torch.from_numpy(v.rays()[step * self.tops[n] :: step, :: step * _EVERY]) for n, v in views.items()]
-        self.sizes = [r.shape[0] * r.shape[1] for r in rays]
-        owner = torch.arange(len(rays)).repeat_interleave(torch.tensor(self.sizes))
+        cells = {name: view.rays()[:: match.spacing, :: match.spacing * _EVERY] for name, view in views.items()}
+        self.tops = {name: int((seen[:, 0, 1] <= _LOWEST).sum()) for name, seen in cells.items()}
+        rays = [torch.from_numpy(seen[self.tops[name] :]) for name, seen in cells.items()]
+        self.grids = [(len(r), len(r[0])) for r in rays]
+        owner = torch.arange(len(rays)).repeat_interleave(torch.tensor(self._sizes))
         ray = torch.cat([r.float().flatten(0, 1) for r in rays])
         down = torch.stack([ray[:, 1] + slope * ray[:, 2] for slope in _SLOPES])
         told = torch.tensor([(v.fx, v.fy, v.cx, v.cy, v.width - 1.0, v.height - 1.0) for v in views.values()])[owner]
@@ -125,9 +124,14 @@ class Ballot(nn.Module):
         said = ((upright @ self._evidence(scores)) * across).sum(-1) * seen  # (N, P, S L)
         said = said * self._voting(trust).transpose(1, 2)
         # Row by row: some engines add one number after the other, and lose digits in long sums.
-        parts = zip(said.split(self.sizes, 1), self.columns.values(), strict=True)
-        total = torch.stack([part.unflatten(1, (-1, columns)).sum(2).sum(1) for part, columns in parts], 1)
+        parts = zip(said.split(self._sizes, 1), self.grids, strict=True)
+        total = torch.stack([part.unflatten(1, grid).sum(2).sum(1) for part, grid in parts], 1)
         return total.unflatten(2, (len(_SLOPES), -1))
+
+    @property
+    def _sizes(self) -> list[int]:
+        """How many cells of each view vote."""
+        return [rows * columns for rows, columns in self.grids]
 
     def _evidence(self, scores: Mapping[str, Tensor]) -> Tensor:
         """(N, P, 2 vertical + 1, 2 horizontal + 1) for each displacement of each cell; 0 is that of a blind guess."""
@@ -146,11 +150,6 @@ def log_lengths(count: int) -> Tensor:
     """(count,) logarithms of the lengths that are voted on, evenly apart."""
     low, high = torch.tensor([SHORTEST, LONGEST]).log().tolist()
     return torch.linspace(low, high, count)
-
-
-def _below(view: View, spacing: int) -> int:
-    """The first row of cells that see ground that is near enough."""
-    return int((view.rays()[::spacing, 0, 1] <= _LOWEST).sum())
 
 
 def _turned(points: Tensor, turn: Tensor) -> Tensor:
