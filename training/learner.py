@@ -13,8 +13,9 @@ from training.data.blank import blanked
 from training.losses import Features, Poses, build_features, build_pose
 from training.losses.flow import OpticalFlow
 from training.losses.matching import matching
+from training.losses.tracking import tracking
 from training.losses.voting import voting
-from training.networks.base import Network
+from training.networks.base import Network, of_view
 from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
 
@@ -56,6 +57,8 @@ class Learner(nn.Module):
             raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
         if stage.voting and not network.votes:
             raise VodistillError(f"stage {stage.name}: no ground votes in the network", "leave `voting` out")
+        if stage.tracking and not network.tracks:
+            raise VodistillError(f"stage {stage.name}: the network tracks no cells", "leave `tracking` out")
         self.flow = OpticalFlow(_width(network, stage.flow.feature)) if stage.flow else None
         _select(network, stage)
 
@@ -80,6 +83,12 @@ class Learner(nn.Module):
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
         if self.stage.voting:
             losses["voting"] = self.stage.voting * voting(output.features["votes"], batch.motions)
+        if self.stage.tracking:
+            shifts, spreads = (
+                {view: output.features[of_view(name, view)] for view in self.network.views}
+                for name in ("shift", "spread")
+            )
+            losses["tracking"] = self.stage.tracking * tracking(shifts, spreads, batch.flow)
         if self.stage.flow and self.flow is not None:
             seen = output.features[self.stage.flow.feature].flatten(0, 1)
             losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow["image"].flatten(0, 1))
@@ -124,3 +133,5 @@ def _select(network: Network, stage: Stage) -> None:
         if not any(fnmatch(name, pattern) for name, _ in network.named_parameters()):
             names = ", ".join(sorted({name.split(".")[0] + ".*" for name, _ in network.named_parameters()}))
             raise VodistillError(f"stage {stage.name}: freeze {pattern!r} matches no parameter", f"there are {names}")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise VodistillError(f"stage {stage.name}: no parameter learns", "freeze less, or see the key `train`")

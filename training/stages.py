@@ -112,6 +112,8 @@ class Stage:
         matching: weight of the loss on the matches that a network with local correlations finds; needs the optical flow
             that the generated world knows. 0 leaves it out.
         voting: weight of the loss on the votes of the ground, for a network that asks it. 0 leaves it out.
+        tracking: weight of the loss on where cells were in the last frame, for a network that says so; needs
+            what `matching` does. 0 leaves it out.
         flow: the loss on optical flow, for networks without such correlations; needs the same.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
@@ -123,6 +125,7 @@ class Stage:
     features: tuple[Feature, ...] = ()
     matching: float = 0.0
     voting: float = 0.0
+    tracking: float = 0.0
     flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
@@ -131,7 +134,7 @@ class Stage:
     @property
     def needs_flow(self) -> bool:
         """Whether it learns from the optical flow."""
-        return self.matching > 0 or self.flow is not None
+        return self.matching > 0 or self.tracking > 0 or self.flow is not None
 
     @property
     def losses(self) -> set[str]:

@@ -23,6 +23,8 @@ SPECS: dict[str, dict[str, Any]] = {
     "swift with two views": {**SMALL, "views": {"image": VIEW, "view_ground": GROUND}},
     "swift without memory": {**SMALL, "memory": 0},
     "swift that asks the ground": {**SMALL, "views": {"image": VIEW, "view_road": ROAD}, "votes": 9},
+    "swift that polishes": {**SMALL, "views": {"image": VIEW, "view_road": ROAD}, "polish": 2},
+    "swift that polishes, and asks the ground": {**SMALL, "polish": 1, "votes": 9},
     "paper's teacher": {"name": "flownet-t", "views": {"image": VIEW}, "width": 0.05, "lstm": (16, 8)},
     "paper's student": {"name": "flownet-6-2", "views": {"image": VIEW}, "width": 0.05},
     "paper's student, uncertain": {"name": "flownet-5-3", "views": {"image": VIEW}, "width": 0.05, "uncertainty": True},

@@ -206,7 +206,7 @@ def test_a_network_guesses_what_one_without_votes_says_and_keeps_all_but_the_len
     "changes", [{"unit": "metre"}, {"views": {"image": VIEW, "view_ground": Patch(64, 32, 1.0, 5.0, 3.0)}}]
 )
 def test_votes_need_camera_heights_and_level_views(changes: dict[str, object]) -> None:
-    with pytest.raises(VodistillError, match="set votes to 0"):
+    with pytest.raises(VodistillError, match="set votes and polish to 0"):
         networks.build({"name": "swift-xxs", "votes": COUNT, **changes})
 
 

@@ -89,6 +89,26 @@ def test_the_votes_may_be_new() -> None:
     torch.testing.assert_close(large(clip(), features=True).features["guess"], small(clip()).motion)
 
 
+def test_what_polishes_grows() -> None:
+    views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
+    small, large = made(SMALL, 0, views=views, polish=2), made(LARGE, 1, views=views, polish=2)
+    seen = {**clip(), "view_road": torch.randint(0, 256, (2, 4, 32, 64), dtype=torch.uint8)}
+    grow(large, small)
+    torch.testing.assert_close(large(seen).motion, small(seen).motion, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(large(seen).log_variance, small(seen).log_variance, rtol=1e-7, atol=1e-9)
+
+
+def test_polishing_may_be_new() -> None:
+    small, large = made(SMALL, 0), made(LARGE, 1, polish=2)
+    grow(large, small)
+    torch.testing.assert_close(large(clip(), features=True).features["guess"], small(clip()).motion)
+
+
+def test_the_steps_of_polishing_stay() -> None:
+    with pytest.raises(VodistillError, match="2 steps of polishing do not fit"):
+        grow(made(LARGE, 1, polish=3), made(SMALL, 0, polish=2))
+
+
 def test_the_number_of_votes_stays() -> None:
     with pytest.raises(VodistillError, match="7 votes do not fit"):
         grow(made(LARGE, 1, votes=9), made(SMALL, 0, votes=7))

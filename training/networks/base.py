@@ -111,7 +111,8 @@ class Network(nn.Module):
         level_channels: channels of each feature map, by name ('level0', ...).
         hint_width: width of the vector feature 'hint'.
         matches: the features that are scores of local correlations, by name.
-        votes: whether the ground votes on lengths: features 'votes' and 'guess'.
+        votes: whether the ground votes on lengths: features 'votes'.
+        tracks: whether it says where its cells were in the last frame: features 'shift' and 'spread' of every view.
     """
 
     head: nn.Module
@@ -120,11 +121,12 @@ class Network(nn.Module):
     hint_width: int
     matches: Mapping[str, Match]
     votes: bool
+    tracks: bool
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.matches, self.votes = {}, False
+        self.matches, self.votes, self.tracks = {}, False, False
         scale = [config.translation_scale] * 3 + [config.rotation_scale] * 3
         self.register_buffer("motion_scale", torch.tensor(scale), persistent=False)
 
@@ -256,6 +258,11 @@ class Network(nn.Module):
         """All up to and including the hint layer: trained in the first stage."""
         head = {id(p) for p in self.head_parameters()}
         return [p for p in self.parameters() if id(p) not in head]
+
+
+def of_view(feature: str, view: str) -> str:
+    """The name of a feature of a view's; that of the first view has no other."""
+    return feature if view == "image" else f"{feature}:{view}"
 
 
 def d_rate(student: Network, teacher: Network) -> float:

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ros2_vodistill.view import Patch, View
+from training.networks.align import smoothed
+from training.networks.base import Match
 from training.networks.correlation import Correlation, distinctive
 from training.networks.layers import ScaledConv2d, box_mean, frame_mean, stage
+from training.networks.peaks import Peaks
 
 if TYPE_CHECKING:
     from training.networks.swift import SwiftConfig
@@ -20,7 +23,8 @@ _FAINTEST = 2.0  # grey levels of contrast that are brought to half of the varia
 
 
 class Encoder(nn.Module):
-    """One frame (N, H, W) uint8 -> context (N, C, H/8, W/8), what is matched at 1/4 and 1/8, and feature maps.
+    """One frame (N, H, W) uint8 -> context (N, C, H/8, W/8), what is matched at 1/4 and 1/8, and as an image if that is
+    aligned, and feature maps.
 
     Every frame is brought to zero mean and unit variance, so that exposure and gain do not matter: as a whole, or
     `locally`, pixel by pixel, where faint textures are all that there is to see.
@@ -28,14 +32,14 @@ class Encoder(nn.Module):
 
     def __init__(self, config: SwiftConfig, locally: bool = False) -> None:
         super().__init__()
-        self.locally = locally
+        self.locally, self.aligned = locally, config.polish > 0
         (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
         self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
         self.eighth = stage(quarter, eighth, blocks8)
         self.match4 = ScaledConv2d(quarter, config.match[0], 1)
         self.match8 = ScaledConv2d(eighth, config.match[1], 1)
 
-    def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], dict[str, Tensor]]:
+    def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
         x = view[:, None].to(self.match4.weight.dtype)
         if self.locally:
             x = x - box_mean(x, _HIGH_PASS)
@@ -45,8 +49,9 @@ class Encoder(nn.Module):
             x = x * torch.rsqrt(frame_mean(x.square()) + 1.0)
         quarter = self.quarter(x)
         eighth = self.eighth(quarter)
-        matched = (distinctive(self.match4(quarter)), distinctive(self.match8(eighth)))
-        return eighth, matched, {"level0": quarter, "level1": eighth}
+        kept: tuple[Tensor, ...] = distinctive(self.match4(quarter)), distinctive(self.match8(eighth))
+        kept += (smoothed(x),) if self.aligned else ()
+        return eighth, kept, {"level0": quarter, "level1": eighth}
 
 
 class Decoder(nn.Module):
@@ -67,13 +72,14 @@ class Decoder(nn.Module):
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
         cells = (view.height // 32) * (view.width // 32)
         self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
+        self.peaks = Peaks(matches(config)["fine_match"], view, width8 + width16) if config.polish else None
         self.trust = nn.Conv2d(width8, 1, 1) if config.votes else None
         if self.trust is not None:  # at first, every cell is heard alike
             nn.init.zeros_(self.trust.weight)
             nn.init.zeros_(self.trust.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, last: tuple[Tensor, Tensor], this: tuple[Tensor, Tensor], context: Tensor
+        self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], context: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         fine, fine_flow = self.fine(this[0][:, :, ::2, ::2], last[0])
         middle, flow = self.middle(this[1], last[1])
@@ -95,9 +101,26 @@ class Decoder(nn.Module):
             )
         }
         maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
+        if self.peaks is not None:
+            tracks = self.peaks(
+                scores["fine_match"],
+                (*this[2:], *last[2:]),
+                torch.cat([eighth, functional.interpolate(sixteenth, scale_factor=2.0)], 1),
+            )
+            maps |= {"shift": tracks.shift, "spread": tracks.spread, "ground": tracks.ground}
         if self.trust is not None:
             maps["trust"] = torch.sigmoid(self.trust(eighth))
         return vector, maps
+
+
+def matches(config: SwiftConfig, view: str = "image") -> dict[str, Match]:
+    """What the correlations of a view compare."""
+    fine, middle, coarse = config.radii
+    return {
+        "fine_match": Match(fine, cell=4, spacing=8, view=view),
+        "match": Match(middle, cell=8, spacing=8, view=view),
+        "coarse_match": Match(coarse, cell=16, spacing=16, offset=4, view=view),
+    }
 
 
 def _cell_directions(view: View | Patch) -> Tensor:

@@ -16,6 +16,7 @@ from ros2_vodistill.errors import VodistillError
 from training.networks.base import Network
 from training.networks.branch import Decoder, Encoder
 from training.networks.layers import GRUCell, Residual, ScaledConv2d
+from training.networks.peaks import Peaks
 from training.networks.swift import Swift
 
 _ALIKE = "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
@@ -34,6 +35,8 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
         raise VodistillError(f"{name}: its {', '.join(differing)} do not fit", "only width and depth grow")
     if theirs.votes not in (0, mine.votes):
         raise VodistillError(f"{name}: its {theirs.votes} votes do not fit", f"there are {mine.votes}")
+    if theirs.polish not in (0, mine.polish):
+        raise VodistillError(f"{name}: its {theirs.polish} steps of polishing do not fit", f"there are {mine.polish}")
     if narrower := [x for x in _WIDTHS if _less(getattr(mine, x), getattr(theirs, x))]:
         raise VodistillError(f"{name}: its {', '.join(narrower)} do not fit", "a network grows, it never shrinks")
     for view in large.views:
@@ -49,6 +52,8 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
     if large.memory is not None and small.memory is not None:
         _grow_memory(large.memory, small.memory, fused, state)
     _put(large.hint, small.hint, torch.cat([fused, len(large.views) * mine.vector + state]))
+    if theirs.polish:
+        _grow_polish(large, small)
     if theirs.votes:
         _grow_votes(large, small)
     large.head.load_state_dict(small.head.state_dict())
@@ -75,8 +80,19 @@ def _grow_decoder(large: Decoder, small: Decoder, width: tuple[int, int]) -> Non
     _grow_stage(large.sixteenth, small.sixteenth, torch.cat([torch.arange(width[1]), width[0] + scores]))
     _grow_stage(large.thirtysecond, small.thirtysecond)
     _put(large.squeeze, small.squeeze)
+    if large.peaks is not None and small.peaks is not None:
+        _grow_peaks(large.peaks, small.peaks, large.eighth[0].out_channels, small.eighth[0].out_channels)  # type: ignore[arg-type]
     if large.trust is not None and small.trust is not None:
         _put(large.trust, small.trust)
+
+
+def _grow_peaks(large: Peaks, small: Peaks, ours: int, theirs: int) -> None:
+    """`ours` and `theirs` are the widths of their maps at an eighth, before which what all see alike stands."""
+    alike = torch.arange(small.alike + theirs)
+    above = torch.arange(small.read[0].in_channels - len(alike))  # type: ignore[operator, arg-type]
+    _put(large.read[0], small.read[0], torch.cat([alike, large.alike + ours + above]))
+    _put(large.read[2], small.read[2])
+    _put(large.tell, small.tell)
 
 
 def _grow_vector(large: Decoder, small: Decoder) -> None:
@@ -84,6 +100,16 @@ def _grow_vector(large: Decoder, small: Decoder) -> None:
     squeezed = torch.cat([torch.arange(small.squeeze.out_channels), large.squeeze.out_channels + flows])
     cells = large.vector.in_features // (large.squeeze.out_channels + len(flows))
     _put(large.vector, small.vector, (cells * squeezed[:, None] + torch.arange(cells)).flatten())
+
+
+def _grow_polish(large: Swift, small: Swift) -> None:
+    assert large.polish is not None and small.polish is not None
+    count = len(large.views)
+    places = torch.tensor([list(large.views).index(view) for view in small.views])
+    weighed = torch.cat([places, count + places, 2 * count + torch.arange(6)])
+    large.polish.weighing.weight[weighed] = small.polish.weighing.weight
+    large.polish.weighing.bias[weighed] = small.polish.weighing.bias
+    large.polish.heard.load_state_dict(small.polish.heard.state_dict())
 
 
 def _grow_votes(large: Swift, small: Swift) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -116,3 +118,10 @@ class LSTMCell(nn.Module):
         enter, forget, new, leave = self.gates(torch.cat([x, hidden], -1)).chunk(4, -1)
         cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
         return torch.sigmoid(leave) * torch.tanh(cell), cell
+
+
+def in_full(x: Tensor) -> AbstractContextManager[object]:
+    """Where products are computed in full precision also while others are halved; nothing where none are, so that
+    exported graphs know nothing of it."""
+    halved = torch.is_autocast_enabled(x.device.type)
+    return torch.autocast(x.device.type, enabled=False) if halved else nullcontext()

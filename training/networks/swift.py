@@ -20,11 +20,13 @@ from torch.nn import functional
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
 from training.networks.ballot import Ballot
-from training.networks.base import Match, Network, NetworkConfig, Observation
-from training.networks.branch import Decoder, Encoder
+from training.networks.base import Network, NetworkConfig, Observation, of_view
+from training.networks.branch import Decoder, Encoder, matches
 from training.networks.layers import GRUCell, unhalved
+from training.networks.polish import Polish, Tracks
 
 _VOTER = "fine_match"
+_AFTER = {"head", "ballot", "trust", "polish", "peaks"}  # modules that learn after the hint
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -45,6 +47,7 @@ class SwiftConfig(NetworkConfig):
         memory: width of the recurrent unit; 0 leaves it out.
         hint: width of the layer that is distilled, equal in teacher and student.
         head: width of the layer after it.
+        polish: steps in which the matches of all cells correct turn and direction; 0 leaves it out.
         votes: lengths of a step that the ground votes on; 0 leaves it out.
     """
 
@@ -59,12 +62,14 @@ class SwiftConfig(NetworkConfig):
     memory: int = 128
     hint: int = 128
     head: int = 64
+    polish: int = 0
     votes: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.votes and (self.unit != "camera_height" or not all(isinstance(v, View) for v in self.views.values())):
-            raise VodistillError("the ground votes on camera heights, in level views", "set votes to 0")
+        level = all(isinstance(view, View) for view in self.views.values())
+        if (self.votes or self.polish) and not (self.unit == "camera_height" and level):
+            raise VodistillError("the ground tells camera heights, in level views", "set votes and polish to 0")
         for name, view in self.views.items():
             if view.height % 32 or view.width % 32:
                 size = f"{view.height}x{view.width}"
@@ -121,42 +126,48 @@ class Swift(Network):
         fused = config.vector * len(config.views)
         self.memory = GRUCell(fused, config.memory) if config.memory else None
         self.hint = nn.Linear(fused + config.memory, config.hint)
-        self.ballot = _ballot(config) if config.votes else None
+        self.polish = Polish(_level(config), 8, config.hint, config.polish) if config.polish else None
+        self.ballot = (
+            Ballot(_level(config), matches(config)[_VOTER], config.votes, config.hint) if config.votes else None
+        )
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
-        self.hint_width, self.votes = config.hint, config.votes > 0
+        self.hint_width, self.votes, self.tracks = config.hint, config.votes > 0, config.polish > 0
         self.matches = {
-            _of_view(name, view): match for view in config.views for name, match in _matches(config, view).items()
+            of_view(name, view): match for view in config.views for name, match in matches(config, view).items()
         }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
 
     def observation_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {
-            f"match{cell}_{name}": (width, view.height // cell, view.width // cell)
-            for name, view in self.views.items()
-            for cell, width in zip((4, 8), self.config.match, strict=True)
-        }
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, view in self.views.items():
+            for cell, width in zip((4, 8), self.config.match, strict=True):
+                shapes[f"match{cell}_{name}"] = (width, view.height // cell, view.width // cell)
+            if self.polish is not None:
+                shapes[f"frame_{name}"] = (1, view.height, view.width)
+        return shapes
 
     def memory_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"memory": (self.config.memory,)} if self.memory is not None else {}
 
     def head_parameters(self) -> list[nn.Parameter]:
-        return [p for name, p in self.named_parameters() if {"head", "ballot", "trust"} & set(name.split("."))]
+        return [p for name, p in self.named_parameters() if _AFTER & set(name.split("."))]
 
     def observe(self, views: dict[str, Tensor]) -> Observation:
-        contexts, matches, maps = zip(*(self.encoders[name](views[name]) for name in self.views), strict=True)
-        return Observation(tuple(tensor for match in matches for tensor in match), contexts, maps[0])
+        contexts, matched, maps = zip(*(self.encoders[name](views[name]) for name in self.views), strict=True)
+        return Observation(tuple(tensor for pair in matched for tensor in pair), contexts, maps[0])
 
     def compare(
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        pairs = zip(self.decoders.values(), _pairs(last), _pairs(this), fresh, strict=True)
+        pairs = zip(self.decoders.values(), *(self._parted(kept) for kept in (last, this)), fresh, strict=True)
         vectors, (first, *others) = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
         alike = [name for name, match in self.matches.items() if match.view == "image"]
         alike += ["trust"] if self.ballot is not None else []
+        alike += ["shift", "spread", "ground"] if self.polish is not None else []
         for view, maps in zip(list(self.views)[1:], others, strict=True):
-            first |= {_of_view(name, view): maps[name] for name in alike}
+            first |= {of_view(name, view): maps[name] for name in alike}
         return torch.cat(vectors, 1), first
 
     def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -169,35 +180,29 @@ class Swift(Network):
         before = self.hint(vector)
         hint = functional.relu(before)
         motion, log_variance = self.head(hint).chunk(2, 1)
-        told: dict[str, Tensor] = {}
+        told = {"guess": unhalved(motion) * self.motion_scale}
+        found, heard = told["guess"], []
+        if self.polish is not None:
+            told_of = zip(*(of.values() for of in self._by_view(maps, "shift", "spread", "ground")), strict=True)
+            tracks = {view: Tracks(*told) for view, told in zip(self.views, told_of, strict=True)}
+            found, known = self.polish(found, hint, tracks)
+            heard.append(known)
         if self.ballot is not None:
-            scores, trust = ({name: maps[_of_view(x, name)] for name in self.views} for x in (_VOTER, "trust"))
-            guess = unhalved(motion) * self.motion_scale
-            votes, heard, change = self.ballot(guess, hint, scores, trust)
-            motion = motion + functional.pad(change / self.config.translation_scale, (0, 3))
-            log_variance = self.head(functional.relu(before + heard))[:, 6:]
-            told = {"guess": guess, "votes": votes}
+            told["votes"], known, change = self.ballot(found, hint, *self._by_view(maps, _VOTER, "trust"))
+            found = found + functional.pad(change, (0, 3))
+            heard.append(known)
+        if heard:
+            motion, log_variance = found / self.motion_scale, self.head(functional.relu(sum(heard, before)))[:, 6:]
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
 
+    def _parted(self, kept: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
+        """What is kept of each view."""
+        each = len(kept) // len(self.views)
+        return [kept[i : i + each] for i in range(0, len(kept), each)]
 
-def _ballot(config: SwiftConfig) -> Ballot:
-    views = {name: view for name, view in config.views.items() if isinstance(view, View)}
-    return Ballot(views, _matches(config, "image")[_VOTER], config.votes, config.hint)
-
-
-def _matches(config: SwiftConfig, view: str) -> dict[str, Match]:
-    """What the correlations of a view compare."""
-    fine, middle, coarse = config.radii
-    return {
-        "fine_match": Match(fine, cell=4, spacing=8, view=view),
-        "match": Match(middle, cell=8, spacing=8, view=view),
-        "coarse_match": Match(coarse, cell=16, spacing=16, offset=4, view=view),
-    }
+    def _by_view(self, maps: dict[str, Tensor], *names: str) -> list[dict[str, Tensor]]:
+        return [{view: maps[of_view(name, view)] for view in self.views} for name in names]
 
 
-def _of_view(name: str, view: str) -> str:
-    return name if view == "image" else f"{name}:{view}"
-
-
-def _pairs(tensors: tuple[Tensor, ...]) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(tensors[::2], tensors[1::2], strict=True))
+def _level(config: SwiftConfig) -> dict[str, View]:
+    return {name: view for name, view in config.views.items() if isinstance(view, View)}

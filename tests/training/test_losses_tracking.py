@@ -1,0 +1,88 @@
+"""The loss on where cells were in the last frame, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from ros2_vodistill.errors import VodistillError
+from tests.training.toy import description
+from training import networks
+from training.learner import Learner
+from training.losses.tracking import TAILS, tracking
+from training.stages import Stage
+
+
+def loss(shift: tuple[float, float], spread: tuple[float, float, float], flow: Tensor) -> float:
+    """Of one frame of 2x3 cells that all say the same."""
+    said, sure = (torch.tensor(x).view(1, 1, -1, 1, 1).expand(1, 1, len(x), 2, 3) for x in (shift, spread))
+    return float(tracking({"image": said}, {"image": sure}, {"image": flow}))
+
+
+def flow(x: float, y: float) -> Tensor:
+    return torch.tensor([x, y]).view(1, 1, 2, 1, 1).repeat(1, 1, 1, 2, 3)
+
+
+def test_where_the_truth_is_told_only_the_spread_counts() -> None:
+    assert loss((3.0, -1.0), (0.5, 0.25, 0.1), flow(3.0, -1.0)) == pytest.approx(math.log(0.5) + math.log(0.25))
+
+
+def test_errors_are_measured_by_the_spread() -> None:
+    """The spread's covariance is [[0.25, 0.15], [0.15, 0.25]]."""
+    a, b, c = 0.5, 0.4, 0.3
+    error = torch.tensor([1.0, -0.5])
+    covariance = torch.tensor([[a * a, a * c], [a * c, b * b + c * c]])
+    squared = float(error @ torch.linalg.solve(covariance, error))
+    expected = (TAILS + 2) / 2 * math.log1p(squared / TAILS) + 0.5 * float(covariance.logdet())
+    assert loss((0.0, 0.0), (a, b, c), flow(1.0, -0.5)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_it_is_least_where_the_spread_is_that_of_the_errors() -> None:
+    torch.manual_seed(0)
+    truth = 2.0 * torch.randn(1, 1, 2, 100, 100)
+    at = {
+        s: float(tracking({"image": torch.zeros(1, 1, 2, 100, 100)},
+                          {"image": torch.tensor([s, s, 0.0]).view(1, 1, 3, 1, 1).expand(1, 1, 3, 100, 100)},
+                          {"image": truth}))
+        for s in (0.5, 1.0, 1.5, 3.0, 6.0)
+    }  # fmt: skip
+    assert min(at, key=at.__getitem__) == 1.5
+
+
+def test_cells_whose_flow_is_unknown_do_not_count() -> None:
+    partly = flow(1.0, 0.0)
+    partly[..., 0, :] = torch.nan
+    assert loss((1.0, 0.0), (1.0, 1.0, 0.0), partly) == loss((1.0, 0.0), (1.0, 1.0, 0.0), flow(1.0, 0.0)) == 0.0
+    assert loss((1.0, 0.0), (1.0, 1.0, 0.0), torch.full((1, 1, 2, 2, 3), torch.nan)) == 0.0
+
+
+def test_unknown_flow_leaves_no_gradient_behind() -> None:
+    shift = torch.zeros(1, 1, 2, 2, 3, requires_grad=True)
+    spread = torch.ones(1, 1, 3, 2, 3, requires_grad=True)
+    partly = flow(1.0, 1.0)
+    partly[..., 0, 0] = torch.nan
+    tracking({"image": shift}, {"image": spread}, {"image": partly}).backward()
+    for value in (shift, spread):
+        assert value.grad is not None and value.grad.isfinite().all()
+        assert not value.grad[..., 0, 0].any() and value.grad[..., 1, 1].any()
+
+
+def test_finer_flow_is_averaged() -> None:
+    fine = torch.zeros(1, 1, 2, 4, 6)
+    fine[:, :, 0, ::2] = 2.0
+    assert loss((1.0, 0.0), (1.0, 1.0, 0.0), fine) == 0.0
+
+
+def test_views_count_alike() -> None:
+    maps = [{"image": torch.zeros(1, 1, n, 2, 3), "view_road": torch.zeros(1, 1, n, 1, 1)} for n in (2, 3)]
+    maps[1] = {name: value + torch.tensor([1.0, 1.0, 0.0]).view(3, 1, 1) for name, value in maps[1].items()}
+    truth = {"image": flow(0.0, 0.0), "view_road": torch.tensor([3.0, 0.0]).view(1, 1, 2, 1, 1)}
+    assert float(tracking(*maps, truth)) == pytest.approx((TAILS + 2) / 4 * math.log1p(9 / TAILS))
+
+
+def test_a_network_that_tracks_nothing_cannot_learn_it() -> None:
+    with pytest.raises(VodistillError, match="tracking"):
+        Learner(networks.build(description()), description(), Stage(tracking=1.0))
