@@ -14,7 +14,6 @@ from training.losses import Features, Poses, build_features, build_pose
 from training.losses.flow import OpticalFlow
 from training.losses.matching import matching
 from training.losses.tracking import tracking
-from training.losses.voting import voting
 from training.networks.base import Network, of_view
 from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
@@ -55,8 +54,6 @@ class Learner(nn.Module):
             self.features.append(build_features(feature.loss, *widths, **feature.options))
         if stage.matching and not network.matches:
             raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
-        if stage.voting and not network.votes:
-            raise VodistillError(f"stage {stage.name}: no ground votes in the network", "leave `voting` out")
         if stage.tracking and not network.tracks:
             raise VodistillError(f"stage {stage.name}: the network tracks no cells", "leave `tracking` out")
         self.flow = OpticalFlow(_width(network, stage.flow.feature)) if stage.flow else None
@@ -64,7 +61,7 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
-        asked = bool(self.stage.features or self.stage.needs_flow or self.stage.voting)
+        asked = bool(self.stage.features or self.stage.needs_flow)
         lesson = self.teacher.explain(batch, features=bool(self.stage.features)) if self.teacher else None
         batch = blanked(batch, self.blank) if self.blank else batch
         output = self.network(batch.views, features=asked)
@@ -81,8 +78,6 @@ class Learner(nn.Module):
             losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
         if self.stage.matching:
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
-        if self.stage.voting:
-            losses["voting"] = self.stage.voting * voting(output.features["votes"], batch.motions)
         if self.stage.tracking:
             shifts, spreads = (
                 {view: output.features[of_view(name, view)] for view in self.network.views}

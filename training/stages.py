@@ -111,7 +111,6 @@ class Stage:
         features: the losses on features: hints and feature distillation.
         matching: weight of the loss on the matches that a network with local correlations finds; needs the optical flow
             that the generated world knows. 0 leaves it out.
-        voting: weight of the loss on the votes of the ground, for a network that asks it. 0 leaves it out.
         tracking: weight of the loss on where cells were in the last frame, for a network that says so; needs
             what `matching` does. 0 leaves it out.
         flow: the loss on optical flow, for networks without such correlations; needs the same.
@@ -124,7 +123,6 @@ class Stage:
     pose: tuple[Pose, ...] = ()
     features: tuple[Feature, ...] = ()
     matching: float = 0.0
-    voting: float = 0.0
     tracking: float = 0.0
     flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"

@@ -73,22 +73,6 @@ def test_a_view_may_be_new() -> None:
     assert (large(seen).motion - large(other).motion).abs().max() > 1e-6
 
 
-def test_what_listens_to_the_votes_grows() -> None:
-    views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
-    small, large = made(SMALL, 0, views=views, votes=7), made(LARGE, 1, views=views, votes=7)
-    seen = {**clip(), "view_road": torch.randint(0, 256, (2, 4, 32, 64), dtype=torch.uint8)}
-    grow(large, small)
-    torch.testing.assert_close(large(seen).motion, small(seen).motion, rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(large(seen).log_variance, small(seen).log_variance, rtol=1e-9, atol=1e-12)
-
-
-def test_the_votes_may_be_new() -> None:
-    """They count at once; what they are asked with is what the small network says."""
-    small, large = made(SMALL, 0), made(LARGE, 1, votes=7)
-    grow(large, small)
-    torch.testing.assert_close(large(clip(), features=True).features["guess"], small(clip()).motion)
-
-
 def test_what_polishes_grows() -> None:
     views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
     small, large = made(SMALL, 0, views=views, polish=2), made(LARGE, 1, views=views, polish=2)
@@ -107,11 +91,6 @@ def test_polishing_may_be_new() -> None:
 def test_the_steps_of_polishing_stay() -> None:
     with pytest.raises(VodistillError, match="2 steps of polishing do not fit"):
         grow(made(LARGE, 1, polish=3), made(SMALL, 0, polish=2))
-
-
-def test_the_number_of_votes_stays() -> None:
-    with pytest.raises(VodistillError, match="7 votes do not fit"):
-        grow(made(LARGE, 1, votes=9), made(SMALL, 0, votes=7))
 
 
 def test_a_memory_may_be_new() -> None:

@@ -182,7 +182,7 @@ def test_solved_is_torchs_solution() -> None:
     "changes", [{"unit": "metre"}, {"views": {"image": IMAGE, "view_ground": Patch(64, 32, 1.0, 5.0, 3.0)}}]
 )
 def test_polishing_needs_camera_heights_and_level_views(changes: dict[str, object]) -> None:
-    with pytest.raises(VodistillError, match="set votes and polish to 0"):
+    with pytest.raises(VodistillError, match="set polish to 0"):
         networks.build({"name": "swift-xxs", "polish": 2, **changes})
 
 

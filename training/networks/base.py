@@ -111,7 +111,6 @@ class Network(nn.Module):
         level_channels: channels of each feature map, by name ('level0', ...).
         hint_width: width of the vector feature 'hint'.
         matches: the features that are scores of local correlations, by name.
-        votes: whether the ground votes on lengths: features 'votes'.
         tracks: whether it says where its cells were in the last frame: features 'shift' and 'spread' of every view.
     """
 
@@ -120,13 +119,12 @@ class Network(nn.Module):
     level_channels: dict[str, int]
     hint_width: int
     matches: Mapping[str, Match]
-    votes: bool
     tracks: bool
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.matches, self.votes, self.tracks = {}, False, False
+        self.matches, self.tracks = {}, False
         scale = [config.translation_scale] * 3 + [config.rotation_scale] * 3
         self.register_buffer("motion_scale", torch.tensor(scale), persistent=False)
 

@@ -73,10 +73,6 @@ class Decoder(nn.Module):
         cells = (view.height // 32) * (view.width // 32)
         self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
         self.peaks = Peaks(matches(config)["fine_match"], view, width8 + width16) if config.polish else None
-        self.trust = nn.Conv2d(width8, 1, 1) if config.votes else None
-        if self.trust is not None:  # at first, every cell is heard alike
-            nn.init.zeros_(self.trust.weight)
-            nn.init.zeros_(self.trust.bias)  # type: ignore[arg-type]
 
     def forward(
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], context: Tensor
@@ -108,8 +104,6 @@ class Decoder(nn.Module):
                 torch.cat([eighth, functional.interpolate(sixteenth, scale_factor=2.0)], 1),
             )
             maps |= {"shift": tracks.shift, "spread": tracks.spread, "ground": tracks.ground}
-        if self.trust is not None:
-            maps["trust"] = torch.sigmoid(self.trust(eighth))
         return vector, maps
 
 

@@ -2,8 +2,8 @@
 
 The large network computes the same at first: the small one's filters take places among its own and don't listen to what
 is new, and residual blocks that the small one lacks add nothing. What is new listens to everything, so it has something
-to learn from. A teacher that begins as its student needs a fraction of the clips to get past it. Where the ground did
-not vote before, its votes count at once.
+to learn from. A teacher that begins as its student needs a fraction of the clips to get past it. Where the motion was
+not polished before, it is at once.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
         raise VodistillError(f"{name}: its views ({', '.join(unlike)}) do not fit", "further views may be added")
     if differing := [x for x in _ALIKE if getattr(mine, x) != getattr(theirs, x)]:
         raise VodistillError(f"{name}: its {', '.join(differing)} do not fit", "only width and depth grow")
-    if theirs.votes not in (0, mine.votes):
-        raise VodistillError(f"{name}: its {theirs.votes} votes do not fit", f"there are {mine.votes}")
     if theirs.polish not in (0, mine.polish):
         raise VodistillError(f"{name}: its {theirs.polish} steps of polishing do not fit", f"there are {mine.polish}")
     if narrower := [x for x in _WIDTHS if _less(getattr(mine, x), getattr(theirs, x))]:
@@ -54,8 +52,6 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
     _put(large.hint, small.hint, torch.cat([fused, len(large.views) * mine.vector + state]))
     if theirs.polish:
         _grow_polish(large, small)
-    if theirs.votes:
-        _grow_votes(large, small)
     large.head.load_state_dict(small.head.state_dict())
 
 
@@ -82,8 +78,6 @@ def _grow_decoder(large: Decoder, small: Decoder, width: tuple[int, int]) -> Non
     _put(large.squeeze, small.squeeze)
     if large.peaks is not None and small.peaks is not None:
         _grow_peaks(large.peaks, small.peaks, large.eighth[0].out_channels, small.eighth[0].out_channels)  # type: ignore[arg-type]
-    if large.trust is not None and small.trust is not None:
-        _put(large.trust, small.trust)
 
 
 def _grow_peaks(large: Peaks, small: Peaks, ours: int, theirs: int) -> None:
@@ -110,16 +104,6 @@ def _grow_polish(large: Swift, small: Swift) -> None:
     large.polish.weighing.weight[weighed] = small.polish.weighing.weight
     large.polish.weighing.bias[weighed] = small.polish.weighing.bias
     large.polish.heard.load_state_dict(small.polish.heard.state_dict())
-
-
-def _grow_votes(large: Swift, small: Swift) -> None:
-    assert large.ballot is not None and small.ballot is not None
-    places = torch.tensor([list(large.views).index(view) for view in small.views])
-    weighed = torch.cat([places, torch.tensor([len(large.views)])])
-    large.ballot.weighing.weight[weighed] = small.ballot.weighing.weight
-    large.ballot.weighing.bias[weighed] = small.ballot.weighing.bias
-    votes, parts = small.config.votes, torch.cat([torch.tensor([0]), 1 + places])
-    large.ballot.heard.weight[:, (votes * parts[:, None] + torch.arange(votes)).flatten()] = small.ballot.heard.weight
 
 
 def _grow_stage(large: nn.Sequential, small: nn.Sequential, inputs: Tensor | None = None) -> None:

@@ -6,7 +6,7 @@ sixteenth. It adds what is known of the geometry (where each cell looks) and con
 displacements go there directly, too: a motion is nearly linear in them, and this is learnt first. The vectors of the
 views are joined, a gated recurrent unit remembers, and fully connected layers, the first of which is the hint (or
 guided) layer, give the motion and its log-variance. Of further views, such as the road at a higher resolution, only the
-local contrast is seen, which is all that asphalt has. At last the ground may vote on the length of the step.
+local contrast is seen, which is all that asphalt has. At last the matches of all cells may polish the motion.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
-from training.networks.ballot import Ballot
 from training.networks.base import Network, NetworkConfig, Observation, of_view
 from training.networks.branch import Decoder, Encoder, matches
 from training.networks.layers import GRUCell, unhalved
 from training.networks.polish import Polish, Tracks
 
-_VOTER = "fine_match"
-_AFTER = {"head", "ballot", "trust", "polish", "peaks"}  # modules that learn after the hint
+_AFTER = {"head", "polish", "peaks"}  # modules that learn after the hint
+_TOLD = "shift", "spread", "ground"  # by the cells of a view, to the polish
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -48,7 +47,6 @@ class SwiftConfig(NetworkConfig):
         hint: width of the layer that is distilled, equal in teacher and student.
         head: width of the layer after it.
         polish: steps in which the matches of all cells correct turn and direction; 0 leaves it out.
-        votes: lengths of a step that the ground votes on; 0 leaves it out.
     """
 
     encoder: tuple[int, int] = (32, 64)
@@ -63,13 +61,12 @@ class SwiftConfig(NetworkConfig):
     hint: int = 128
     head: int = 64
     polish: int = 0
-    votes: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         level = all(isinstance(view, View) for view in self.views.values())
-        if (self.votes or self.polish) and not (self.unit == "camera_height" and level):
-            raise VodistillError("the ground tells camera heights, in level views", "set votes and polish to 0")
+        if self.polish and not (self.unit == "camera_height" and level):
+            raise VodistillError("the ground tells camera heights, in level views", "set polish to 0")
         for name, view in self.views.items():
             if view.height % 32 or view.width % 32:
                 size = f"{view.height}x{view.width}"
@@ -113,8 +110,8 @@ class Swift(Network):
     1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
     W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
     'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view. Where
-    the ground votes, 'trust' is the weight of each cell, 'guess' (B, T-1, 6) the motion before the vote, and 'votes'
-    (B, T-1, L) the evidence for each length.
+    the motion is polished, 'guess' (B, T-1, 6) is what it was before, and 'shift', 'spread' and 'ground' are what each
+    view's cells tell; see `polish.Tracks`.
     """
 
     config: SwiftConfig
@@ -126,14 +123,11 @@ class Swift(Network):
         fused = config.vector * len(config.views)
         self.memory = GRUCell(fused, config.memory) if config.memory else None
         self.hint = nn.Linear(fused + config.memory, config.hint)
-        self.polish = Polish(_level(config), 8, config.hint, config.polish) if config.polish else None
-        self.ballot = (
-            Ballot(_level(config), matches(config)[_VOTER], config.votes, config.hint) if config.votes else None
-        )
+        self.polish = _polish(config) if config.polish else None
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
         nn.init.zeros_(self.head[-1].bias)  # type: ignore[arg-type]
-        self.hint_width, self.votes, self.tracks = config.hint, config.votes > 0, config.polish > 0
+        self.hint_width, self.tracks = config.hint, config.polish > 0
         self.matches = {
             of_view(name, view): match for view in config.views for name, match in matches(config, view).items()
         }
@@ -164,8 +158,7 @@ class Swift(Network):
         pairs = zip(self.decoders.values(), *(self._parted(kept) for kept in (last, this)), fresh, strict=True)
         vectors, (first, *others) = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
         alike = [name for name, match in self.matches.items() if match.view == "image"]
-        alike += ["trust"] if self.ballot is not None else []
-        alike += ["shift", "spread", "ground"] if self.polish is not None else []
+        alike += _TOLD if self.polish is not None else ()
         for view, maps in zip(list(self.views)[1:], others, strict=True):
             first |= {of_view(name, view): maps[name] for name in alike}
         return torch.cat(vectors, 1), first
@@ -180,19 +173,12 @@ class Swift(Network):
         before = self.hint(vector)
         hint = functional.relu(before)
         motion, log_variance = self.head(hint).chunk(2, 1)
-        told = {"guess": unhalved(motion) * self.motion_scale}
-        found, heard = told["guess"], []
+        told: dict[str, Tensor] = {}
         if self.polish is not None:
-            told_of = zip(*(of.values() for of in self._by_view(maps, "shift", "spread", "ground")), strict=True)
-            tracks = {view: Tracks(*told) for view, told in zip(self.views, told_of, strict=True)}
-            found, known = self.polish(found, hint, tracks)
-            heard.append(known)
-        if self.ballot is not None:
-            told["votes"], known, change = self.ballot(found, hint, *self._by_view(maps, _VOTER, "trust"))
-            found = found + functional.pad(change, (0, 3))
-            heard.append(known)
-        if heard:
-            motion, log_variance = found / self.motion_scale, self.head(functional.relu(sum(heard, before)))[:, 6:]
+            told["guess"] = unhalved(motion) * self.motion_scale
+            tracks = {view: Tracks(*(maps[of_view(name, view)] for name in _TOLD)) for view in self.views}
+            polished, heard = self.polish(told["guess"], hint, tracks)
+            motion, log_variance = polished / self.motion_scale, self.head(functional.relu(before + heard))[:, 6:]
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
 
     def _parted(self, kept: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
@@ -200,9 +186,7 @@ class Swift(Network):
         each = len(kept) // len(self.views)
         return [kept[i : i + each] for i in range(0, len(kept), each)]
 
-    def _by_view(self, maps: dict[str, Tensor], *names: str) -> list[dict[str, Tensor]]:
-        return [{view: maps[of_view(name, view)] for view in self.views} for name in names]
 
-
-def _level(config: SwiftConfig) -> dict[str, View]:
-    return {name: view for name, view in config.views.items() if isinstance(view, View)}
+def _polish(config: SwiftConfig) -> Polish:
+    views = {name: view for name, view in config.views.items() if isinstance(view, View)}
+    return Polish(views, matches(config)["fine_match"].spacing, config.hint, config.polish)
