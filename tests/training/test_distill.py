@@ -128,6 +128,8 @@ def test_frozen_parameters_get_no_gradient() -> None:
     assert not any("encoder" in name for name in reached)
     with pytest.raises(VodistillError, match="matches no parameter"):
         Learner(network(), description(), Stage(pose=(Pose("baseline"),), freeze=("nothing*",)))
+    with pytest.raises(VodistillError, match="no parameter learns"):
+        Learner(network(), description(), Stage(pose=(Pose("baseline"),), freeze=("*",)))
 
 
 def two_views(clips: int = 6) -> Batch:

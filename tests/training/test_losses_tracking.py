@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.view import View
 from tests.training.toy import description
 from training import networks
+from training.data.batch import Batch
 from training.learner import Learner
 from training.losses.tracking import TAILS, tracking
+from training.networks.base import of_view
 from training.stages import Stage
 
 
@@ -81,6 +84,56 @@ def test_views_count_alike() -> None:
     maps[1] = {name: value + torch.tensor([1.0, 1.0, 0.0]).view(3, 1, 1) for name, value in maps[1].items()}
     truth = {"image": flow(0.0, 0.0), "view_road": torch.tensor([3.0, 0.0]).view(1, 1, 2, 1, 1)}
     assert float(tracking(*maps, truth)) == pytest.approx((TAILS + 2) / 4 * math.log1p(9 / TAILS))
+
+
+VIEWS = {"image": View(64, 32, 40.0, 40.0, 31.5, 15.5), "view_road": View(96, 32, 80.0, 80.0, 47.5, -6.0)}
+
+
+@pytest.fixture
+def clip() -> Batch:
+    """Noise that moves by a cell to the left from frame to frame, in every view."""
+    random = torch.Generator().manual_seed(0)
+    views, known = {}, {}
+    for name, view in VIEWS.items():
+        first = torch.randint(0, 256, (2, view.height, view.width), dtype=torch.uint8, generator=random)
+        views[name] = torch.stack([first.roll(-4 * i, 2) for i in range(3)], 1)
+        shift = torch.tensor([4.0, 0.0]).view(2, 1, 1)
+        known[name] = shift.expand(2, 2, 2, view.height // 8, view.width // 8).clone()
+    motions = torch.zeros(2, 2, 6)
+    motions[..., 2] = 0.3
+    return Batch(views, motions, None, known)
+
+
+def test_tracking_reaches_the_cells_and_what_they_are_made_of(clip: Batch) -> None:
+    torch.manual_seed(0)
+    tracking_network = networks.build({"name": "swift-xxs", "views": VIEWS, "polish": 2})
+    learner = Learner(tracking_network, {}, Stage(tracking=1.0))
+    losses = learner(clip, 0)
+    losses["loss"].backward()
+    assert set(losses) == {"loss", "tracking"}
+    reached = {name for name, p in tracking_network.named_parameters() if p.grad is not None and p.grad.any()}
+    for view in VIEWS:
+        assert any(name.startswith(f"decoders.{view}.peaks.tell") for name in reached)
+        assert any(name.startswith(f"encoders.{view}.quarter") for name in reached)
+    assert not any(name.startswith(("polish", "head", "hint", "memory")) for name in reached)
+
+
+def test_cells_of_both_views_learn_where_they_were(clip: Batch) -> None:
+    torch.manual_seed(0)
+    tracking_network = networks.build({"name": "swift-xxs", "views": VIEWS, "polish": 1})
+    learner = Learner(tracking_network, {}, Stage(tracking=1.0))
+    optimiser = torch.optim.Adam(learner.parameters(), 3e-3)
+    before = float(learner(clip, 0)["tracking"].detach())
+    for step in range(30):
+        optimiser.zero_grad()
+        loss = learner(clip, step)["loss"]
+        loss.backward()
+        optimiser.step()
+    features = tracking_network(clip.views, features=True).features
+    assert float(loss.detach()) < before - 1.0
+    for view in VIEWS:
+        shift = features[of_view("shift", view)][:, :, :, :, 1:-1].detach()
+        assert float((shift - torch.tensor([4.0, 0.0]).view(2, 1, 1)).abs().median()) < 0.2
 
 
 def test_a_network_that_tracks_nothing_cannot_learn_it() -> None:

@@ -16,6 +16,7 @@ from ros2_vodistill.view import Patch, View
 
 _HALF = 3  # pixels on each side of a cell's centre that are compared
 _MARGIN = 8  # pixels beyond the frame, where its border goes on
+_BEYOND = 2.0  # pixels beyond the frame where a cell is looked for at most
 _STRIDE = 1.5  # pixels, at most, in one step
 _NOISE = 0.005  # squared slope, per pixel, of a texture that says nothing
 
@@ -34,22 +35,27 @@ class Align(nn.Module):
         steps: how often they are moved.
     """
 
-    cells: Tensor
+    least: Tensor
+    most: Tensor
+    first: Tensor
     own: Tensor
     around: Tensor
 
     def __init__(self, view: View | Patch, spacing: int, steps: int) -> None:
         super().__init__()
-        self.steps, self.size = steps, (view.height, view.width)
+        self.steps = steps
         self.columns = view.width + 2 * _MARGIN
         y, x = torch.meshgrid(
             torch.arange(0, view.height, spacing), torch.arange(0, view.width, spacing), indexing="ij"
         )
         self.grid = x.shape
-        self.register_buffer("cells", torch.stack([x, y]).flatten(1).float(), persistent=False)
+        cells = torch.stack([x, y]).flatten(1).float()
+        self.register_buffer("least", -_BEYOND - cells, persistent=False)
+        self.register_buffer("most", cells.amax(1, keepdim=True) + spacing + _BEYOND - 1 - cells, persistent=False)
         self.register_buffer("around", self._window(-_HALF, _HALF + 2), persistent=False)
-        first = (y + _MARGIN) * self.columns + x + _MARGIN
-        own = first.flatten()[:, None] + self._window(-_HALF - 1, _HALF + 2)
+        first = ((y + _MARGIN) * self.columns + x + _MARGIN).flatten()
+        self.register_buffer("first", first, persistent=False)
+        own = first[:, None] + self._window(-_HALF - 1, _HALF + 2)
         self.register_buffer("own", own.flatten(), persistent=False)
 
     def forward(self, this: Tensor, last: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,13 +87,13 @@ class Align(nn.Module):
 
     def _looked_up(self, frames: Tensor, place: Tensor) -> Tensor:
         """(N, P, side, side) of padded, flat frames around each displaced cell, between the pixels."""
-        x, y = (self.cells + place).unbind(1)  # (N, P)
-        x, y = x.clamp(-2.0, self.size[1] + 1.0), y.clamp(-2.0, self.size[0] + 1.0)
-        column, row = x.floor(), y.floor()
-        first = ((row + _MARGIN) * self.columns + column + _MARGIN).long()
+        place = torch.minimum(torch.maximum(place, self.least), self.most)
+        whole = place.floor()  # of displacements, which are small and so have the more digits behind the point
+        column, row = whole.long().unbind(1)  # (N, P)
+        first = self.first + row * self.columns + column
         side = 2 * _HALF + 2
         pixels = frames.gather(1, (first[..., None] + self.around).flatten(1)).unflatten(1, (-1, side, side))
-        right, low = ((a - b)[..., None, None] for a, b in ((x, column), (y, row)))
+        right, low = (place - whole)[..., None, None].unbind(1)
         across = pixels[..., :-1] + right * (pixels[..., 1:] - pixels[..., :-1])
         return across[..., :-1, :] + low * (across[..., 1:, :] - across[..., :-1, :])
 

@@ -54,12 +54,11 @@ class Tracks:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Tracks of all views, cell by cell: (N, P), and `matched` (N, P, 3) the ray of the match in the last frame."""
+    """Tracks of all views, cell by cell, in focal lengths: `matched` (N, P, 3) the ray of the match in the last frame,
+    `spread` (N, P, 3) the root of its covariance, a, b and c, `ground` (N, P, 1)."""
 
     matched: Tensor
-    a: Tensor
-    b: Tensor
-    c: Tensor
+    spread: Tensor
     ground: Tensor
 
 
@@ -88,6 +87,7 @@ class Polish(nn.Module):
     pixels: Tensor
     focal: Tensor
     below: Tensor
+    quarter: Tensor
     ahead: Tensor
     unit: Tensor
 
@@ -97,12 +97,13 @@ class Polish(nn.Module):
         seen = [torch.from_numpy(view.rays()[::spacing, ::spacing]).float().flatten(0, 1) for view in views.values()]
         self.sizes = [len(rays) for rays in seen]
         owner = torch.arange(len(seen)).repeat_interleave(torch.tensor(self.sizes))
-        rays, focal = torch.cat(seen), torch.tensor([(v.fx, v.fy) for v in views.values()])[owner]
+        rays, focal = torch.cat(seen), torch.tensor([(v.fx, v.fy, v.fy) for v in views.values()])[owner]
         for name, table in {
             "rays": rays,
-            "focal": focal,
-            "pixels": rays[:, :2] * focal,  # from the principal point
-            "below": (rays[:, 1] > _LOWEST).float(),
+            "focal": focal,  # of spreads: a is level, b and c upright
+            "pixels": rays[:, :2] * focal[:, :2],  # from the principal point
+            "below": (rays[:, 1:2] > _LOWEST).float(),
+            "quarter": torch.tensor([[0.0, 1.0], [-1.0, 0.0]]),  # of a turn
             "ahead": torch.tensor([0.0, 0.0, _STILL]),  # the way of a guess that stands
             "unit": torch.eye(8),
         }.items():
@@ -127,7 +128,7 @@ class Polish(nn.Module):
     def _solved(self, guess: Tensor, counts: Tensor, cells: _Cells) -> tuple[Tensor, Tensor]:
         start, turn = guess.split(3, 1)
         lines, places, turns, rest = counts.split((len(self.sizes), len(self.sizes), 3, 3), 1)
-        lines, places = (self._of_each(part) for part in (lines, places))
+        lines, places = self._of_each(lines), self._of_each(places) * cells.ground
         veers, width, rises = rest.split(1, 1)
         far = start.square().sum(1, keepdim=True)
         worth = torch.cat([turns, veers.expand(-1, 3), width * (far + _LEAST**2).sqrt(), rises], 1)  # (N, 8)
@@ -138,11 +139,11 @@ class Polish(nn.Module):
             across, slope, off, variance = self._lines(seen, state, cells)
             slant, short, sure = self._places(seen, across, state, cells)
             weight = lines * (_TAILS + 1) / (_TAILS * variance + off.square())
-            heavy = places * cells.ground * (_TAILS + 1) / (_TAILS * sure + short.square())
+            heavy = places * (_TAILS + 1) / (_TAILS * sure + short.square())
             slopes = torch.cat([slope, slant], 1) * worth[:, None]
-            weighed = slopes * torch.cat([weight, heavy], 1)[..., None]
-            normal = weighed.mT @ slopes + self.unit
-            gradient = (weighed.mT @ torch.cat([off, short], 1)[..., None])[..., 0]
+            weighed = (slopes * torch.cat([weight, heavy], 1)).mT
+            normal = weighed @ slopes + self.unit
+            gradient = (weighed @ torch.cat([off, short], 1))[..., 0]
             moved = state.turn - first.turn
             moved = moved + 0.5 * cross(state.turn, moved)
             gone = torch.cat([moved, state.way - first.way, state.length - first.length, state.rise], 1)
@@ -154,57 +155,56 @@ class Polish(nn.Module):
                 state.length + forth,
                 state.rise + up,
             )
-        agreeing = [(w * v).mean(1, keepdim=True) for w, v in ((weight, variance), (heavy, sure))]
+        agreeing = [(w * v).mean(1) for w, v in ((weight, variance), (heavy, sure))]
         known = torch.cat([normal.diagonal(dim1=1, dim2=2).log(), *agreeing], 1)
         return torch.cat([state.length * state.way, state.turn], 1), known
 
     def _lines(self, seen: Tensor, state: _State, cells: _Cells) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Directions (N, P, 2) across the lines in the last frame; how the distances of the matches from them change
-        with turn, way, length and rise (N, P, 8), in focal lengths; those distances (N, P); and their variances."""
+        with turn, way, length and rise (N, P, 8), in focal lengths; those distances (N, P, 1); and their variances."""
         beside = skew(state.way).mT
         line = seen @ beside
         steep = (line[..., :2].square().sum(2, keepdim=True) + _EPIPOLE**2).rsqrt()
-        off = (line * cells.matched).sum(2) * steep[..., 0]
-        both = torch.stack([-cells.matched @ beside, cells.matched], 2)  # (N, P, 2, 3)
-        slope = cross(seen[:, :, None], both).flatten(2) * steep
+        off = (line * cells.matched).sum(2, keepdim=True) * steep
+        by_turn, by_way = cross(seen, -cells.matched @ beside), cross(seen, cells.matched)
         across = line[..., :2] * steep
-        return across, torch.cat([slope, torch.zeros_like(across)], 2), off, self._doubt(across, cells)
+        slope = torch.cat([by_turn * steep, by_way * steep, torch.zeros_like(across)], 2)
+        return across, slope, off, _doubt(across, cells)
 
     def _places(self, seen: Tensor, across: Tensor, state: _State, cells: _Cells) -> tuple[Tensor, Tensor, Tensor]:
         """The same along the lines, for the places of the ground: changes (N, P, 8), distances and variances."""
-        near = self.rays[:, 1] + state.rise  # (N, P) inverse depth
-        way = state.way[:, None]
-        x, y, z = (seen + (near * state.length)[..., None] * way).unbind(2)
-        front = z.clamp_min(_NEAREST)[..., None]
-        along = torch.stack([-across[..., 1], across[..., 0]], 2)
-        place = torch.stack([x, y], 2) / front
-        short = (along * (place - cells.matched[..., :2])).sum(2)
+        near = self.rays[:, 1:2] + state.rise[:, None]  # (N, P, 1) inverse depth
+        way, length = state.way[:, None], state.length[:, None]
+        point = seen + near * length * way
+        front = point[..., 2:].clamp_min(_NEAREST)
+        place = point[..., :2] / front
+        along = across @ self.quarter
+        short = (along * (place - cells.matched[..., :2])).sum(2, keepdim=True)
         toward = torch.cat([along, -(along * place).sum(2, keepdim=True)], 2) / front
         ahead = (toward * way).sum(2, keepdim=True)
-        change = [
-            cross(seen, toward),
-            (near * state.length)[..., None] * (toward - ahead * way),
-            ahead * near[..., None],
-            ahead * state.length[..., None],
-        ]
-        behind = _HIDDEN * (z <= _NEAREST)
-        return torch.cat(change, 2), short, self._doubt(along, cells) + behind
-
-    def _doubt(self, toward: Tensor, cells: _Cells) -> Tensor:
-        """Variance (N, P) of the matches' places along directions (N, P, 2), in focal lengths."""
-        x, y = (toward / self.focal).unbind(2)
-        return (cells.a * x + cells.c * y).square() + (cells.b * y).square() + _FLOOR**2
+        aside = near * length * (toward - ahead * way)
+        change = torch.cat([cross(seen, toward), aside, ahead * near, ahead * length], 2)
+        behind = _HIDDEN * (point[..., 2:] <= _NEAREST)
+        return change, short, _doubt(along, cells) + behind
 
     def _cells(self, tracks: Mapping[str, Tracks]) -> _Cells:
         views = [torch.cat([unhalved(t.shift), t.spread, t.ground], 1).flatten(2) for t in tracks.values()]
-        told = torch.cat(views, 2)  # (N, 6, P)
-        matched = (self.pixels + told[:, :2].mT) / self.focal
-        a, b, c, ground = told[:, 2:].unbind(1)
-        return _Cells(torch.cat([matched, torch.ones_like(matched[..., :1])], 2), a, b, c, ground * self.below)
+        shift, spread, ground = torch.cat(views, 2).mT.split((2, 3, 1), 2)
+        matched = (self.pixels + shift) / self.focal[:, :2]
+        matched = torch.cat([matched, torch.ones_like(matched[..., :1])], 2)
+        return _Cells(matched, spread / self.focal, ground * self.below)
 
     def _of_each(self, numbers: Tensor) -> Tensor:
-        """(N, P) of a number (N, V) for each view."""
-        return torch.cat([numbers[:, i : i + 1].expand(-1, size) for i, size in enumerate(self.sizes)], 1)
+        """(N, P, 1) of a number (N, V) for each view."""
+        each = [numbers[:, i : i + 1].expand(-1, size) for i, size in enumerate(self.sizes)]
+        return torch.cat(each, 1)[..., None]
+
+
+def _doubt(toward: Tensor, cells: _Cells) -> Tensor:
+    """Variance (N, P, 1) of the matches' places along directions (N, P, 2), in focal lengths."""
+    y = toward[..., 1:]
+    a, b, c = cells.spread.split(1, 2)
+    return (a * toward[..., :1] + c * y).square() + (b * y).square() + _FLOOR**2
 
 
 def skew(vectors: Tensor) -> Tensor:
