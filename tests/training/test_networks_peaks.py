@@ -60,6 +60,14 @@ def test_what_is_far_from_the_peak_does_not_pull() -> None:
     torch.testing.assert_close(shift[0, :, 0, 0], torch.tensor([8.0, 4.0]), atol=1e-3, rtol=0)
 
 
+def test_where_all_is_alike_a_cell_stays_whatever_the_rounding() -> None:
+    blank = torch.full((1, 63, 1, 1), 3.0)
+    for i in range(63):
+        rounded = blank.clone()
+        rounded[0, i] += 1e-6
+        torch.testing.assert_close(seen(rounded).shift, torch.zeros(1, 2, 1, 1), atol=0.05, rtol=0)
+
+
 def test_the_peak_of_each_cell_is_its_own() -> None:
     rows = [torch.cat([bump(x, y) for x in (-1.0, 2.0, 3.0)], 3) for y in (1.0, -3.0)]
     told = seen(torch.cat(rows, 2), SIX)
@@ -75,7 +83,7 @@ def test_what_is_learned_sees_the_same_wherever_the_peak_is() -> None:
     torch.nn.init.normal_(peaks.tell.weight)
     blank = torch.zeros(1, 1, 8, 8)
     here, there = (peaks(bump(x, 0.3, 2.0), (blank, blank), CONTEXT) for x in (-1.8, 1.2))
-    torch.testing.assert_close(there.shift - here.shift, torch.tensor([12.0, 0.0]).view(1, 2, 1, 1), atol=1e-2, rtol=0)
+    torch.testing.assert_close(there.shift - here.shift, torch.tensor([12.0, 0.0]).view(1, 2, 1, 1), atol=3e-2, rtol=0)
     torch.testing.assert_close(here.spread, there.spread, atol=1e-2, rtol=1e-2)
 
 

@@ -21,6 +21,8 @@ from training.networks.polish import Tracks
 
 _AROUND = 2  # cells on each side of the highest score that are looked at
 _BLIND = -30.0  # score of what lies beyond the correlation's reach
+_PREFERENCE = 2e-3  # for short displacements, by their squares in cells: where nothing is seen, all scores are alike
+_TIE, _LEAST = 0.05, 1e-3  # difference of two scores that makes one of them clearly the higher; how little it may be
 _DEEP = 8.0  # scores that are lower than the highest by more than this say no more
 _FIRST = 0.5  # spread at first, in pixels
 _STEPS = 3  # of alignment
@@ -42,6 +44,8 @@ class Peaks(nn.Module):
 
     offsets: Tensor
     nearby: Tensor
+    places: Tensor
+    preference: Tensor
 
     def __init__(self, match: Match, view: View | Patch, context: int, width: int = 48) -> None:
         super().__init__()
@@ -50,6 +54,12 @@ class Peaks(nn.Module):
         steps = torch.arange(-_AROUND, _AROUND + 1.0)
         x, y = steps.repeat(len(steps)), steps.repeat_interleave(len(steps))
         padded = 2 * (match.radius[1] + _AROUND) + 1
+        down, across = (torch.arange(-r, r + 1.0).square() for r in match.radius)
+        preference = -_PREFERENCE * (down[:, None] + across).view(-1, 1, 1)
+        self.register_buffer("preference", preference, persistent=False)
+        rows, columns = (torch.arange(-r, r + 1.0) for r in match.radius)
+        places = torch.stack([columns.repeat(len(rows)), rows.repeat_interleave(len(columns))])
+        self.register_buffer("places", places[:, :, None, None], persistent=False)
         self.register_buffer("offsets", ((y + _AROUND) * padded + x + _AROUND).long(), persistent=False)
         self.register_buffer("nearby", torch.stack([x, y], 1), persistent=False)
         self.alike = 2 * len(x) + 6
@@ -70,7 +80,7 @@ class Peaks(nn.Module):
             frames: the newer and the last (N, 1, H, W), smoothed.
             context: (N, C, h, w).
         """
-        peak, near = self._peak(unhalved(scores))
+        peak, near, clear = self._peak(unhalved(scores))
         aligned, worth = self.align(*frames, peak)
         xx, yy, xy, left = worth.unbind(1)
         moved = (aligned - peak) / self.match.cell
@@ -78,12 +88,15 @@ class Peaks(nn.Module):
         seen = torch.cat([near, moved.clamp(-1.0, 1.0), torch.stack(texture, 1), context.to(near.dtype)], 1)
         told = unhalved(self.tell(self.read(seen)))
         shift = torch.lerp(peak, aligned, torch.sigmoid(told[:, 5:6])) + told[:, :2]
-        return Tracks(shift, spread(told[:, 2:5]), torch.sigmoid(told[:, 6:]))
+        return Tracks(shift, spread(told[:, 2:5]) / clear, torch.sigmoid(told[:, 6:]))
 
-    def _peak(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 2, h, w) pixels to the mean around the highest score, and the scores around it as a map."""
+    def _peak(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 2, h, w) pixels to the mean around the highest score; the scores around it as a map; and how clearly it
+        is the highest (N, 1, h, w): next to nothing where another one is as high to the last digits, so
+        that it makes no difference which is taken."""
         vertical, horizontal = self.match.radius
         columns = 2 * horizontal + 1
+        scores = scores + self.preference
         highest, place = scores.max(1)  # (N, h, w)
         row = torch.div(place, columns, rounding_mode="floor")
         column = place - columns * row
@@ -95,7 +108,10 @@ class Peaks(nn.Module):
         shares = torch.softmax(near, 3)
         part = torch.stack([(shares * steps).sum(3) for steps in self.nearby.unbind(1)], 1)
         shape = torch.cat([shares, near.clamp_min(-_DEEP) / _DEEP], 3).permute(0, 3, 1, 2)
-        return self.match.cell * (whole + part), shape
+        elsewhere = (self.places - whole[:, :, None]).abs().amax(1) > 0.5  # (N, D, h, w)
+        rival = torch.where(elsewhere, scores, scores.new_tensor(_BLIND)).amax(1)
+        clear = torch.tanh((highest - rival) / _TIE).clamp_min(_LEAST)[:, None]
+        return self.match.cell * (whole + part), shape, clear
 
 
 def spread(told: Tensor) -> Tensor:
