@@ -32,7 +32,8 @@ bench: $(VENV)/.run
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --int8 flownet-3-3 --out out/untrained
 	$(BIN)/vodistill bench --teacher out/untrained/swift-t --teacher out/untrained/flownet-t \
-	  --model swift-s --model swift-s-int8 --model flownet-3-3 \
+	  --teacher out/untrained/flownet-t-int8 \
+	  --model swift-s --model swift-s-int8 --model swift-road --model flownet-3-3 \
 	  --model out/untrained/flownet-3-3-int8 --model classical \
 	  --engine onnxruntime --engine openvino --json benchmarks/bench.json
 
