@@ -30,7 +30,7 @@ bench: $(VENV)/.run
 
 # What benchmarks/bench.json and bench.md hold, in some minutes: both families' teachers, untrained, for they are as slow.
 benchmark: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --int8 flownet-3-3 --out out/untrained
+	$(BIN)/python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --int8 flownet-3-3 flownet-t --out out/untrained
 	$(BIN)/vodistill bench --teacher out/untrained/swift-t --teacher out/untrained/flownet-t \
 	  --teacher out/untrained/flownet-t-int8 \
 	  --model swift-s --model swift-s-int8 --model swift-road --model flownet-3-3 \

@@ -54,12 +54,10 @@ class Peaks(nn.Module):
         steps = torch.arange(-_AROUND, _AROUND + 1.0)
         x, y = steps.repeat(len(steps)), steps.repeat_interleave(len(steps))
         padded = 2 * (match.radius[1] + _AROUND) + 1
-        down, across = (torch.arange(-r, r + 1.0).square() for r in match.radius)
-        preference = -_PREFERENCE * (down[:, None] + across).view(-1, 1, 1)
-        self.register_buffer("preference", preference, persistent=False)
         rows, columns = (torch.arange(-r, r + 1.0) for r in match.radius)
-        places = torch.stack([columns.repeat(len(rows)), rows.repeat_interleave(len(columns))])
-        self.register_buffer("places", places[:, :, None, None], persistent=False)
+        places = torch.stack([columns.repeat(len(rows)), rows.repeat_interleave(len(columns))])[..., None, None]
+        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("preference", -_PREFERENCE * places.square().sum(0), persistent=False)
         self.register_buffer("offsets", ((y + _AROUND) * padded + x + _AROUND).long(), persistent=False)
         self.register_buffer("nearby", torch.stack([x, y], 1), persistent=False)
         self.alike = 2 * len(x) + 6
@@ -92,8 +90,8 @@ class Peaks(nn.Module):
 
     def _peak(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, 2, h, w) pixels to the mean around the highest score; the scores around it as a map; and how clearly it
-        is the highest (N, 1, h, w): next to nothing where another one is as high to the last digits, so
-        that it makes no difference which is taken."""
+        is the highest (N, 1, h, w): next to nothing where another one is as high to the last digits, so that it makes
+        no difference which is taken."""
         vertical, horizontal = self.match.radius
         columns = 2 * horizontal + 1
         scores = scores + self.preference

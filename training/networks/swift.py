@@ -46,7 +46,7 @@ class SwiftConfig(NetworkConfig):
         memory: width of the recurrent unit; 0 leaves it out.
         hint: width of the layer that is distilled, equal in teacher and student.
         head: width of the layer after it.
-        polish: steps in which the matches of all cells correct turn and direction; 0 leaves it out.
+        polish: steps in which the matches of all cells correct the motion; 0 leaves it out.
     """
 
     encoder: tuple[int, int] = (32, 64)
