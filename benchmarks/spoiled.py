@@ -87,10 +87,16 @@ def main() -> None:
     parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
     parser.add_argument("--model", action="append", help=f"repeat for several; default: {DEFAULT} and {CLASSICAL}")
+    parser.add_argument("--no-refine", action="store_true", help="the networks alone")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     rows = [
-        {"sequence": name, "frames": change, "model": model, **errors(model, arguments.data / name, height, change)}
+        {
+            "sequence": name,
+            "frames": change,
+            "model": model,
+            **errors(model, arguments.data / name, height, change, not arguments.no_refine),
+        }
         for name, _, height in (text.partition("@") for text in arguments.sequences)
         for change in CHANGES
         for model in arguments.model or [DEFAULT, CLASSICAL]
@@ -102,10 +108,10 @@ def main() -> None:
             path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def errors(model: str, recording: Path, height: str, change: str) -> dict[str, float | None]:
-    """What becomes of a recording whose frames are changed; the network's motion is refined."""
+def errors(model: str, recording: Path, height: str, change: str, refine: bool) -> dict[str, float | None]:
+    """What becomes of a recording whose frames are changed; whether a network's motion is refined."""
     known = float(height) if height else None
-    source, odometry = prepared(model, recording, known, refine=model != CLASSICAL)
+    source, odometry = prepared(model, recording, known, refine=refine and model != CLASSICAL)
     if source.truth is None:
         raise VodistillError(f"{recording} has no true poses", "name one that has")
     run = replay(spoiled(source, change), odometry, truth=source.truth)
