@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def errors(model: str, recording: Path, height: str, change: str, refine: bool) -> dict[str, float | None]:
-    """What becomes of a recording whose frames are changed; whether a network's motion is refined."""
+    """What becomes of a recording whose frames are changed, with a network's motion refined or as it is."""
     known = float(height) if height else None
     source, odometry = prepared(model, recording, known, refine=refine and model != CLASSICAL)
     if source.truth is None:

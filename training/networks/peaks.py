@@ -107,7 +107,7 @@ class Peaks(nn.Module):
         part = torch.stack([(shares * steps).sum(3) for steps in self.nearby.unbind(1)], 1)
         shape = torch.cat([shares, near.clamp_min(-_DEEP) / _DEEP], 3).permute(0, 3, 1, 2)
         elsewhere = (self.places - whole[:, :, None]).abs().amax(1) > 0.5  # (N, D, h, w)
-        rival = torch.where(elsewhere, scores, scores.new_tensor(_BLIND)).amax(1)
+        rival = torch.where(elsewhere, scores, _BLIND).amax(1)
         clear = torch.tanh((highest - rival) / _TIE).clamp_min(_LEAST)[:, None]
         return self.match.cell * (whole + part), shape, clear
 

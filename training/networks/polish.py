@@ -32,9 +32,6 @@ _LOWEST = 0.05  # slope below the horizon where the ground may begin
 _NEAREST = 0.2  # camera heights ahead of the last camera
 _HIDDEN = 1e4  # variance of a place that says nothing, in squared focal lengths
 _STILL = 1e-6  # camera heights
-_SKEW = [[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]]
-_TWICE = [[0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 0, 1], [0, 1, 0, 1, 0, 0]]  # (y, z, x, z, x, y)
-_APART = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, -1, 0], [0, 0, -1]]
 
 
 @dataclass(frozen=True)
@@ -122,10 +119,10 @@ class Polish(nn.Module):
         be added to the hint, nothing at first, for how well it is known then."""
         with in_full(guess):
             counts = self.weighing(unhalved(hint)).exp()
-            found, known = self._solved(unhalved(guess), counts, self._cells(tracks))
+            found, known = self._agreed(unhalved(guess), counts, self._cells(tracks))
         return found, self.heard(known)
 
-    def _solved(self, guess: Tensor, counts: Tensor, cells: _Cells) -> tuple[Tensor, Tensor]:
+    def _agreed(self, guess: Tensor, counts: Tensor, cells: _Cells) -> tuple[Tensor, Tensor]:
         start, turn = guess.split(3, 1)
         lines, places, turns, rest = counts.split((len(self.sizes), len(self.sizes), 3, 3), 1)
         lines, places = self._of_each(lines), self._of_each(places) * cells.ground
@@ -209,13 +206,15 @@ def _doubt(toward: Tensor, cells: _Cells) -> Tensor:
 
 def skew(vectors: Tensor) -> Tensor:
     """The matrices (N, 3, 3) that multiply with vectors (N, 3) as the cross product from the left."""
-    return (vectors @ vectors.new_tensor(_SKEW)).unflatten(1, (3, 3))
+    return cross(vectors[:, None], _axes(vectors)).mT
 
 
 def cross(a: Tensor, b: Tensor) -> Tensor:
     """The cross product of vectors (..., 3), in as few operations as a graph can have."""
-    first, second = a.new_tensor(_TWICE), b.new_tensor(_TWICE).roll(3, 1)
-    return ((a @ first) * (b @ second)) @ a.new_tensor(_APART)
+    axes = _axes(a)
+    yzx, zxy = axes.roll(1, 0), axes.roll(-1, 0)
+    both = (a @ torch.cat([yzx, zxy], 1)) * (b @ torch.cat([zxy, yzx], 1))
+    return both @ torch.cat([axes, -axes])
 
 
 def rotation(turn: Tensor) -> Tensor:
@@ -224,7 +223,7 @@ def rotation(turn: Tensor) -> Tensor:
     once = skew(turn)
     sine = 1 - squared / 6 * (1 - squared / 20)
     cosine = 0.5 - squared / 24 * (1 - squared / 30)
-    return torch.eye(3, device=turn.device, dtype=turn.dtype) + sine * once + cosine * (once @ once)
+    return _axes(turn) + sine * once + cosine * (once @ once)
 
 
 def solved(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -238,6 +237,11 @@ def solved(matrix: Tensor, vector: Tensor) -> Tensor:
         row = row / row[..., i : i + 1]
         both = both - (both[:, :, i : i + 1] - unit[:, i : i + 1]) * row
     return both[:, :, -1]
+
+
+def _axes(like: Tensor) -> Tensor:
+    """The unit matrix (3, 3), made where it is needed: a GPU that records its work takes nothing from outside."""
+    return torch.eye(3, device=like.device, dtype=like.dtype)
 
 
 def _unit(ways: Tensor) -> Tensor:
