@@ -66,10 +66,10 @@ def test_what_ships_gives_the_same_on_every_engine(name: str, engine: str) -> No
     motions, state = agree(ours, reference, STEPS)
     assert state <= STATE
     if "state_frame_image" in reference.model.card.states:
-        # A motion that is polished by cells depends on which of two equal matches is taken, and some of these images
-        # jump as no camera's do.
+        # A motion that is polished by cells depends on which of two equal matches is taken, and on small systems that
+        # single precision solves; and some of these images jump as no camera's do.
         half, most = np.quantile(motions, (0.5, 0.9))
-        assert half <= POSE and most <= 5 * POSE and motions.max() <= 1e3 * POSE
+        assert half <= POSE and most <= 10 * POSE and motions.max() <= 1e3 * POSE
     else:
         assert motions.max() <= POSE
 

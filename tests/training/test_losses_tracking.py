@@ -113,7 +113,7 @@ def test_tracking_reaches_the_cells_and_what_they_are_made_of(clip: Batch) -> No
     assert set(losses) == {"loss", "tracking"}
     reached = {name for name, p in tracking_network.named_parameters() if p.grad is not None and p.grad.any()}
     for view in VIEWS:
-        assert any(name.startswith(f"decoders.{view}.peaks.tell") for name in reached)
+        assert any(name.startswith(f"peaks.read.{view}.tell") for name in reached)
         assert any(name.startswith(f"encoders.{view}.quarter") for name in reached)
     assert not any(name.startswith(("polish", "head", "hint", "memory")) for name in reached)
 

@@ -10,56 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import Patch, View
+from ros2_vodistill.view import Patch
+from tests.training.matched import IMAGE, MOTION, VIEWS, errors, joined, tracks
 from training import networks
-from training.networks.polish import Polish, Tracks, cross, rotation, skew, solved
+from training.networks.polish import Polish
 
-IMAGE, ROAD = View(160, 64, 92.0, 90.0, 79.5, 31.5), View(64, 32, 160.0, 160.0, 31.5, -20.0)
-VIEWS = {"image": IMAGE, "view_road": ROAD}
 HINT = torch.zeros(1, 4)
-MOTION = np.array([0.06, -0.03, 0.5, 0.01, -0.04, 0.006])
-GROUND = 0.08
-"""Slope below the horizon where it begins."""
 
 
-def tracks(
-    motion: NDArray[np.float64], pixels: float = 0.3, ground: float = 0.0, rise: float = 0.0
-) -> dict[str, Tracks]:
-    """From each cell to its place in the last frame: level ground where the ray meets it near enough, or ground that
-    rises so much ahead, and random depths elsewhere. `ground` is how far that ground is taken for ground."""
-    pose, found = geometry.from_motion(motion), {}
-    for name, view in VIEWS.items():
-        rays = view.rays()[::8, ::8]
-        below = rays[..., 1] + rise
-        depths = np.random.default_rng(0).uniform(1.5, 20.0, rays.shape[:2])
-        depths = np.where(below > GROUND, 1 / np.maximum(below, GROUND), depths)
-        x, y, z = np.moveaxis(rays * depths[..., None] @ pose[:3, :3].T + pose[:3, 3], 2, 0)
-        rows, columns = np.indices(depths.shape) * 8
-        shift = np.stack([view.fx * x / z + view.cx - columns, view.fy * y / z + view.cy - rows])
-        sure = torch.tensor([pixels, pixels, 0.0]).view(1, 3, 1, 1).repeat(1, 1, *depths.shape)
-        trust = torch.from_numpy(ground * (below > GROUND)).float()[None, None]
-        found[name] = Tracks(torch.from_numpy(shift).float()[None], sure, trust)
-    return found
-
-
-def polished(guess: NDArray[np.float64], seen: dict[str, Tracks], worth: float = 1.0) -> Tensor:
+def polished(guess: NDArray[np.float64], seen: dict[str, Tensor], worth: float = 1.0) -> NDArray[np.float64]:
     """`worth` is the guess's standard deviation beside that at first."""
-    polish = Polish(VIEWS, 8, HINT.shape[1], 4)
+    polish = Polish(VIEWS, 8, HINT.shape[1], 2)
     with torch.no_grad():
         polish.weighing.bias[2 * len(VIEWS) : -1] += math.log(worth)
-        found, heard = polish(torch.from_numpy(guess)[None].float(), HINT, seen)
+        found, heard = polish(torch.from_numpy(guess)[None].float(), HINT, joined(seen))
     assert heard.shape == HINT.shape and not heard.any()
-    return found[0]
-
-
-def errors(found: Tensor, truth: NDArray[np.float64]) -> tuple[float, float]:
-    """Degrees of rotation and of direction."""
-    motion = found.detach().double().numpy()
-    turn = geometry.angle(geometry.invert(geometry.from_motion(truth)) @ geometry.from_motion(motion))
-    way, right = (x[:3] / np.linalg.norm(x[:3]) for x in (motion, truth))
-    return float(np.degrees(turn)), float(np.degrees(np.arctan2(np.linalg.norm(np.cross(way, right)), way @ right)))
+    return found[0].double().numpy()
 
 
 MOTIONS = [MOTION, MOTION * [1, 1, -1, 1, 1, 1], MOTION * [1, 1, 1, 3, 4, 3], np.array([0.4, 0.01, 0.1, 0, 0.01, 0])]
@@ -70,7 +37,7 @@ MOTIONS = [MOTION, MOTION * [1, 1, -1, 1, 1, 1], MOTION * [1, 1, 1, 3, 4, 3], np
 def test_turn_and_direction_are_found_from_a_guess_that_is_off(motion: NDArray[np.float64], off: float) -> None:
     guess = motion + np.array([0.05, -0.03, 0.02, 1.0, -1.0, 0.5]) * np.array([1, 1, 1, off, off, off])
     turn, way = errors(polished(guess, tracks(motion), worth=3.0), motion)
-    assert turn < 0.03 and way < 0.1
+    assert turn < 0.08 and way < 0.15
 
 
 @pytest.mark.parametrize("share", [0.6, 1.5])
@@ -79,39 +46,40 @@ def test_turn_and_direction_are_found_from_a_guess_that_is_off(motion: NDArray[n
 def test_the_ground_tells_the_length(motion: NDArray[np.float64], share: float, rise: float) -> None:
     guess = motion * [share, share, share, 1, 1, 1]
     found = polished(guess, tracks(motion, ground=1.0, rise=rise), worth=3.0)
-    assert float(found[:3].norm()) == pytest.approx(float(np.linalg.norm(motion[:3])), rel=0.06 if rise else 0.02)
+    assert float(np.linalg.norm(found[:3])) == pytest.approx(
+        float(np.linalg.norm(motion[:3])), rel=0.06 if rise else 0.02
+    )
     assert errors(found, motion)[1] < 0.3
 
 
 def test_without_ground_the_length_stays() -> None:
     guess = MOTION * [0.5, 0.5, 0.5, 1, 1, 1]
     found = polished(guess, tracks(MOTION))
-    assert float(found[:3].norm()) == pytest.approx(float(np.linalg.norm(guess[:3])), rel=1e-2)
+    assert float(np.linalg.norm(found[:3])) == pytest.approx(float(np.linalg.norm(guess[:3])), rel=1e-2)
 
 
 def test_what_is_no_ground_is_not_taken_for_it_above_the_horizon() -> None:
-    seen = tracks(MOTION)
-    everywhere = {name: Tracks(each.shift, each.spread, torch.ones_like(each.ground)) for name, each in seen.items()}
-    view, below = VIEWS["image"], tracks(MOTION, ground=1.0)
-    high = torch.from_numpy(view.rays()[::8, ::8, 1] < 0).float()
-    above = {**below, "image": Tracks(below["image"].shift, below["image"].spread, below["image"].ground + high)}
-    torch.testing.assert_close(polished(MOTION, above), polished(MOTION, below))
-    assert (polished(MOTION, everywhere) - polished(MOTION, below)).abs().max() < 0.02
+    below = tracks(MOTION, ground=1.0)
+    above, everywhere = ({name: told.clone() for name, told in below.items()} for _ in range(2))
+    above["image"][:, 5] += torch.from_numpy(VIEWS["image"].rays()[::8, ::8, 1] < 0)
+    for told in everywhere.values():
+        told[:, 5] = 1.0
+    np.testing.assert_allclose(polished(MOTION, above), polished(MOTION, below), atol=1e-6)
+    assert np.abs(polished(MOTION, everywhere) - polished(MOTION, below)).max() < 0.02
 
 
 def test_a_third_of_the_matches_may_be_wrong() -> None:
     seen = tracks(MOTION, ground=1.0)
     astray = torch.rand(1, 1, 8, 20, generator=torch.Generator().manual_seed(0)) < 0.33
-    shift, spread, ground = (getattr(seen["image"], name) for name in ("shift", "spread", "ground"))
-    shift = torch.where(astray, shift + torch.tensor([9.0, -6.0]).view(1, 2, 1, 1), shift)
-    turn, way = errors(polished(MOTION, {**seen, "image": Tracks(shift, spread, ground)}), MOTION)
+    seen["image"][:, :2] += torch.where(astray, torch.tensor([9.0, -6.0]).view(1, 2, 1, 1), 0.0)
+    turn, way = errors(polished(MOTION, seen), MOTION)
     assert turn < 0.1 and way < 1.0
 
 
 def test_who_knows_nothing_has_no_influence() -> None:
     guess = MOTION + np.array([0.05, 0, 0, 0.004, 0.004, 0])
     found = polished(guess, tracks(MOTION, pixels=1e4, ground=1.0))
-    torch.testing.assert_close(found, torch.from_numpy(guess).float(), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(found, guess, atol=1e-4)
 
 
 @pytest.mark.parametrize(("known", "told"), [(0, False), (1, True)])
@@ -120,7 +88,7 @@ def test_an_edge_counts_across_it_alone(known: int, told: bool) -> None:
     motion = np.array([0.2, 0.0, 0.0, 0.004, 0.0, 0.0])
     edges = tracks(motion)
     for each in edges.values():
-        each.spread[:, 1 - known] = 20.0
+        each[:, 3 - known] = 20.0
     found = polished(motion * [1, 1, 1, 0, 1, 1], edges)
     assert float(found[3]) == pytest.approx(0.004 if told else 0.0, abs=3e-4)
 
@@ -128,54 +96,49 @@ def test_an_edge_counts_across_it_alone(known: int, told: bool) -> None:
 @pytest.mark.parametrize("ground", [0.0, 1.0])
 def test_at_rest_the_way_stays_at_nothing(ground: float) -> None:
     found = polished(np.zeros(6), tracks(np.array([0, 0, 0, 0.004, 0, 0]), ground=ground))
-    assert found.isfinite().all() and float(found[:3].abs().max()) < 1e-3
+    assert np.isfinite(found).all() and np.abs(found[:3]).max() < 1e-3
     assert float(found[3]) == pytest.approx(0.004, abs=2e-4)
 
 
+SIDEWAYS = np.array([0.3, 0.02, -0.02, 0.004, -0.006, 0.003])
+UP = np.array([0.02, -0.3, 0.03, -0.003, 0.005, 0.01])
+
+
+@pytest.mark.parametrize("motion", [SIDEWAYS, UP, -SIDEWAYS, -UP, -MOTION])
+def test_a_guess_of_quite_another_way_is_left(motion: NDArray[np.float64]) -> None:
+    """Forwards was guessed, and a turn that is off by a degree."""
+    guess = np.array([0.0, 0.0, 0.3, *(motion[3:] + [0.01, -0.01, 0.01])])
+    turn, way = errors(polished(guess, tracks(motion)), motion)
+    assert turn < 0.03 and way < 0.3
+
+
+def test_many_pairs_are_polished_as_each_alone() -> None:
+    motions = [MOTION, SIDEWAYS, -UP]
+    guesses = [MOTION + 0.003, MOTION, UP]
+    seen = [tracks(motion, ground=1.0) for motion in motions]
+    alone = [polished(guess, told) for guess, told in zip(guesses, seen, strict=True)]
+    told = torch.cat([joined(each) for each in seen])
+    found, _ = Polish(VIEWS, 8, 4, 2)(torch.from_numpy(np.stack(guesses)).float(), HINT.expand(3, -1), told)
+    np.testing.assert_allclose(found.detach().numpy(), np.stack(alone), atol=2e-5)
+
+
 def test_gradients_reach_what_the_cells_tell_and_the_guess() -> None:
-    seen = tracks(MOTION, ground=0.5)
-    parts = [part.requires_grad_() for each in seen.values() for part in (each.shift, each.spread, each.ground)]
+    seen = joined(tracks(MOTION, ground=0.5)).requires_grad_()
     polish = Polish(VIEWS, 8, 4, 2)
     guess = torch.from_numpy(MOTION + 0.003)[None].float().requires_grad_()
     found, _ = polish(guess, HINT, seen)
     (found * torch.randn(6)).sum().backward()
-    for value in (*parts, guess, polish.weighing.bias):
+    for value in (guess, polish.weighing.bias):
         assert value.grad is not None and value.grad.isfinite().all() and value.grad.any()
+    assert seen.grad is not None and seen.grad.isfinite().all() and seen.grad.any(2).all()
 
 
 def test_gradients_agree_with_differences() -> None:
-    polish = Polish(VIEWS, 8, 4, 2).double()
-    seen = {
-        name: Tracks(each.shift.double(), each.spread.double(), each.ground.double())
-        for name, each in tracks(MOTION, ground=0.5).items()
-    }
-    guess = torch.from_numpy(MOTION + 0.003)[None]
-
-    def of(shift: Tensor, ground: Tensor, guess: Tensor) -> Tensor:
-        return polish(guess, HINT.double(), {**seen, "image": Tracks(shift, seen["image"].spread, ground)})[0]
-
-    inputs = (seen["image"].shift.requires_grad_(), seen["image"].ground.requires_grad_(), guess.requires_grad_())
-    assert torch.autograd.gradcheck(of, inputs, fast_mode=True)
-
-
-@pytest.mark.parametrize("angle", [0.0, 1e-4, 0.1, 0.5])
-def test_rotation_is_that_of_the_vector(angle: float) -> None:
-    turn = angle * np.array([0.6, -0.64, 0.48])
-    expected = geometry.from_motion(np.concatenate([np.zeros(3), turn]))[:3, :3]
-    np.testing.assert_allclose(rotation(torch.from_numpy(turn)[None])[0].numpy(), expected, atol=1e-5)
-
-
-def test_cross_and_skew_are_the_cross_product() -> None:
-    a, b = torch.randn(4, 5, 3), torch.randn(4, 5, 3)
-    torch.testing.assert_close(cross(a, b), torch.linalg.cross(a, b))
-    torch.testing.assert_close((skew(a[:, 0]) @ b[:, 0, :, None])[..., 0], torch.linalg.cross(a[:, 0], b[:, 0]))
-
-
-def test_solved_is_torchs_solution() -> None:
-    torch.manual_seed(0)
-    root, vector = torch.randn(5, 6, 6), torch.randn(5, 6)
-    matrix = root @ root.mT + 0.1 * torch.eye(6)
-    torch.testing.assert_close(solved(matrix, vector), torch.linalg.solve(matrix, vector), rtol=1e-3, atol=1e-4)
+    """After so many steps that it does not matter where they began."""
+    polish = Polish(VIEWS, 8, 4, 12).double()
+    inputs = (torch.from_numpy(MOTION + 0.003)[None].requires_grad_(), joined(tracks(MOTION, ground=0.5)).double())
+    inputs[1].requires_grad_()
+    assert torch.autograd.gradcheck(lambda guess, told: polish(guess, HINT.double(), told)[0], inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 Features that were made at a quarter of the resolution tell a displacement to half a pixel, and lean towards whole
 cells, all alike, which a motion that is measured from hundreds of them inherits. Grey levels tell it to a tenth, from a
 place that is nearly right. What surrounds a cell is looked up there between the pixels, and moved until it differs
-least.
+least. The frames of all views lie in one row of pixels, so that all their cells are moved together.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +29,10 @@ def smoothed(frame: Tensor) -> Tensor:
 
 
 class Align(nn.Module):
-    """Moves the cells of a view.
+    """Moves the cells of views.
 
     Args:
-        view: that shows them.
+        views: that show them.
         spacing: of the cells, pixels.
         steps: how often they are moved.
     """
@@ -38,74 +40,80 @@ class Align(nn.Module):
     least: Tensor
     most: Tensor
     first: Tensor
+    columns: Tensor
     own: Tensor
     around: Tensor
 
-    def __init__(self, view: View | Patch, spacing: int, steps: int) -> None:
+    def __init__(self, views: Sequence[View | Patch], spacing: int, steps: int) -> None:
         super().__init__()
         self.steps = steps
-        self.columns = view.width + 2 * _MARGIN
-        y, x = torch.meshgrid(
-            torch.arange(0, view.height, spacing), torch.arange(0, view.width, spacing), indexing="ij"
-        )
-        self.grid = x.shape
-        cells = torch.stack([x, y]).flatten(1).float()
-        self.register_buffer("least", -_BEYOND - cells, persistent=False)
-        self.register_buffer("most", cells.amax(1, keepdim=True) + spacing + _BEYOND - 1 - cells, persistent=False)
-        self.register_buffer("around", self._window(-_HALF, _HALF + 2), persistent=False)
-        first = ((y + _MARGIN) * self.columns + x + _MARGIN).flatten()
-        self.register_buffer("first", first, persistent=False)
-        own = first[:, None] + self._window(-_HALF - 1, _HALF + 2)
-        self.register_buffer("own", own.flatten(), persistent=False)
+        tables: dict[str, list[Tensor]] = {"least": [], "most": [], "first": [], "columns": [], "own": [], "around": []}
+        begin = 0
+        for view in views:
+            columns, rows = view.width + 2 * _MARGIN, view.height + 2 * _MARGIN
+            y, x = torch.meshgrid(
+                torch.arange(0, view.height, spacing), torch.arange(0, view.width, spacing), indexing="ij"
+            )
+            cells = torch.stack([x, y], 2).flatten(0, 1)
+            first = begin + (cells[:, 1:] + _MARGIN) * columns + cells[:, :1] + _MARGIN
+            tables["least"].append(-_BEYOND - cells)
+            tables["most"].append(cells.amax(0) + spacing + _BEYOND - 1 - cells)
+            tables["first"].append(first)
+            tables["columns"].append(torch.full_like(first, columns))
+            tables["own"].append((first + _window(-_HALF - 1, _HALF + 2, columns)).flatten())
+            tables["around"].append(_window(-_HALF, _HALF + 2, columns).expand(len(first), -1))
+            begin += rows * columns
+        for name, table in tables.items():
+            self.register_buffer(name, torch.cat(table), persistent=False)
 
-    def forward(self, this: Tensor, last: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacements (N, 2, h, w) of cells, x then y, in pixels, that begin with `shift`; and (N, 4, h, w) what they
-        are worth: the slopes of the texture, x x, y y and x y, and what was left of the difference before the last
-        step, per pixel.
+    def forward(self, this: Sequence[Tensor], last: Sequence[Tensor], shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Displacements (N, P, 2) of cells, x then y, in pixels, that begin with `shift`; and (N, P, 4) what they are
+        worth: the slopes of the texture, x x, y y and x y, and what was left of the difference before the last step,
+        per pixel.
 
         Args:
-            this: the newer frames (N, 1, H, W).
+            this: of each view, the newer frames (N, 1, H, W).
             last: those before.
         """
-        this, last = (functional.pad(frame, (_MARGIN,) * 4, mode="replicate").flatten(1) for frame in (this, last))
+        newer, older = (
+            torch.cat([functional.pad(frame, (_MARGIN,) * 4, mode="replicate").flatten(1) for frame in frames], 1)
+            for frames in (this, last)
+        )
         side = 2 * _HALF + 3
-        own = this.index_select(1, self.own).unflatten(1, (-1, side, side))  # (N, P, side, side)
-        right = 0.5 * (own[..., 1:-1, 2:] - own[..., 1:-1, :-2])
-        down = 0.5 * (own[..., 2:, 1:-1] - own[..., :-2, 1:-1])
-        own = _centred(own[..., 1:-1, 1:-1])
-        xx, yy, xy = (_mean(a * b) for a, b in ((right, right), (down, down), (right, down)))
+        own = newer.index_select(1, self.own).unflatten(1, (-1, side, side))  # (N, P, side, side)
+        right = own[..., 1:-1, 2:] - own[..., 1:-1, :-2]
+        down = own[..., 2:, 1:-1] - own[..., :-2, 1:-1]
+        slopes = 0.5 * torch.stack([right, down], 2).flatten(3)  # (N, P, 2, pixels)
+        own = _centred(own[..., 1:-1, 1:-1].flatten(2))
+        texture = slopes @ slopes.mT / own.shape[2]  # (N, P, 2, 2)
+        xx, xy, _, yy = texture.flatten(2).split(1, 2)
         steep, upright = xx + _NOISE, yy + _NOISE
-        over = 1.0 / (steep * upright - xy * xy)
-        place = shift.flatten(2).detach()  # (N, 2, P)
+        inverse = torch.cat([upright, -xy, -xy, steep], 2) / ((steep * upright - xy * xy) * own.shape[2])
+        inverse = inverse.unflatten(2, (2, 2)) @ slopes
+        place = shift.detach()
         for _ in range(self.steps):
-            left = own - _centred(self._looked_up(last, place))
-            x, y = _mean(right * left), _mean(down * left)
-            step = torch.stack([upright * x - xy * y, steep * y - xy * x], 1) * over[:, None]
-            place = place + step.clamp(-_STRIDE, _STRIDE)
-        worth = torch.stack([xx, yy, xy, _mean(left * left)], 1)
-        return place.unflatten(2, self.grid), worth.unflatten(2, self.grid)
+            left = own - _centred(self._looked_up(older, place))
+            place = place + (inverse @ left[..., None])[..., 0].clamp(-_STRIDE, _STRIDE)
+        return place, torch.cat([xx, yy, xy, left.square().mean(2, keepdim=True)], 2)
 
     def _looked_up(self, frames: Tensor, place: Tensor) -> Tensor:
-        """(N, P, side, side) of padded, flat frames around each displaced cell, between the pixels."""
+        """(N, P, pixels) of padded, flat frames around each displaced cell, between the pixels."""
         place = torch.minimum(torch.maximum(place, self.least), self.most)
         whole = place.floor()  # of displacements, which are small and so have the more digits behind the point
-        column, row = whole.long().unbind(1)  # (N, P)
-        first = self.first + row * self.columns + column
+        column, row = whole.long().split(1, 2)  # (N, P, 1)
         side = 2 * _HALF + 2
-        pixels = frames.gather(1, (first[..., None] + self.around).flatten(1)).unflatten(1, (-1, side, side))
-        right, low = (place - whole)[..., None, None].unbind(1)
+        index = self.first + row * self.columns + column + self.around
+        pixels = frames.gather(1, index.flatten(1)).unflatten(1, (-1, side, side))
+        right, low = (place - whole)[..., None].split(1, 2)
         across = pixels[..., :-1] + right * (pixels[..., 1:] - pixels[..., :-1])
-        return across[..., :-1, :] + low * (across[..., 1:, :] - across[..., :-1, :])
-
-    def _window(self, first: int, end: int) -> Tensor:
-        """Places of a square of pixels beside that of its centre, in a padded, flat frame."""
-        steps = torch.arange(first, end)
-        return (steps[:, None] * self.columns + steps).flatten()
+        return (across[..., :-1, :] + low * (across[..., 1:, :] - across[..., :-1, :])).flatten(2)
 
 
-def _mean(windows: Tensor) -> Tensor:
-    return windows.mean((2, 3))
+def _window(first: int, end: int, columns: int) -> Tensor:
+    """Places of a square of pixels beside that of its centre, in a flat frame that is so wide."""
+    steps = torch.arange(first, end)
+    return (steps[:, None] * columns + steps).flatten()
 
 
 def _centred(windows: Tensor) -> Tensor:
-    return windows - _mean(windows)[..., None, None]
+    return windows - windows.mean(2, keepdim=True)

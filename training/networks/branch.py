@@ -13,7 +13,6 @@ from training.networks.align import smoothed
 from training.networks.base import Match
 from training.networks.correlation import Correlation, distinctive
 from training.networks.layers import ScaledConv2d, box_mean, frame_mean, stage
-from training.networks.peaks import Peaks
 
 if TYPE_CHECKING:
     from training.networks.swift import SwiftConfig
@@ -72,7 +71,6 @@ class Decoder(nn.Module):
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
         cells = (view.height // 32) * (view.width // 32)
         self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)
-        self.peaks = Peaks(matches(config)["fine_match"], view, width8 + width16) if config.polish else None
 
     def forward(
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], context: Tensor
@@ -96,15 +94,7 @@ class Decoder(nn.Module):
                 ("coarse_match", coarse, self.coarse),
             )
         }
-        maps = {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
-        if self.peaks is not None:
-            tracks = self.peaks(
-                scores["fine_match"],
-                (*this[2:], *last[2:]),
-                torch.cat([eighth, functional.interpolate(sixteenth, scale_factor=2.0)], 1),
-            )
-            maps |= {"shift": tracks.shift, "spread": tracks.spread, "ground": tracks.ground}
-        return vector, maps
+        return vector, {"level2": eighth, "level3": sixteenth, "level4": thirtysecond, **in_pixels, **scores}
 
 
 def matches(config: SwiftConfig, view: str = "image") -> dict[str, Match]:

@@ -16,7 +16,7 @@ from ros2_vodistill.errors import VodistillError
 from training.networks.base import Network
 from training.networks.branch import Decoder, Encoder
 from training.networks.layers import GRUCell, Residual, ScaledConv2d
-from training.networks.peaks import Peaks
+from training.networks.peaks import Read
 from training.networks.swift import Swift
 
 _ALIKE = "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
@@ -51,6 +51,7 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
         _grow_memory(large.memory, small.memory, fused, state)
     _put(large.hint, small.hint, torch.cat([fused, len(large.views) * mine.vector + state]))
     if theirs.polish:
+        _grow_peaks(large, small)
         _grow_polish(large, small)
     large.head.load_state_dict(small.head.state_dict())
 
@@ -76,17 +77,19 @@ def _grow_decoder(large: Decoder, small: Decoder, width: tuple[int, int]) -> Non
     _grow_stage(large.sixteenth, small.sixteenth, torch.cat([torch.arange(width[1]), width[0] + scores]))
     _grow_stage(large.thirtysecond, small.thirtysecond)
     _put(large.squeeze, small.squeeze)
-    if large.peaks is not None and small.peaks is not None:
-        _grow_peaks(large.peaks, small.peaks, large.eighth[0].out_channels, small.eighth[0].out_channels)  # type: ignore[arg-type]
 
 
-def _grow_peaks(large: Peaks, small: Peaks, ours: int, theirs: int) -> None:
-    """`ours` and `theirs` are the widths of their maps at an eighth, before which what all see alike stands."""
-    alike = torch.arange(small.alike + theirs)
-    above = torch.arange(small.read[0].in_channels - len(alike))  # type: ignore[operator, arg-type]
-    _put(large.read[0], small.read[0], torch.cat([alike, large.alike + ours + above]))
-    _put(large.read[2], small.read[2])
-    _put(large.tell, small.tell)
+def _grow_peaks(large: Swift, small: Swift) -> None:
+    assert large.peaks is not None and small.peaks is not None
+    (ours, _, _), (theirs, above, _) = large.config.decoder, small.config.decoder
+    seen = torch.arange(small.peaks.alike + theirs + above)
+    seen[small.peaks.alike + theirs :] += ours - theirs  # the map at a sixteenth stands behind that at an eighth
+    for view in large.views:
+        mine, known = large.peaks.read[view], small.peaks.read[view if view in small.views else "image"]
+        assert isinstance(mine, Read) and isinstance(known, Read)
+        _put(mine.layers[0], known.layers[0], seen)
+        _put(mine.layers[2], known.layers[2])
+        _put(mine.tell, known.tell)
 
 
 def _grow_vector(large: Decoder, small: Decoder) -> None:

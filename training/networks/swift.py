@@ -22,10 +22,10 @@ from ros2_vodistill.view import View
 from training.networks.base import Network, NetworkConfig, Observation, of_view
 from training.networks.branch import Decoder, Encoder, matches
 from training.networks.layers import GRUCell, unhalved
-from training.networks.polish import Polish, Tracks
+from training.networks.peaks import TOLD, Peaks, Seen
+from training.networks.polish import Polish
 
 _AFTER = {"head", "polish", "peaks"}  # modules that learn after the hint
-_TOLD = "shift", "spread", "ground"  # by the cells of a view, to the polish
 _MIDDLE, _REACH = -3.0, 8.0  # log-variance, in scaled units, is kept softly within _MIDDLE -+ _REACH
 
 
@@ -111,7 +111,7 @@ class Swift(Network):
     W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
     'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view. Where
     the motion is polished, 'guess' (B, T-1, 6) is what it was before, and 'shift', 'spread' and 'ground' are what each
-    view's cells tell; see `polish.Tracks`.
+    view's cells tell; see `peaks.TOLD`.
     """
 
     config: SwiftConfig
@@ -123,6 +123,7 @@ class Swift(Network):
         fused = config.vector * len(config.views)
         self.memory = GRUCell(fused, config.memory) if config.memory else None
         self.hint = nn.Linear(fused + config.memory, config.hint)
+        self.peaks = _peaks(config) if config.polish else None
         self.polish = _polish(config) if config.polish else None
         self.head = nn.Sequential(nn.Linear(config.hint, config.head), nn.ReLU(), nn.Linear(config.head, 12))
         nn.init.normal_(self.head[-1].weight, std=0.01)  # type: ignore[arg-type]
@@ -155,12 +156,15 @@ class Swift(Network):
     def compare(
         self, last: tuple[Tensor, ...], this: tuple[Tensor, ...], fresh: tuple[Tensor, ...]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        pairs = zip(self.decoders.values(), *(self._parted(kept) for kept in (last, this)), fresh, strict=True)
-        vectors, (first, *others) = zip(*(decoder(*seen) for decoder, *seen in pairs), strict=True)
+        parts = list(zip(*(self._parted(kept) for kept in (last, this)), fresh, strict=True))
+        decoded = [decoder(*part) for decoder, part in zip(self.decoders.values(), parts, strict=True)]
+        vectors, (first, *others) = zip(*decoded, strict=True)
         alike = [name for name, match in self.matches.items() if match.view == "image"]
-        alike += _TOLD if self.polish is not None else ()
         for view, maps in zip(list(self.views)[1:], others, strict=True):
             first |= {of_view(name, view): maps[name] for name in alike}
+        if self.peaks is not None:
+            frames = ((now[-1], before[-1]) for before, now, _ in parts)
+            first["told"] = self.peaks([_seen(maps, *pair) for (_, maps), pair in zip(decoded, frames, strict=True)])
         return torch.cat(vectors, 1), first
 
     def recall(self, vector: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -175,16 +179,36 @@ class Swift(Network):
         motion, log_variance = self.head(hint).chunk(2, 1)
         told: dict[str, Tensor] = {}
         if self.polish is not None:
-            told["guess"] = unhalved(motion) * self.motion_scale
-            tracks = {view: Tracks(*(maps[of_view(name, view)] for name in _TOLD)) for view in self.views}
-            polished, heard = self.polish(told["guess"], hint, tracks)
+            told = {"guess": unhalved(motion) * self.motion_scale, **self._told(maps["told"])}
+            polished, heard = self.polish(told["guess"], hint, maps["told"])
             motion, log_variance = polished / self.motion_scale, self.head(functional.relu(before + heard))[:, 6:]
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
+
+    def _told(self, cells: Tensor) -> dict[str, Tensor]:
+        """What the cells (N, 6, P) tell, as maps of each view."""
+        spacing = self.matches["fine_match"].spacing
+        grids = [(view.height // spacing, view.width // spacing) for view in self.views.values()]
+        views = cells.split([rows * columns for rows, columns in grids], 2)
+        return {
+            of_view(name, view): part
+            for view, told, grid in zip(self.views, views, grids, strict=True)
+            for name, part in zip(TOLD, told.unflatten(2, grid).split(list(TOLD.values()), 1), strict=True)
+        }
 
     def _parted(self, kept: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
         """What is kept of each view."""
         each = len(kept) // len(self.views)
         return [kept[i : i + each] for i in range(0, len(kept), each)]
+
+
+def _seen(maps: dict[str, Tensor], this: Tensor, last: Tensor) -> Seen:
+    above = functional.interpolate(maps["level3"], scale_factor=2.0)
+    return Seen(maps["fine_match"], maps["match"], this, last, torch.cat([maps["level2"], above], 1))
+
+
+def _peaks(config: SwiftConfig) -> Peaks:
+    found = matches(config)
+    return Peaks(found["fine_match"], found["match"], config.views, config.decoder[0] + config.decoder[1])
 
 
 def _polish(config: SwiftConfig) -> Polish:

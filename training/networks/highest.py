@@ -1,0 +1,58 @@
+"""The highest of a cell's scores: where it is, how clearly it is the highest, and how it looks around it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.networks.base import Match
+
+_AROUND = 2  # cells on each side of the highest score that are looked at
+_BLIND = -30.0  # score of what lies beyond the correlation's reach
+_PREFERENCE = 2e-3  # for short displacements, by their squares in cells: where nothing is seen, all scores are alike
+_TIE, _LEAST = 0.05, 1e-3  # difference of two scores that makes one of them clearly the higher; how little it may be
+_DEEP = 8.0  # scores that are lower than the highest by more than this say no more
+
+
+class Highest(nn.Module):
+    """Finds it.
+
+    Attributes:
+        channels: of what is around it.
+    """
+
+    offsets: Tensor
+    nearby: Tensor
+    preference: Tensor
+
+    def __init__(self, match: Match) -> None:
+        super().__init__()
+        self.match = match
+        steps = torch.arange(-_AROUND, _AROUND + 1.0)
+        x, y = steps.repeat(len(steps)), steps.repeat_interleave(len(steps))
+        padded = 2 * (match.radius[1] + _AROUND) + 1
+        rows, columns = (torch.arange(-r, r + 1.0) for r in match.radius)
+        self.register_buffer("preference", -_PREFERENCE * (rows.square()[:, None] + columns.square()).flatten(), False)
+        self.register_buffer("offsets", ((y + _AROUND) * padded + x + _AROUND).long(), False)
+        self.register_buffer("nearby", torch.stack([x, y], 1), False)
+        self.channels = 2 * len(x)
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Of scores (N, D, P) of cells, by cells (N, P, 3 + C): x and y of the mean around the highest, in pixels; how
+        clearly it is the highest, next to nothing where another one is as high to the last digits, so that it makes no
+        difference which is taken; and those around it."""
+        vertical, horizontal = self.match.radius
+        columns = 2 * horizontal + 1
+        scores = scores.mT + self.preference  # (N, P, D)
+        best, places = scores.topk(2, 2)
+        highest, place = best[..., :1], places[..., :1]
+        row = torch.div(place, columns, rounding_mode="floor")
+        column = place - columns * row
+        whole = torch.cat([column - horizontal, row - vertical], 2).to(scores.dtype)
+        table = functional.pad(scores.unflatten(2, (-1, columns)), (_AROUND,) * 4, value=_BLIND).flatten(2)
+        near = table.gather(2, row * (columns + 2 * _AROUND) + column + self.offsets) - highest  # at most 0
+        shares = torch.softmax(near, 2)
+        clear = torch.tanh((highest - best[..., 1:]) / _TIE).clamp_min(_LEAST)
+        middle = self.match.cell * (whole + shares @ self.nearby)
+        return torch.cat([middle, clear, shares, near.clamp_min(-_DEEP) / _DEEP], 2)

@@ -1,0 +1,66 @@
+"""Where to begin: a guess may be far off, where a network was never trained, and the nearest fit is then a wrong one.
+
+So several beginnings are tried: the guess, as far as it is believed, and ways along all axes with a turn that is nearly
+free. What agrees with most of the cells, and with the guess, which may be wrong altogether, is taken. Lines do not tell
+forth from back, but the matches along them do: what is seen moves away from where the camera goes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.networks.algebra import eye, rotation
+from training.networks.lines import TAILS, Cells, Courses, Lines, along, astray, doubt, fit
+
+_STEPS = 3  # of each beginning
+_EVERY = 2  # of the cells are enough to choose by
+_TURN, _WAY = 0.05, 1.0  # standard deviations of the free ones, radians
+_WORST, _DEAF = 4.0, 9.0  # surprise by a match that is far off; what is half as surprising, in variances
+_BETTER = 5.0  # how much better than the guess another beginning must be, in logarithms of probability
+_FRONT = 0.2  # focal lengths: the rays that a camera can see at all
+
+
+@torch.no_grad()
+def best(first: Courses, worth: Tensor, cells: Cells) -> Courses:
+    """The courses (N, 1) that are to be gone on with.
+
+    Args:
+        first: the guess (N, 1).
+        worth: (N, 1, 6) its standard deviations.
+        cells: that tell.
+    """
+    cells = cells.every(_EVERY)
+    ways = torch.cat([first.way, eye(3, worth).expand(len(worth), 3, 3)], 1)
+    free = torch.cat([torch.full_like(worth[..., :3], _TURN), torch.full_like(worth[..., 3:], _WAY)], 2)
+    worths = torch.cat([worth, free, free, free], 1)
+    begun = Courses(first.turn.expand_as(ways), ways)
+    forth = begun
+    for _ in range(_STEPS):
+        forth, _, _ = fit(forth, begun, worths, False, cells)
+    back = Courses(forth.turn, -forth.way)
+    costs = torch.cat(_surprises(forth, cells), 1)
+    turns, ways = torch.cat([forth.turn, back.turn], 1), torch.cat([forth.way, back.way], 1)
+    far = astray(Courses(turns, ways).since(first), worth)[..., 0]
+    costs = costs + 0.5 * (TAILS + 6) * torch.log1p(far / TAILS)
+    costs = torch.cat([costs[:, :1] - _BETTER, costs[:, 1:]], 1)
+    chosen = costs.argmin(1)[:, None, None].expand(-1, 1, 3)
+    return Courses(turns.gather(1, chosen), ways.gather(1, chosen))
+
+
+def _surprises(courses: Courses, cells: Cells) -> tuple[Tensor, Tensor]:
+    """How surprising all matches (N, K) are for courses, and for those whose ways are opposite."""
+    lines = Lines.of(courses, cells)
+    seen = cells.rays @ rotation(courses.turn).mT
+    endless = seen[..., :2] / seen[..., 2:].clamp_min(_FRONT)  # where a match would be if it were endlessly far
+    way, onward = courses.way[:, :, None], along(lines.across)
+    moving = (onward * (way[..., :2] - endless * way[..., 2:])).sum(3, keepdim=True)
+    moved = (onward * (cells.place - endless)).sum(3, keepdim=True) * torch.sign(moving)
+    off, sure = lines.off[..., 6:].square() / doubt(lines.across, cells), doubt(onward, cells)
+    back, forth = moved.clamp_max(0.0).square() / sure, moved.clamp_min(0.0).square() / sure
+    return _sum(off, back, cells), _sum(off, forth, cells)
+
+
+def _sum(off: Tensor, wrong: Tensor, cells: Cells) -> Tensor:
+    """Of what cells are surprised by, across the lines and along them, in variances."""
+    return (cells.counts * _WORST * (off / (off + _DEAF) + wrong / (wrong + _DEAF))).sum((2, 3))
