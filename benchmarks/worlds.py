@@ -46,7 +46,8 @@ SIZES = {"car": (640, 240)}
 SIZE, FOCAL = (480, 320), 0.578  # of the others; the focal length is a share of the width
 FRAMES = 60
 FIRST = 10_000  # seed
-ALONE = f"{DEFAULT}, not refined"
+ALONE = ", not refined"
+CONTENDERS = (DEFAULT, CLASSICAL, DEFAULT + ALONE, "swift-road" + ALONE)
 SHOWN = ("length", "direction_deg", "rpe_r_deg", "nees_step")
 
 
@@ -61,7 +62,7 @@ def main() -> None:
     rows = []
     for number, (place, carrier), seed in track(work, "sequences", console=Console(stderr=True)):
         clip, view = sequence(place, carrier, FIRST + 100 * number + seed)
-        for model in (DEFAULT, CLASSICAL, ALONE):
+        for model in CONTENDERS:
             rows.append({"place": place, "carrier": carrier, "seed": seed, "model": model, **errors(model, clip, view)})
     print(table(rows))
     if arguments.json is not None:
@@ -94,7 +95,7 @@ def errors(model: str, clip: Clip, view: View) -> dict[str, float | None]:
     """Of a model on a clip."""
     camera = Camera(view.width, view.height, "pinhole", view.fx, view.fy, view.cx, view.cy)
     stamps, poses = 1.0 + clip.stamps[0].numpy(), clip.poses[0].numpy()
-    name, mount = DEFAULT if model == ALONE else model, Mount(height=float(clip.height[0]))
+    name, mount = model.removesuffix(ALONE), Mount(height=float(clip.height[0]))
     odometry = VisualOdometry(model=name, camera=camera, mount=mount, refine=model == DEFAULT)
     frames = zip(stamps.tolist(), clip.images[0].numpy(), strict=True)
     found = replay(frames, odometry, truth=Trajectory(stamps, poses)).metrics

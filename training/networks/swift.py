@@ -110,8 +110,8 @@ class Swift(Network):
     1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
     W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
     'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view. Where
-    the motion is polished, 'guess' (B, T-1, 6) is what it was before, and 'shift', 'spread' and 'ground' are what each
-    view's cells tell; see `peaks.TOLD`.
+    the motion is polished, 'guess' (B, T-1, 6) is what it was before, 'told' (B, T-1, 6, P) what all cells tell, and
+    'shift', 'spread' and 'ground' the same as maps of each view; see `peaks.TOLD`.
     """
 
     config: SwiftConfig
