@@ -19,8 +19,8 @@ from training.networks.lines import Cells, Courses, Lines, along, doubt, fit
 
 def cells(seen: dict[str, Tensor], counts: float = 0.3) -> Cells:
     rays = torch.cat([torch.from_numpy(view.rays()[::8, ::8]).flatten(0, 1) for view in VIEWS.values()])
-    focal = torch.cat([torch.tensor([[view.fx, view.fy, view.fy]]).expand(seen[name][0, 0].numel(), -1)
-                       for name, view in VIEWS.items()])  # fmt: skip
+    counted = torch.tensor([seen[name][0, 0].numel() for name in VIEWS])
+    focal = torch.tensor([[view.fx, view.fy, view.fy] for view in VIEWS.values()]).repeat_interleave(counted, 0)
     told = joined(seen).double().mT
     place = rays[:, :2] + told[..., :2] / focal[:, :2]
     return Cells.of(rays, place, told[..., 2:5] / focal, counts * torch.ones_like(told[..., :1]))
@@ -37,6 +37,7 @@ def motion(courses: Courses, length: float) -> NDArray[np.float64]:
 
 SIDEWAYS = np.array([0.3, 0.02, -0.02, 0.004, -0.006, 0.003])
 OFF = np.array([0.02, 0.03, -0.02, 0.01, -0.006, 0.008])
+WORTH = torch.tensor([0.004] * 3 + [0.06] * 3).double().expand(1, 1, 6)
 
 
 @pytest.mark.parametrize("truth", [MOTION, SIDEWAYS, -MOTION])
@@ -108,7 +109,7 @@ def test_a_fit_that_believes_nothing_ends_at_the_truth(truth: NDArray[np.float64
     worth, courses = torch.ones(1, 1, 6).double(), first
     for _ in range(8):
         courses, surely, agreeing = fit(courses, first, worth, True, seen)
-    turn, way = errors(motion(courses, 1.0), np.array([*truth[:3], *truth[3:]]))
+    turn, way = errors(motion(courses, 1.0), truth)
     assert turn < 1e-2 and way < 0.1
     assert surely.shape == (1, 1, 6) and (surely[..., :3] > 1e3).all() and 0.25 < float(agreeing) < 0.5
 
@@ -116,15 +117,11 @@ def test_a_fit_that_believes_nothing_ends_at_the_truth(truth: NDArray[np.float64
 def test_a_fit_of_the_truth_stays_there_however_far_the_guess_is() -> None:
     """What is believed of the way must not shorten it."""
     seen, here, first = cells(tracks(SIDEWAYS)), course(SIDEWAYS), course(MOTION)
-    worth = torch.tensor([0.004] * 3 + [0.06] * 3).double().expand(1, 1, 6)
     courses = here
     for _ in range(4):
-        courses, _, _ = fit(courses, first, worth, True, seen)
+        courses, _, _ = fit(courses, first, WORTH, True, seen)
     turn, way = errors(motion(courses, 1.0), SIDEWAYS)
     assert turn < 0.05 and way < 0.3
-
-
-WORTH = torch.tensor([0.004] * 3 + [0.06] * 3).double().expand(1, 1, 6)
 
 
 @pytest.mark.parametrize("truth", [SIDEWAYS, -SIDEWAYS, SIDEWAYS[[1, 0, 2, 3, 4, 5]], -MOTION])

@@ -31,15 +31,14 @@ def blank(view: View) -> Tensor:
     return torch.zeros(1, 1, view.height, view.width)
 
 
-def seen(scores: Tensor, view: View = ONE, images: bool = False, far: Tensor | None = None) -> Tensor:
-    """What cells tell (6, P) by peaks that have learned nothing, and believe the scores, in frames that say nothing; or
-    the images."""
+def seen(scores: Tensor, view: View = ONE, far: Tensor | None = None) -> Tensor:
+    """What cells tell (6, P) by peaks that have learned nothing, and believe the scores, in frames that say nothing."""
     peaks = Peaks(NEAR, FAR, {"image": view}, 5)
     tell = peaks.read["image"].tell
     assert isinstance(tell, torch.nn.Linear)
     torch.nn.init.zeros_(tell.weight)
     with torch.no_grad():
-        tell.bias[5] = 20.0 if images else -20.0
+        tell.bias[5] = -20.0
     context = torch.zeros(1, 5, *scores.shape[2:])
     return peaks([Seen(scores, flat(scores) if far is None else far, blank(view), blank(view), context)])[0]
 

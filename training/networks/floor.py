@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.networks.algebra import eye, rotation, solved
+from training.networks.algebra import eye, solved
 from training.networks.lines import TAILS, Cells, Courses, Lines, along, doubt, weight
 
 _STEPS = 2  # of Gauss-Newton
@@ -39,9 +39,10 @@ def length(courses: Courses, first: Tensor, worth: Tensor, ground: Cells) -> Len
         worth: (N, 1, 2) standard deviations of these.
         ground: cells.
     """
-    onward = along(Lines.of(courses, ground).across)
+    lines = Lines.of(courses, ground)
+    onward = along(lines.across)
     variance = doubt(onward, ground)
-    seen, way = ground.rays @ rotation(courses.turn).mT, courses.way[:, :, None]
+    seen, way = ground.rays @ lines.turned.mT, courses.way[:, :, None]
     there, going = ((onward * x).sum(3, keepdim=True) for x in (seen[..., :2], way[..., :2]))
     place = (onward * ground.place).sum(3, keepdim=True)
     found = first

@@ -80,10 +80,12 @@ class Lines:
     """How matches lie to the lines of courses.
 
     Attributes:
+        turned: (N, K, 3, 3) rotations by the turns.
         across: (N, K, P, 2) directions across the lines.
         off: (N, K, P, 7) how distances from them change with turn and way, and at last the distances.
     """
 
+    turned: Tensor
     across: Tensor
     off: Tensor
 
@@ -95,7 +97,7 @@ class Lines:
         each = torch.cat([by_turn, by_way, essential[:, :, None]], 2).flatten(3)  # (N, K, 7, 9)
         line = cells.rays @ essential[:, :, :2].mT
         steep = (line.square().sum(3, keepdim=True) + _EPIPOLE**2).rsqrt()
-        return Lines(line * steep, cells.both @ each.mT * steep)
+        return Lines(turned, line * steep, cells.both @ each.mT * steep)
 
 
 def doubt(toward: Tensor, cells: Cells) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ros2_vodistill.view import Patch, View
 from training.networks.align import Align
-from training.networks.base import Match
+from training.networks.base import Match, of_view
 from training.networks.highest import Highest
 from training.networks.layers import unhalved
 
@@ -69,17 +69,15 @@ class Peaks(nn.Module):
         self.align = Align(list(views.values()), near.spacing, _STEPS)
         reach = [radius * near.cell + far.cell / 2 for radius in reversed(near.radius)]
         self.register_buffer("reach", torch.tensor(reach), persistent=False)
-        self.sizes = [(view.height // near.spacing) * (view.width // near.spacing) for view in views.values()]
+        self.grids = {name: (view.height // near.spacing, view.width // near.spacing) for name, view in views.items()}
+        self.sizes = [rows * columns for rows, columns in self.grids.values()]
         self.alike = self.near.channels + 7
         self.read = nn.ModuleDict({name: Read(self.alike + context, width) for name in views})
 
     def forward(self, views: Sequence[Seen]) -> Tensor:
         """What the cells tell (N, 6, P); see `TOLD`."""
-        near, far = (
-            torch.cat([unhalved(x).flatten(2) for x in scores], 2)
-            for scores in ([seen.near for seen in views], [seen.far for seen in views])
-        )
-        close, distant = self.near(near), self.far(far)
+        close = self.near(_joined([seen.near for seen in views]))
+        distant = self.far(_joined([seen.far for seen in views]))
         beyond = (distant[..., :2].abs() > self.reach).any(2, keepdim=True)
         peak, clear, around = torch.where(beyond, distant, close).split((2, 1, self.near.channels), 2)
         aligned, worth = self.align([seen.this for seen in views], [seen.last for seen in views], peak)
@@ -92,6 +90,19 @@ class Peaks(nn.Module):
         off, spreads, lean, ground = told.split((2, 3, 1, 1), 2)
         shift = peak + torch.sigmoid(lean) * (aligned - peak) + off
         return torch.cat([shift, spread(spreads) / clear, torch.sigmoid(ground)], 2).mT
+
+    def maps(self, told: Tensor) -> dict[str, Tensor]:
+        """The same as maps (N, 1 to 3, h, w) of each view: 'shift', 'spread' and 'ground'."""
+        return {
+            of_view(name, view): part
+            for (view, grid), cells in zip(self.grids.items(), told.split(self.sizes, 2), strict=True)
+            for name, part in zip(TOLD, cells.unflatten(2, grid).split(list(TOLD.values()), 1), strict=True)
+        }
+
+
+def _joined(scores: Sequence[Tensor]) -> Tensor:
+    """Of the cells of all views (N, D, P)."""
+    return torch.cat([unhalved(view).flatten(2) for view in scores], 2)
 
 
 class Read(nn.Module):

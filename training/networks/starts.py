@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.networks.algebra import eye, rotation
+from training.networks.algebra import eye
 from training.networks.lines import TAILS, Cells, Courses, Lines, along, astray, doubt, fit
 
 _STEPS = 3  # of each beginning
@@ -51,7 +51,7 @@ def best(first: Courses, worth: Tensor, cells: Cells) -> Courses:
 def _surprises(courses: Courses, cells: Cells) -> tuple[Tensor, Tensor]:
     """How surprising all matches (N, K) are for courses, and for those whose ways are opposite."""
     lines = Lines.of(courses, cells)
-    seen = cells.rays @ rotation(courses.turn).mT
+    seen = cells.rays @ lines.turned.mT
     endless = seen[..., :2] / seen[..., 2:].clamp_min(_FRONT)  # where a match would be if it were endlessly far
     way, onward = courses.way[:, :, None], along(lines.across)
     moving = (onward * (way[..., :2] - endless * way[..., 2:])).sum(3, keepdim=True)

@@ -22,7 +22,7 @@ from ros2_vodistill.view import View
 from training.networks.base import Network, NetworkConfig, Observation, of_view
 from training.networks.branch import Decoder, Encoder, matches
 from training.networks.layers import GRUCell, unhalved
-from training.networks.peaks import TOLD, Peaks, Seen
+from training.networks.peaks import Peaks, Seen
 from training.networks.polish import Polish
 
 _AFTER = {"head", "polish", "peaks"}  # modules that learn after the hint
@@ -178,22 +178,11 @@ class Swift(Network):
         hint = functional.relu(before)
         motion, log_variance = self.head(hint).chunk(2, 1)
         told: dict[str, Tensor] = {}
-        if self.polish is not None:
-            told = {"guess": unhalved(motion) * self.motion_scale, **self._told(maps["told"])}
+        if self.peaks is not None and self.polish is not None:
+            told = {"guess": unhalved(motion) * self.motion_scale, **self.peaks.maps(maps["told"])}
             polished, heard = self.polish(told["guess"], hint, maps["told"])
             motion, log_variance = polished / self.motion_scale, self.head(functional.relu(before + heard))[:, 6:]
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
-
-    def _told(self, cells: Tensor) -> dict[str, Tensor]:
-        """What the cells (N, 6, P) tell, as maps of each view."""
-        spacing = self.matches["fine_match"].spacing
-        grids = [(view.height // spacing, view.width // spacing) for view in self.views.values()]
-        views = cells.split([rows * columns for rows, columns in grids], 2)
-        return {
-            of_view(name, view): part
-            for view, told, grid in zip(self.views, views, grids, strict=True)
-            for name, part in zip(TOLD, told.unflatten(2, grid).split(list(TOLD.values()), 1), strict=True)
-        }
 
     def _parted(self, kept: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
         """What is kept of each view."""
