@@ -1,4 +1,4 @@
-"""Errors where frames are spoiled, the same way each time: flickering light, frames without sight, dim, noise, dirt.
+"""Errors where frames are spoiled, the same way each time: flickering light, no sight, dim, noise, dirt, half of them.
 
     python benchmarks/spoiled.py kitti00@1.65 newtsukuba --data DATA --json benchmarks/spoiled.json
 
@@ -71,13 +71,19 @@ def dirty(image: Image, number: int, random: np.random.Generator) -> Image:
     return _grey(image * (1 - cover) + 60 * cover)
 
 
-CHANGES: dict[str, Callable[[Image, int, np.random.Generator], Image]] = {
+def rare(image: Image, number: int, random: np.random.Generator) -> Image | None:
+    """Every second frame is lost."""
+    return None if number % 2 else image
+
+
+CHANGES: dict[str, Callable[[Image, int, np.random.Generator], Image | None]] = {
     "as recorded": steady,
     "flickering light": flickering,
     "two blind frames in forty": blind,
     "dim": dim,
     "noisy": noisy,
     "dirty lens": dirty,
+    "half the rate": rare,
 }
 
 
@@ -120,10 +126,12 @@ def errors(model: str, recording: Path, height: str, change: str, refine: bool) 
 
 
 def spoiled(frames: Frames, change: str) -> Iterator[tuple[float, Image]]:
-    """The frames, changed."""
+    """The frames, changed; without those of which nothing is left."""
     random = np.random.default_rng(0)
     for number, (stamp, image) in enumerate(frames):
-        yield stamp, CHANGES[change](image, number, random)
+        changed = CHANGES[change](image, number, random)
+        if changed is not None:
+            yield stamp, changed
 
 
 def table(rows: list[dict[str, Any]]) -> str:

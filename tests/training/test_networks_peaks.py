@@ -152,6 +152,17 @@ def test_images_tell_a_fraction_of_a_pixel(moved: tuple[float, float]) -> None:
     assert worth.shape == (1, 96, 4) and (worth[..., :2] > 0).all()
 
 
+@pytest.mark.parametrize("contrast", [0.15, 1.0])
+@pytest.mark.parametrize("off", [(1.5, -1.0), (-1.0, 1.2)])
+def test_cells_are_not_held_where_they_begin(off: tuple[float, float], contrast: float) -> None:
+    """However faint their texture is: a motion that is measured from all of them would inherit it."""
+    moved = torch.tensor([0.8, -1.1])
+    this, last = (contrast * smoothed(texture(by)) for by in ((0.0, 0.0), (0.8, -1.1)))
+    shift, _ = Align([WIDE], 8, 4)([this], [last], (moved + torch.tensor(off)).expand(1, 96, 2))
+    inside = (shift[0] - moved).mT.unflatten(1, (8, 12))[:, 2:-2, 2:-2].flatten(1)
+    assert float(inside.median(1).values.abs().max()) < 0.05
+
+
 def test_a_smooth_wall_is_left_where_it_is() -> None:
     wall, start = torch.full((1, 1, 64, 96), 0.7), torch.full((1, 96, 2), 2.5)
     shift, worth = Align([WIDE], 8, 3)([wall], [wall], start)
@@ -164,6 +175,24 @@ def test_brightness_does_not_matter() -> None:
     start = torch.ones(1, 96, 2)
     plain, lighter = (Align([WIDE], 8, 3)([this], [frame], start)[0] for frame in (last, last + 3.0))
     torch.testing.assert_close(plain, lighter, atol=1e-3, rtol=0)
+
+
+def test_where_training_halves_products_images_tell_as_much() -> None:
+    this, last = (smoothed(texture(by)) for by in ((0.0, 0.0), (1.3, 0.2)))
+    align, start = Align([WIDE], 8, 3), torch.ones(1, 96, 2)
+    shift, worth = align([this], [last], start)
+    with torch.autocast("cpu", torch.bfloat16):
+        halved, worth_halved = align([this], [last], start)
+    torch.testing.assert_close(halved, shift)
+    torch.testing.assert_close(worth_halved, worth)
+
+
+def test_an_edge_is_moved_across_it_alone() -> None:
+    """Slopes all of one direction: what may be divided by next to nothing."""
+    x = torch.arange(96.0).expand(1, 1, 64, 96)
+    this, last = (30.0 * torch.tanh((x - by) / 2 % 16 - 8) for by in (0.0, 1.0))
+    shift, _ = Align([WIDE], 8, 4)([this], [last], torch.zeros(1, 96, 2))
+    assert shift.isfinite().all() and float(shift[..., 1].abs().max()) < 0.1
 
 
 def test_places_far_outside_the_frame_are_no_error() -> None:

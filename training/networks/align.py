@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ros2_vodistill.view import Patch, View
+from training.networks.layers import in_full, unhalved
 
 _HALF = 3  # pixels on each side of a cell's centre that are compared
 _MARGIN = 8  # pixels beyond the frame, where its border goes on
 _BEYOND = 2.0  # pixels beyond the frame where a cell is looked for at most
 _STRIDE = 1.5  # pixels, at most, in one step
-_NOISE = 0.005  # squared slope, per pixel, of a texture that says nothing
+_FARTHER = 1.3  # than a step says: what is not there yet looks unlike its slopes, and steps fall short
+_NOISE = 2e-4  # squared slope, per pixel, of a texture that says nothing; more of it holds cells where they begin
 
 
 def smoothed(frame: Tensor) -> Tensor:
@@ -75,9 +77,13 @@ class Align(nn.Module):
             this: of each view, the newer frames (N, 1, H, W).
             last: those before.
         """
+        with in_full(shift):
+            return self._moved(this, last, shift)
+
+    def _moved(self, this: Sequence[Tensor], last: Sequence[Tensor], shift: Tensor) -> tuple[Tensor, Tensor]:
         newer, older = (
             torch.cat([functional.pad(frame, (_MARGIN,) * 4, mode="replicate").flatten(1) for frame in frames], 1)
-            for frames in (this, last)
+            for frames in (map(unhalved, this), map(unhalved, last))
         )
         side = 2 * _HALF + 3
         own = newer.index_select(1, self.own).unflatten(1, (-1, side, side))  # (N, P, side, side)
@@ -89,7 +95,7 @@ class Align(nn.Module):
         xx, xy, _, yy = texture.flatten(2).split(1, 2)
         steep, upright = xx + _NOISE, yy + _NOISE
         inverse = torch.cat([upright, -xy, -xy, steep], 2) / ((steep * upright - xy * xy) * own.shape[2])
-        inverse = inverse.unflatten(2, (2, 2)) @ slopes
+        inverse = _FARTHER * inverse.unflatten(2, (2, 2)) @ slopes
         place = shift.detach()
         for _ in range(self.steps):
             left = own - _centred(self._looked_up(older, place))

@@ -22,7 +22,7 @@ from training.networks.highest import Highest
 from training.networks.layers import unhalved
 
 _FIRST = 0.5  # spread at first, in pixels
-_STEPS = 3  # of alignment
+_STEPS = 4  # of alignment
 _FAINT = 1e-3  # squared difference of grey levels, normalised, that is as good as none
 TOLD = {"shift": 2, "spread": 3, "ground": 1}
 """What cells tell (N, 6, P), and in how many numbers: displacements in pixels, roots of their covariances (see
