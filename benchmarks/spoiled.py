@@ -28,6 +28,7 @@ from ros2_vodistill.measured import prepared
 from ros2_vodistill.model import DEFAULT
 from ros2_vodistill.odometry import CLASSICAL
 from ros2_vodistill.run import replay
+from ros2_vodistill.trajectory import associate
 
 Image = NDArray[np.uint8]
 Frames = Iterable[tuple[float, Image]]
@@ -121,7 +122,7 @@ def errors(model: str, recording: Path, height: str, change: str, refine: bool) 
     if source.truth is None:
         raise VodistillError(f"{recording} has no true poses", "name one that has")
     run = replay(spoiled(source, change), odometry, truth=source.truth)
-    _, ten = metrics.rpe(run.estimate, source.truth, TEN)
+    _, ten = metrics.rpe(*associate(run.estimate, source.truth), TEN)
     return {**{key: run.metrics[key] for key in SINGLE}, "ten_r_deg": ten}
 
 
