@@ -156,10 +156,11 @@ def test_images_tell_a_fraction_of_a_pixel(moved: tuple[float, float]) -> None:
 @pytest.mark.parametrize("off", [(1.5, -1.0), (-1.0, 1.2)])
 def test_cells_are_not_held_where_they_begin(off: tuple[float, float], contrast: float) -> None:
     """However faint their texture is: a motion that is measured from all of them would inherit it."""
-    moved = torch.tensor([0.8, -1.1])
-    this, last = (contrast * smoothed(texture(by)) for by in ((0.0, 0.0), (0.8, -1.1)))
-    shift, _ = Align([WIDE], 8, 4)([this], [last], (moved + torch.tensor(off)).expand(1, 96, 2))
-    inside = (shift[0] - moved).mT.unflatten(1, (8, 12))[:, 2:-2, 2:-2].flatten(1)
+    moved = (0.8, -1.1)
+    this, last = (contrast * smoothed(texture(by)) for by in ((0.0, 0.0), moved))
+    start = (torch.tensor(moved) + torch.tensor(off)).expand(1, 96, 2)
+    shift, _ = Align([WIDE], 8, 4)([this], [last], start)
+    inside = (shift[0] - torch.tensor(moved)).mT.unflatten(1, (8, 12))[:, 2:-2, 2:-2].flatten(1)
     assert float(inside.median(1).values.abs().max()) < 0.05
 
 
