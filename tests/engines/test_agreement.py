@@ -70,10 +70,6 @@ def test_what_ships_gives_the_same_on_every_engine(name: str, engine: str) -> No
         # single precision solves; and some of these images jump as no camera's do.
         half, most = np.quantile(motions, (0.5, 0.9))
         assert half <= POSE and most <= 10 * POSE and motions.max() <= 1e3 * POSE
-    elif "state_last" in reference.model.card.states:
-        # The paper's networks add up ten thousand numbers at a time, in an order that processors differ in: without
-        # AVX-512 a step in some is 2e-6 off.
-        assert np.quantile(motions, 0.9) <= POSE and motions.max() <= 3 * POSE
     else:
         assert motions.max() <= POSE
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from training.networks.correlation import Correlation, local_correlation
-from training.networks.layers import GRUCell, LSTMCell, Residual, ScaledConv2d, box_mean, fold
+from training.networks.layers import GRUCell, Linear, LSTMCell, Residual, ScaledConv2d, box_mean, fold
 
 
 @settings(deadline=None, max_examples=30)
@@ -103,6 +103,29 @@ def test_folding_changes_nothing_but_the_kind() -> None:
     folded = fold(module)
     assert not any(isinstance(m, ScaledConv2d) for m in folded.modules())
     torch.testing.assert_close(folded(x), expected)
+
+
+def test_a_wide_layer_is_torchs_and_keeps_its_digits() -> None:
+    """Added up one after the other, so many equal numbers come out wrong by 2e-5: each sum is rounded the same way."""
+    ours, theirs = Linear(10240, 4), nn.Linear(10240, 4)
+    assert ours.parts == 80
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 10240)
+    for layer in (ours, theirs):
+        layer(x).square().sum().backward()
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad, rtol=1e-4, atol=1e-5)
+    nn.init.constant_(ours.weight, 1.3)
+    nn.init.zeros_(ours.bias)
+    torch.testing.assert_close(ours(torch.ones(1, 10240)), torch.full((1, 4), 1.3 * 10240), rtol=2e-6, atol=0.0)
+
+
+@pytest.mark.parametrize(("inputs", "parts"), [(1024, 1), (12800, 100), (1031, 1), (2062, 2)])
+def test_a_wide_layer_has_parts_whatever_its_width(inputs: int, parts: int) -> None:
+    layer = Linear(inputs, 2)
+    assert layer.parts == parts
+    assert layer(torch.randn(5, inputs)).shape == (5, 2)
 
 
 def test_lstm_cell_is_torchs() -> None:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
 from training.networks.base import Network, NetworkConfig, Observation
-from training.networks.layers import LSTMCell
+from training.networks.layers import Linear, LSTMCell
 
 CONVOLUTIONS = (  # name, kernel, stride, channels
     ("conv1", 7, 2, 64),
@@ -192,7 +192,7 @@ def _convolutions(last: str) -> tuple[tuple[str, int, int, int], ...]:
 
 def _layers(widths: tuple[int, ...], slope: float) -> nn.Sequential:
     """Fully connected layers between these widths, each with its rectifier."""
-    return nn.Sequential(*(nn.Sequential(nn.Linear(*pair), nn.LeakyReLU(slope)) for pair in pairwise(widths)))
+    return nn.Sequential(*(nn.Sequential(Linear(*pair), nn.LeakyReLU(slope)) for pair in pairwise(widths)))
 
 
 _KITTI_VIEW = View(640, 192, 370.0, 370.0, 319.5, 95.5)

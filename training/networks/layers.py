@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _EPSILON = 1e-6
+_LONG = 1024  # numbers that are added one after the other at most
 
 
 class ScaledConv2d(nn.Conv2d):
@@ -78,6 +80,20 @@ def frame_mean(maps: Tensor) -> Tensor:
     return maps.mean(3, keepdim=True).mean(2, keepdim=True)
 
 
+class Linear(nn.Linear):
+    """A fully connected layer. Many inputs are added up in parts, about as many as each is long, for the same reason."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.parts = 1 if inputs <= _LONG else next(n for n in range(math.isqrt(inputs), 0, -1) if inputs % n == 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.parts == 1:
+            return super().forward(x)
+        weight = self.weight.unflatten(1, (self.parts, -1)).permute(1, 2, 0)
+        return (x.unflatten(1, (self.parts, -1)).transpose(0, 1) @ weight).sum(0) + self.bias
+
+
 def box_mean(x: Tensor, size: int) -> Tensor:
     """The mean over a box of an odd `size` around every pixel of maps (N, C, H, W), as far as it lies inside."""
     for kernel in ((size, 1), (1, size)):
@@ -112,7 +128,7 @@ class LSTMCell(nn.Module):
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.gates = nn.Linear(inputs + width, 4 * width)
+        self.gates = Linear(inputs + width, 4 * width)
 
     def forward(self, x: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         enter, forget, new, leave = self.gates(torch.cat([x, hidden], -1)).chunk(4, -1)
