@@ -8,6 +8,7 @@ least. The frames of all views lie in one row of pixels, so that all their cells
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -56,17 +57,17 @@ class Align(nn.Module):
             y, x = torch.meshgrid(
                 torch.arange(0, view.height, spacing), torch.arange(0, view.width, spacing), indexing="ij"
             )
-            cells = torch.stack([x, y], 2).flatten(0, 1)
-            first = begin + (cells[:, 1:] + _MARGIN) * columns + cells[:, :1] + _MARGIN
+            cells = torch.stack([x.flatten(), y.flatten()])
+            first = begin + (cells[1] + _MARGIN) * columns + cells[0] + _MARGIN
             tables["least"].append(-_BEYOND - cells)
-            tables["most"].append(cells.amax(0) + spacing + _BEYOND - 1 - cells)
+            tables["most"].append(cells.amax(1, keepdim=True) + spacing + _BEYOND - 1 - cells)
             tables["first"].append(first)
             tables["columns"].append(torch.full_like(first, columns))
-            tables["own"].append((first + _window(-_HALF - 1, _HALF + 2, columns)).flatten())
-            tables["around"].append(_window(-_HALF, _HALF + 2, columns).expand(len(first), -1))
+            tables["own"].append(first + _window(-_HALF - 1, _HALF + 2, columns))
+            tables["around"].append(_window(-_HALF, _HALF + 2, columns).expand(-1, len(first)))
             begin += rows * columns
         for name, table in tables.items():
-            self.register_buffer(name, torch.cat(table), persistent=False)
+            self.register_buffer(name, torch.cat(table, -1), persistent=False)
 
     def forward(self, this: Sequence[Tensor], last: Sequence[Tensor], shift: Tensor) -> tuple[Tensor, Tensor]:
         """Displacements (N, P, 2) of cells, x then y, in pixels, that begin with `shift`; and (N, P, 4) what they are
@@ -85,41 +86,43 @@ class Align(nn.Module):
             torch.cat([functional.pad(frame, (_MARGIN,) * 4, mode="replicate").flatten(1) for frame in frames], 1)
             for frames in (map(unhalved, this), map(unhalved, last))
         )
-        side = 2 * _HALF + 3
-        own = newer.index_select(1, self.own).unflatten(1, (-1, side, side))  # (N, P, side, side)
-        right = own[..., 1:-1, 2:] - own[..., 1:-1, :-2]
-        down = own[..., 2:, 1:-1] - own[..., :-2, 1:-1]
-        slopes = 0.5 * torch.stack([right, down], 2).flatten(3)  # (N, P, 2, pixels)
-        own = _centred(own[..., 1:-1, 1:-1].flatten(2))
-        texture = slopes @ slopes.mT / own.shape[2]  # (N, P, 2, 2)
-        xx, xy, _, yy = texture.flatten(2).split(1, 2)
+        own = _around(newer, self.own.expand(len(newer), -1, -1))
+        level = 0.5 * (own[:, 1:-1, 2:] - own[:, 1:-1, :-2]).flatten(1, 2)  # (N, pixels, P)
+        down = 0.5 * (own[:, 2:, 1:-1] - own[:, :-2, 1:-1]).flatten(1, 2)
+        own = _centred(own[:, 1:-1, 1:-1].flatten(1, 2))
+        xx, yy, xy = (product.mean(1, keepdim=True) for product in (level * level, down * down, level * down))
         steep, upright = xx + _NOISE, yy + _NOISE
-        inverse = torch.cat([upright, -xy, -xy, steep], 2) / ((steep * upright - xy * xy) * own.shape[2])
-        inverse = _FARTHER * inverse.unflatten(2, (2, 2)) @ slopes
-        place = shift.detach()
+        far = _FARTHER / ((steep * upright - xy * xy) * own.shape[1])
+        strides = torch.stack([far * (upright * level - xy * down), far * (steep * down - xy * level)], 1)
+        place = shift.detach().mT
         for _ in range(self.steps):
             left = own - _centred(self._looked_up(older, place))
-            place = place + (inverse @ left[..., None])[..., 0].clamp(-_STRIDE, _STRIDE)
-        return place, torch.cat([xx, yy, xy, left.square().mean(2, keepdim=True)], 2)
+            place = place + (strides * left[:, None]).sum(2).clamp(-_STRIDE, _STRIDE)
+        return place.mT, torch.cat([xx, yy, xy, left.square().mean(1, keepdim=True)], 1).mT
 
     def _looked_up(self, frames: Tensor, place: Tensor) -> Tensor:
-        """(N, P, pixels) of padded, flat frames around each displaced cell, between the pixels."""
+        """(N, pixels, P) of padded, flat frames around each displaced cell, between the pixels."""
         place = torch.minimum(torch.maximum(place, self.least), self.most)
         whole = place.floor()  # of displacements, which are small and so have the more digits behind the point
-        column, row = whole.long().split(1, 2)  # (N, P, 1)
-        side = 2 * _HALF + 2
-        index = self.first + row * self.columns + column + self.around
-        pixels = frames.gather(1, index.flatten(1)).unflatten(1, (-1, side, side))
-        right, low = (place - whole)[..., None].split(1, 2)
-        across = pixels[..., :-1] + right * (pixels[..., 1:] - pixels[..., :-1])
-        return (across[..., :-1, :] + low * (across[..., 1:, :] - across[..., :-1, :])).flatten(2)
+        column, row = whole.long().split(1, 1)  # (N, 1, P)
+        pixels = _around(frames, self.first + row * self.columns + column + self.around)
+        right, low = (place - whole)[:, None].split(1, 2)
+        across = pixels[:, :, :-1] + right * (pixels[:, :, 1:] - pixels[:, :, :-1])
+        return (across[:, :-1] + low * (across[:, 1:] - across[:, :-1])).flatten(1, 2)
 
 
 def _window(first: int, end: int, columns: int) -> Tensor:
-    """Places of a square of pixels beside that of its centre, in a flat frame that is so wide."""
+    """(pixels, 1) places of a square beside that of its centre, in a flat frame that is so wide."""
     steps = torch.arange(first, end)
-    return (steps[:, None] * columns + steps).flatten()
+    return (steps[:, None] * columns + steps).flatten()[:, None]
+
+
+def _around(frames: Tensor, index: Tensor) -> Tensor:
+    """Squares (N, side, side, P) of flat frames, from the places (N, pixels, P) of their pixels. What is done for all
+    cells alike lies in one row, which processors are fast at."""
+    side = math.isqrt(index.shape[1])
+    return frames.gather(1, index.flatten(1)).unflatten(1, (side, side, -1))
 
 
 def _centred(windows: Tensor) -> Tensor:
-    return windows - windows.mean(2, keepdim=True)
+    return windows - windows.mean(1, keepdim=True)
