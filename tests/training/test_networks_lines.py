@@ -18,12 +18,12 @@ from training.networks.lines import Cells, Courses, Lines, along, doubt, fit
 
 
 def cells(seen: dict[str, Tensor], counts: float = 0.3) -> Cells:
-    rays = torch.cat([torch.from_numpy(view.rays()[::8, ::8]).flatten(0, 1) for view in VIEWS.values()])
+    rays = torch.cat([torch.from_numpy(view.rays()[::8, ::8]).flatten(0, 1) for view in VIEWS.values()]).T
     counted = torch.tensor([seen[name][0, 0].numel() for name in VIEWS])
-    focal = torch.tensor([[view.fx, view.fy, view.fy] for view in VIEWS.values()]).repeat_interleave(counted, 0)
-    told = joined(seen).double().mT
-    place = rays[:, :2] + told[..., :2] / focal[:, :2]
-    return Cells.of(rays, place, told[..., 2:5] / focal, counts * torch.ones_like(told[..., :1]))
+    focal = torch.tensor([[view.fx, view.fy, view.fy] for view in VIEWS.values()]).repeat_interleave(counted, 0).T
+    told = joined(seen).double()
+    place = rays[:2] + told[:, :2] / focal[:2]
+    return Cells.of(rays, place, told[:, 2:5] / focal, counts * torch.ones_like(told[:, :1]))
 
 
 def course(motion: NDArray[np.float64]) -> Courses:
@@ -43,32 +43,34 @@ WORTH = torch.tensor([0.004] * 3 + [0.06] * 3).double().expand(1, 1, 6)
 @pytest.mark.parametrize("truth", [MOTION, SIDEWAYS, -MOTION])
 def test_true_matches_lie_on_the_lines_of_the_true_course(truth: NDArray[np.float64]) -> None:
     lines = Lines.of(course(truth), cells(tracks(truth)))
-    assert float(lines.off[..., 6].abs().max()) < 1e-6
-    assert float(Lines.of(course(truth + OFF), cells(tracks(truth))).off[..., 6].abs().max()) > 1e-3
+    assert float(lines.off[:, :, 6].abs().max()) < 1e-6
+    assert float(Lines.of(course(truth + OFF), cells(tracks(truth))).off[:, :, 6].abs().max()) > 1e-3
 
 
 def test_distances_are_those_to_the_epipolar_lines() -> None:
     seen, guess = cells(tracks(MOTION)), MOTION + OFF
     lines = Lines.of(course(guess), seen)
-    rotated = geometry.from_motion(guess)[:3, :3] @ seen.rays.numpy().T
+    rotated = geometry.from_motion(guess)[:3, :3] @ seen.rays.numpy()
     line = np.cross(guess[:3], rotated.T)
-    place = np.c_[seen.place[0, 0].numpy(), np.ones(len(seen.rays))]
+    place = np.c_[seen.place[0, 0].numpy().T, np.ones(seen.rays.shape[1])]
     length = np.linalg.norm(line[:, :2], axis=1)
     expected = (line * place).sum(1) / length
     clear = length > 0.3 * np.linalg.norm(guess[:3])  # of the epipole
-    np.testing.assert_allclose(lines.off[0, 0, clear, 6].numpy(), expected[clear], rtol=5e-3, atol=1e-7)
-    np.testing.assert_allclose(lines.across[0, 0, clear].numpy(), (line[:, :2] / length[:, None])[clear], atol=5e-3)
+    np.testing.assert_allclose(lines.off[0, 0, 6, clear].numpy(), expected[clear], rtol=5e-3, atol=1e-7)
+    np.testing.assert_allclose(
+        lines.across[0, 0, :, clear].numpy().T, (line[:, :2] / length[:, None])[clear], atol=5e-3
+    )
 
 
 def test_the_changes_are_those_of_a_small_step() -> None:
     """In directions that leave the way's length; of matches that lie on their lines."""
     seen, here = cells(tracks(MOTION)), course(MOTION)
-    slope = Lines.of(here, seen).off[0, 0, :, :6]
+    slope = Lines.of(here, seen).off[0, 0, :6].T
     for i in range(6):
         step = torch.zeros(1, 1, 6).double()
         step[..., i] = 1e-5
         step[..., 3:] -= here.way * (here.way * step[..., 3:]).sum()
-        there, back = (Lines.of(here.moved(s), seen).off[0, 0, :, 6] for s in (step, -step))
+        there, back = (Lines.of(here.moved(s), seen).off[0, 0, 6] for s in (step, -step))
         torch.testing.assert_close((there - back) / 2, slope @ step[0, 0], rtol=5e-3, atol=1e-9)
 
 
@@ -85,22 +87,23 @@ def test_a_step_leads_from_one_course_to_the_other() -> None:
 def test_doubt_is_the_covariance_along_a_direction() -> None:
     a, b, c = 0.02, 0.05, -0.03
     root, toward = np.array([[a, 0.0], [c, b]]), np.array([0.6, -0.8])
-    place, spread = torch.zeros(1, 1, 2).double(), torch.tensor([[[a, b, c]]]).double()
-    cell = Cells.of(torch.zeros(1, 3).double(), place, spread, torch.ones(1, 1, 1).double())
-    found = doubt(torch.from_numpy(toward).view(1, 1, 1, 2), cell)
+    place, spread = torch.zeros(1, 2, 1).double(), torch.tensor([[[a], [b], [c]]]).double()
+    cell = Cells.of(torch.zeros(3, 1).double(), place, spread, torch.ones(1, 1, 1).double())
+    found = doubt(torch.from_numpy(toward).view(1, 1, 2, 1), cell)
     assert float(found) == pytest.approx(toward @ root @ root.T @ toward, rel=1e-3)
 
 
 def test_every_second_cell_counts_twice() -> None:
     seen = cells(tracks(MOTION))
     half = seen.every(2)
-    assert len(half.rays) == half.place.shape[2] == -(-len(seen.rays) // 2)
+    assert half.rays.shape[1] == half.place.shape[3] == -(-seen.rays.shape[1] // 2)
     torch.testing.assert_close(half.counts.sum(), seen.counts.sum())
-    assert float(Lines.of(course(MOTION), half).off[..., 6].abs().max()) < 1e-6
+    assert float(Lines.of(course(MOTION), half).off[:, :, 6].abs().max()) < 1e-6
 
 
 def test_along_is_across_turned_by_a_quarter() -> None:
-    torch.testing.assert_close(along(torch.tensor([[1.0, 0.0], [0.0, 1.0]])), torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
+    across, onward = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    torch.testing.assert_close(along(across.view(1, 1, 2, 2)), onward.view(1, 1, 2, 2))
 
 
 @pytest.mark.parametrize("truth", [MOTION, SIDEWAYS])
@@ -149,7 +152,7 @@ def test_the_ground_tells_length_and_rise(share: float) -> None:
     rise, far = 0.01, float(np.linalg.norm(MOTION[:3]))
     told = tracks(MOTION, ground=1.0, rise=rise)
     seen = cells(told)
-    ground = replace(seen, counts=joined(told).double()[:, None, 5, :, None])
+    ground = replace(seen, counts=joined(told).double()[:, None, 5:])
     first = torch.tensor([[[share * far, 0.0]]]).double()
     found = floor.length(course(MOTION), first, torch.tensor([[[0.3 * far, 0.015]]]).double(), ground)
     assert found.found[0, 0].tolist() == pytest.approx([far, rise], abs=3e-3)

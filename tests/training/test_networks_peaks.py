@@ -145,11 +145,11 @@ def test_scores_and_context_learn() -> None:
 @pytest.mark.parametrize("moved", [(0.0, 0.0), (0.3, -0.4), (2.5, 1.2), (-3.6, -1.7)])
 def test_images_tell_a_fraction_of_a_pixel(moved: tuple[float, float]) -> None:
     this, last = (smoothed(texture(by)) for by in ((0.0, 0.0), moved))
-    start = torch.tensor(moved).round().expand(1, 96, 2)
+    start = torch.tensor(moved).round()[:, None].expand(1, 2, 96)
     shift, worth = Align([WIDE], 8, 3)([this], [last], start)
-    inside = (shift[0] - torch.tensor(moved)).mT.unflatten(1, (8, 12))[:, 2:-2, 2:-2]
+    inside = (shift[0] - torch.tensor(moved)[:, None]).unflatten(1, (8, 12))[:, 2:-2, 2:-2]
     assert float(inside.abs().median()) < 0.05 and float(inside.flatten(1).mean(1).abs().max()) < 0.04
-    assert worth.shape == (1, 96, 4) and (worth[..., :2] > 0).all()
+    assert worth.shape == (1, 4, 96) and (worth[:, :2] > 0).all()
 
 
 @pytest.mark.parametrize("contrast", [0.15, 1.0])
@@ -158,14 +158,14 @@ def test_cells_are_not_held_where_they_begin(off: tuple[float, float], contrast:
     """However faint their texture is: a motion that is measured from all of them would inherit it."""
     moved = (0.8, -1.1)
     this, last = (contrast * smoothed(texture(by)) for by in ((0.0, 0.0), moved))
-    start = (torch.tensor(moved) + torch.tensor(off)).expand(1, 96, 2)
+    start = (torch.tensor(moved) + torch.tensor(off))[:, None].expand(1, 2, 96)
     shift, _ = Align([WIDE], 8, 4)([this], [last], start)
-    inside = (shift[0] - torch.tensor(moved)).mT.unflatten(1, (8, 12))[:, 2:-2, 2:-2].flatten(1)
+    inside = (shift[0] - torch.tensor(moved)[:, None]).unflatten(1, (8, 12))[:, 2:-2, 2:-2].flatten(1)
     assert float(inside.median(1).values.abs().max()) < 0.05
 
 
 def test_a_smooth_wall_is_left_where_it_is() -> None:
-    wall, start = torch.full((1, 1, 64, 96), 0.7), torch.full((1, 96, 2), 2.5)
+    wall, start = torch.full((1, 1, 64, 96), 0.7), torch.full((1, 2, 96), 2.5)
     shift, worth = Align([WIDE], 8, 3)([wall], [wall], start)
     torch.testing.assert_close(shift, start)
     torch.testing.assert_close(worth, torch.zeros_like(worth))
@@ -173,14 +173,14 @@ def test_a_smooth_wall_is_left_where_it_is() -> None:
 
 def test_brightness_does_not_matter() -> None:
     this, last = (smoothed(texture(by)) for by in ((0.0, 0.0), (1.3, 0.2)))
-    start = torch.ones(1, 96, 2)
+    start = torch.ones(1, 2, 96)
     plain, lighter = (Align([WIDE], 8, 3)([this], [frame], start)[0] for frame in (last, last + 3.0))
     torch.testing.assert_close(plain, lighter, atol=1e-3, rtol=0)
 
 
 def test_where_training_halves_products_images_tell_as_much() -> None:
     this, last = (smoothed(texture(by)) for by in ((0.0, 0.0), (1.3, 0.2)))
-    align, start = Align([WIDE], 8, 3), torch.ones(1, 96, 2)
+    align, start = Align([WIDE], 8, 3), torch.ones(1, 2, 96)
     shift, worth = align([this], [last], start)
     with torch.autocast("cpu", torch.bfloat16):
         halved, worth_halved = align([this], [last], start)
@@ -192,12 +192,12 @@ def test_an_edge_is_moved_across_it_alone() -> None:
     """Slopes all of one direction: what may be divided by next to nothing."""
     x = torch.arange(96.0).expand(1, 1, 64, 96)
     this, last = (30.0 * torch.tanh((x - by) / 2 % 16 - 8) for by in (0.0, 1.0))
-    shift, _ = Align([WIDE], 8, 4)([this], [last], torch.zeros(1, 96, 2))
-    assert shift.isfinite().all() and float(shift[..., 1].abs().max()) < 0.1
+    shift, _ = Align([WIDE], 8, 4)([this], [last], torch.zeros(1, 2, 96))
+    assert shift.isfinite().all() and float(shift[:, 1].abs().max()) < 0.1
 
 
 def test_places_far_outside_the_frame_are_no_error() -> None:
     frame = smoothed(texture((0.0, 0.0)))
     for far in (-500.0, 500.0):
-        shift, worth = Align([WIDE], 8, 3)([frame], [frame], torch.full((1, 96, 2), far))
+        shift, worth = Align([WIDE], 8, 3)([frame], [frame], torch.full((1, 2, 96), far))
         assert shift.isfinite().all() and worth.isfinite().all()

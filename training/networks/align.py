@@ -70,7 +70,7 @@ class Align(nn.Module):
             self.register_buffer(name, torch.cat(table, -1), persistent=False)
 
     def forward(self, this: Sequence[Tensor], last: Sequence[Tensor], shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacements (N, P, 2) of cells, x then y, in pixels, that begin with `shift`; and (N, P, 4) what they are
+        """Displacements (N, 2, P) of cells, x then y, in pixels, that begin with `shift`; and (N, 4, P) what they are
         worth: the slopes of the texture, x x, y y and x y, and what was left of the difference before the last step,
         per pixel.
 
@@ -94,11 +94,11 @@ class Align(nn.Module):
         steep, upright = xx + _NOISE, yy + _NOISE
         far = _FARTHER / ((steep * upright - xy * xy) * own.shape[1])
         strides = torch.stack([far * (upright * level - xy * down), far * (steep * down - xy * level)], 1)
-        place = shift.detach().mT
+        place = shift.detach()
         for _ in range(self.steps):
             left = own - _centred(self._looked_up(older, place))
             place = place + (strides * left[:, None]).sum(2).clamp(-_STRIDE, _STRIDE)
-        return place.mT, torch.cat([xx, yy, xy, left.square().mean(1, keepdim=True)], 1).mT
+        return place, torch.cat([xx, yy, xy, (left * left).mean(1, keepdim=True)], 1)
 
     def _looked_up(self, frames: Tensor, place: Tensor) -> Tensor:
         """(N, pixels, P) of padded, flat frames around each displaced cell, between the pixels."""

@@ -42,26 +42,26 @@ def length(courses: Courses, first: Tensor, worth: Tensor, ground: Cells) -> Len
     lines = Lines.of(courses, ground)
     onward = along(lines.across)
     variance = doubt(onward, ground)
-    seen, way = ground.rays @ lines.turned.mT, courses.way[:, :, None]
-    there, going = ((onward * x).sum(3, keepdim=True) for x in (seen[..., :2], way[..., :2]))
-    place = (onward * ground.place).sum(3, keepdim=True)
+    seen, way = lines.turned @ ground.rays, courses.way[..., None]
+    there, going = ((onward * x[:, :, :2]).sum(2, keepdim=True) for x in (seen, way))
+    place = (onward * ground.place).sum(2, keepdim=True)
     found = first
     for _ in range(_STEPS):
-        far, rise = found[:, :, None].split(1, 3)
-        near = ground.rays[:, 1:2] + rise  # (N, 1, P, 1) inverse depth
+        far, rise = found[..., None].split(1, 2)
+        near = ground.rays[1:2] + rise  # (N, 1, 1, P) inverse depth
         gone = near * far
-        ahead = seen[..., 2:] + gone * way[..., 2:]
+        ahead = seen[:, :, 2:] + gone * way[:, :, 2:]
         front = ahead.clamp_min(_NEAREST)
         there_now = (there + gone * going) / front
         short = there_now - place
-        slope = (going - there_now * way[..., 2:]) / front
-        slopes = torch.cat([slope * near, slope * far], 3) * worth[:, :, None]
+        slope = (going - there_now * way[:, :, 2:]) / front
+        slopes = torch.cat([slope * near, slope * far], 2) * worth[..., None]
         heavy = weight(ground, short, variance + _HIDDEN * (ahead <= _NEAREST))
-        weighed = (slopes * heavy).mT
+        weighed = slopes * heavy
         strange = (found - first) / worth
         off = (TAILS + 1) / (TAILS + strange[..., :1].square())
         held = torch.cat([off, torch.ones_like(off)], 2)
-        normal = weighed @ slopes + held[..., None] * eye(2, held)
-        step = solved(normal, (weighed @ short)[..., 0] + held * strange)
+        normal = weighed @ slopes.mT + held[..., None] * eye(2, held)
+        step = solved(normal, (weighed @ short.mT)[..., 0] + held * strange)
         found = found - step.clamp(-_STRIDE, _STRIDE) * worth
-    return Length(found, normal.diagonal(dim1=2, dim2=3), (heavy * variance).mean(2))
+    return Length(found, normal.diagonal(dim1=2, dim2=3), (heavy * variance).mean(3))

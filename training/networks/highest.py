@@ -33,26 +33,27 @@ class Highest(nn.Module):
         x, y = steps.repeat(len(steps)), steps.repeat_interleave(len(steps))
         padded = 2 * (match.radius[1] + _AROUND) + 1
         rows, columns = (torch.arange(-r, r + 1.0) for r in match.radius)
-        self.register_buffer("preference", -_PREFERENCE * (rows.square()[:, None] + columns.square()).flatten(), False)
-        self.register_buffer("offsets", ((y + _AROUND) * padded + x + _AROUND).long(), False)
-        self.register_buffer("nearby", torch.stack([x, y], 1), False)
+        distance = (rows.square()[:, None] + columns.square()).flatten()
+        self.register_buffer("preference", -_PREFERENCE * distance[:, None], False)
+        self.register_buffer("offsets", ((y + _AROUND) * padded + x + _AROUND).long()[:, None], False)
+        self.register_buffer("nearby", torch.stack([x, y]), False)
         self.channels = 2 * len(x)
 
     def forward(self, scores: Tensor) -> Tensor:
-        """Of scores (N, D, P) of cells, by cells (N, P, 3 + C): x and y of the mean around the highest, in pixels; how
+        """Of scores (N, D, P) of cells (N, 3 + C, P): x and y of the mean around the highest, in pixels; how
         clearly it is the highest, next to nothing where another one is as high to the last digits, so that it makes no
         difference which is taken; and those around it."""
         vertical, horizontal = self.match.radius
         columns = 2 * horizontal + 1
-        scores = scores.mT + self.preference  # (N, P, D)
-        best, places = scores.topk(2, 2)
-        highest, place = best[..., :1], places[..., :1]
+        scores = scores + self.preference
+        best, places = scores.topk(2, 1)
+        highest, place = best[:, :1], places[:, :1]
         row = torch.div(place, columns, rounding_mode="floor")
         column = place - columns * row
-        whole = torch.cat([column - horizontal, row - vertical], 2).to(scores.dtype)
-        table = functional.pad(scores.unflatten(2, (-1, columns)), (_AROUND,) * 4, value=_BLIND).flatten(2)
-        near = table.gather(2, row * (columns + 2 * _AROUND) + column + self.offsets) - highest  # at most 0
-        shares = torch.softmax(near, 2)
-        clear = torch.tanh((highest - best[..., 1:]) / _TIE).clamp_min(_LEAST)
-        middle = self.match.cell * (whole + shares @ self.nearby)
-        return torch.cat([middle, clear, shares, near.clamp_min(-_DEEP) / _DEEP], 2)
+        whole = torch.cat([column - horizontal, row - vertical], 1).to(scores.dtype)
+        table = functional.pad(scores.unflatten(1, (-1, columns)), (0, 0, *(_AROUND,) * 4), value=_BLIND).flatten(1, 2)
+        near = table.gather(1, row * (columns + 2 * _AROUND) + column + self.offsets) - highest  # at most 0
+        shares = torch.softmax(near, 1)
+        clear = torch.tanh((highest - best[:, 1:]) / _TIE).clamp_min(_LEAST)
+        middle = self.match.cell * (whole + self.nearby @ shares)
+        return torch.cat([middle, clear, shares, near.clamp_min(-_DEEP) / _DEEP], 1)

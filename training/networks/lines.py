@@ -2,7 +2,8 @@
 
 The turn and the direction of the way draw these lines, whatever the cells' distances are. How far matches are off them,
 and how that changes with the motion, is all that a fit needs; from one pair of frames several fits begin side by side.
-Everything is in focal lengths.
+Everything is in focal lengths. Cells lie in rows, one number of all of them beside the other: processors are fast at
+that.
 """
 
 from __future__ import annotations
@@ -26,35 +27,34 @@ class Cells:
     """What all cells tell, one after the other.
 
     Attributes:
-        rays: (P, 3) of the newer frame.
-        place: (N, 1, P, 2) of the match in the last one.
-        both: (N, 1, P, 9) products of these two, as rays.
-        covariance: (N, 1, P, 4) of the place, row by row.
-        counts: (N, 1, P, 1) how much a cell counts.
+        rays: (3, P) of the newer frame.
+        place: (N, 1, 2, P) of the match in the last one.
+        both: (N, 1, 9, P) products of these two, as rays.
+        root: (N, 1, 2, 2, P) of the place's covariance: a direction's variance is the square of root @ direction.
+        counts: (N, 1, 1, P) how much a cell counts.
     """
 
     rays: Tensor
     place: Tensor
     both: Tensor
-    covariance: Tensor
+    root: Tensor
     counts: Tensor
 
     @staticmethod
     def of(rays: Tensor, place: Tensor, spread: Tensor, counts: Tensor) -> Cells:
-        """From places (N, P, 2), roots (N, P, 3) of their covariances, and counts (N, P, 1)."""
+        """From places (N, 2, P), spreads (N, 3, P), see `peaks.spread`, and counts (N, 1, P)."""
         place = place[:, None]
-        matched = torch.cat([place, torch.ones_like(place[..., :1])], 3)
-        a, b, c = spread[:, None].split(1, 3)
-        level = a * c
-        covariance = torch.cat([a.square(), level, level, b.square() + c.square()], 3)
-        return Cells(rays, place, (matched[..., None] * rays[:, None]).flatten(3), covariance, counts[:, None])
+        matched = torch.cat([place, torch.ones_like(place[:, :, :1])], 2)
+        a, b, c = spread[:, None].split(1, 2)
+        root = torch.cat([a, c, torch.zeros_like(a), b], 2).unflatten(2, (2, 2))
+        return Cells(rays, place, (matched[:, :, :, None] * rays).flatten(2, 3), root, counts[:, None])
 
     def every(self, step: int) -> Cells:
         """Some of them, which count for those that are left out."""
-        place, both, covariance, counts = (
-            x[:, :, ::step] for x in (self.place, self.both, self.covariance, self.counts)
+        rays, place, both, root, counts = (
+            x[..., ::step] for x in (self.rays, self.place, self.both, self.root, self.counts)
         )
-        return Cells(self.rays[::step], place, both, covariance, step * counts)
+        return Cells(rays, place, both, root, step * counts)
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Lines:
 
     Attributes:
         turned: (N, K, 3, 3) rotations by the turns.
-        across: (N, K, P, 2) directions across the lines.
-        off: (N, K, P, 7) how distances from them change with turn and way, and at last the distances.
+        across: (N, K, 2, P) directions across the lines.
+        off: (N, K, 7, P) how distances from them change with turn and way, and at last the distances.
     """
 
     turned: Tensor
@@ -95,26 +95,26 @@ class Lines:
         by_way = crosses(turned) @ turned[:, :, None]
         by_turn, essential = beside[:, :, None] @ by_way, beside @ turned
         each = torch.cat([by_turn, by_way, essential[:, :, None]], 2).flatten(3)  # (N, K, 7, 9)
-        line = cells.rays @ essential[:, :, :2].mT
-        steep = (line.square().sum(3, keepdim=True) + _EPIPOLE**2).rsqrt()
-        return Lines(turned, line * steep, cells.both @ each.mT * steep)
+        line = essential[:, :, :2] @ cells.rays
+        steep = ((line * line).sum(2, keepdim=True) + _EPIPOLE**2).rsqrt()
+        return Lines(turned, line * steep, each @ cells.both * steep)
 
 
 def doubt(toward: Tensor, cells: Cells) -> Tensor:
-    """Variance (N, K, P, 1) of the matches' places along directions (N, K, P, 2)."""
-    products = (toward[..., None] * toward[..., None, :]).flatten(3)
-    return (products * cells.covariance).sum(3, keepdim=True) + _FLOOR**2
+    """Variance (N, K, 1, P) of the matches' places along directions (N, K, 2, P)."""
+    deviation = (cells.root * toward[:, :, None]).sum(3)
+    return (deviation * deviation).sum(2, keepdim=True) + _FLOOR**2
 
 
 def along(across: Tensor) -> Tensor:
-    """Directions (..., 2) along lines, from those across them."""
-    x, y = across.split(1, -1)
-    return torch.cat([-y, x], -1)
+    """Directions (N, K, 2, P) along lines, from those across them."""
+    x, y = across.split(1, 2)
+    return torch.cat([-y, x], 2)
 
 
 def weight(cells: Cells, off: Tensor, variance: Tensor) -> Tensor:
     """Of squared distances: the less, the worse they are known and the farther they are off."""
-    return cells.counts * (TAILS + 1) / (TAILS * variance + off.square())
+    return cells.counts * (TAILS + 1) / (TAILS * variance + off * off)
 
 
 def astray(since: Tensor, worth: Tensor) -> Tensor:
@@ -137,16 +137,16 @@ def fit(courses: Courses, first: Courses, worth: Tensor, tails: bool, cells: Cel
         cells that agree (N, K, 1).
     """
     lines = Lines.of(courses, cells)
-    off, variance = lines.off[..., 6:], doubt(lines.across, cells)
+    off, variance = lines.off[:, :, 6:], doubt(lines.across, cells)
     heavy = weight(cells, off, variance)
     # A way that becomes longer has the same lines: what changes along it is no change.
     longer = torch.cat([torch.zeros_like(courses.way), courses.way], 2)
     changes = torch.cat([eye(6, worth).expand(*worth.shape, 6), -longer[..., None]], 3) * worth[..., None]
-    weighed = changes @ ((lines.off * heavy).mT @ lines.off)  # (N, K, 6, 7)
+    weighed = changes @ ((lines.off * heavy) @ lines.off.mT)  # (N, K, 6, 7)
     since = courses.since(first)
     gone = (since - longer * (longer * since).sum(2, keepdim=True)) / worth
     held = (TAILS + 6) / (TAILS + astray(since, worth)) if tails else torch.ones_like(worth[..., :1])
     normal = weighed @ changes.mT + held[..., None] * eye(6, worth)
     step = solved(normal, weighed[..., 6] + held * gone) * worth
     moved = courses.moved(-step.clamp(-_STRIDE, _STRIDE))
-    return moved, normal.diagonal(dim1=2, dim2=3), (heavy * variance).mean(2)
+    return moved, normal.diagonal(dim1=2, dim2=3), (heavy * variance).mean(3)

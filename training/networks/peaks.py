@@ -68,7 +68,7 @@ class Peaks(nn.Module):
         self.near, self.far = Highest(near), Highest(far)
         self.align = Align(list(views.values()), near.spacing, _STEPS)
         reach = [radius * near.cell + far.cell / 2 for radius in reversed(near.radius)]
-        self.register_buffer("reach", torch.tensor(reach), persistent=False)
+        self.register_buffer("reach", torch.tensor(reach)[:, None], persistent=False)
         self.grids = {name: (view.height // near.spacing, view.width // near.spacing) for name, view in views.items()}
         self.sizes = [rows * columns for rows, columns in self.grids.values()]
         self.alike = self.near.channels + 7
@@ -78,18 +78,18 @@ class Peaks(nn.Module):
         """What the cells tell (N, 6, P); see `TOLD`."""
         close = self.near(_joined([seen.near for seen in views]))
         distant = self.far(_joined([seen.far for seen in views]))
-        beyond = (distant[..., :2].abs() > self.reach).any(2, keepdim=True)
-        peak, clear, around = torch.where(beyond, distant, close).split((2, 1, self.near.channels), 2)
+        beyond = (distant[:, :2].abs() > self.reach).any(1, keepdim=True)
+        peak, clear, around = torch.where(beyond, distant, close).split((2, 1, self.near.channels), 1)
         aligned, worth = self.align([seen.this for seen in views], [seen.last for seen in views], peak)
         moved = (aligned - peak) / self.near.match.cell
-        xx, yy, xy, left = worth.split(1, 2)
-        texture = torch.cat([xx.log1p(), yy.log1p(), xy / (xx * yy + _FAINT).sqrt(), (left + _FAINT).log()], 2)
-        shape = torch.cat([around, moved.clamp(-1.0, 1.0), texture, beyond.to(around.dtype)], 2)
-        parts = zip(self.read.values(), shape.split(self.sizes, 1), views, strict=True)
-        told = torch.cat([read(part, seen.context.flatten(2).mT) for read, part, seen in parts], 1)
-        off, spreads, lean, ground = told.split((2, 3, 1, 1), 2)
+        xx, yy, xy, left = worth.split(1, 1)
+        texture = torch.cat([xx.log1p(), yy.log1p(), xy / (xx * yy + _FAINT).sqrt(), (left + _FAINT).log()], 1)
+        shape = torch.cat([around, moved.clamp(-1.0, 1.0), texture, beyond.to(around.dtype)], 1)
+        parts = zip(self.read.values(), shape.split(self.sizes, 2), views, strict=True)
+        told = torch.cat([read(part, seen.context.flatten(2)) for read, part, seen in parts], 2)
+        off, spreads, lean, ground = told.split((2, 3, 1, 1), 1)
         shift = peak + torch.sigmoid(lean) * (aligned - peak) + off
-        return torch.cat([shift, spread(spreads) / clear, torch.sigmoid(ground)], 2).mT
+        return torch.cat([shift, spread(spreads) / clear, torch.sigmoid(ground)], 1)
 
     def maps(self, told: Tensor) -> dict[str, Tensor]:
         """The same as maps (N, 1 to 3, h, w) of each view: 'shift', 'spread' and 'ground'."""
@@ -117,12 +117,13 @@ class Read(nn.Module):
             self.tell.bias.copy_(torch.tensor([0.0, 0.0, math.log(_FIRST), math.log(_FIRST), 0.0, 1.0, 0.0]))
 
     def forward(self, shape: Tensor, context: Tensor) -> Tensor:
-        return unhalved(self.tell(self.layers(torch.cat([shape, context.to(shape.dtype)], 2))))
+        seen = torch.cat([shape, context.to(shape.dtype)], 1).mT
+        return unhalved(self.tell(self.layers(seen))).mT
 
 
 def spread(told: Tensor) -> Tensor:
-    """The lower triangle (a, b, c) of a displacement's spread [[a, 0], [c, b]], a root of its covariance, in pixels;
-    of (log a, log b, c / b), along the last axis."""
-    sure, slant = told.split((2, 1), -1)
+    """The lower triangles (a, b, c) of displacements' spreads [[a, 0], [c, b]], roots of their covariances, in pixels;
+    of (log a, log b, c / b), both (N, 3, ...)."""
+    sure, slant = told.split((2, 1), 1)
     sides = sure.clamp(-4.0, 5.0).exp()
-    return torch.cat([sides, sides[..., 1:] * slant], -1)
+    return torch.cat([sides, sides[:, 1:] * slant], 1)

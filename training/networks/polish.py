@@ -55,13 +55,13 @@ class Polish(nn.Module):
         seen = [torch.from_numpy(view.rays()[::spacing, ::spacing]).float().flatten(0, 1) for view in views.values()]
         count = len(seen)
         owner = torch.arange(count).repeat_interleave(torch.tensor([len(rays) for rays in seen]))
-        rays, focal = torch.cat(seen), torch.tensor([(v.fx, v.fy, v.fy) for v in views.values()])[owner]
+        rays, focal = torch.cat(seen).T, torch.tensor([(v.fx, v.fy, v.fy) for v in views.values()])[owner].T
         for name, table in {
             "rays": rays,
             "focal": focal,  # of spreads: a is level, b and c upright
-            "pixels": rays[:, :2] * focal[:, :2],  # from the principal point
-            "below": (rays[:, 1:2] > _LOWEST).float(),
-            "owner": functional.one_hot(owner, count).float(),
+            "pixels": rays[:2] * focal[:2],  # from the principal point
+            "below": (rays[1:2] > _LOWEST).float(),
+            "owner": functional.one_hot(owner, count).float().T,
             "ahead": torch.tensor([0.0, 0.0, _STILL]),  # the way of a guess that stands
         }.items():
             self.register_buffer(name, table, persistent=False)
@@ -106,7 +106,7 @@ class Polish(nn.Module):
 
     def _cells(self, told: Tensor, lines: Tensor, places: Tensor) -> tuple[Cells, Cells]:
         """All cells, and those that are ground: the same, but for how much they count."""
-        shift, spread, ground = told.mT.split((2, 3, 1), 2)
-        across, along = (self.owner @ counts[..., None] for counts in (lines, places))
-        cells = Cells.of(self.rays, (self.pixels + shift) / self.focal[:, :2], spread / self.focal, across)
+        shift, spread, ground = told.split((2, 3, 1), 1)
+        across, along = (counts[:, None] @ self.owner for counts in (lines, places))
+        cells = Cells.of(self.rays, (self.pixels + shift) / self.focal[:2], spread / self.focal, across)
         return cells, replace(cells, counts=(along * ground * self.below)[:, None])

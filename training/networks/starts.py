@@ -51,14 +51,14 @@ def best(first: Courses, worth: Tensor, cells: Cells) -> Courses:
 def _surprises(courses: Courses, cells: Cells) -> tuple[Tensor, Tensor]:
     """How surprising all matches (N, K) are for courses, and for those whose ways are opposite."""
     lines = Lines.of(courses, cells)
-    seen = cells.rays @ lines.turned.mT
-    endless = seen[..., :2] / seen[..., 2:].clamp_min(_FRONT)  # where a match would be if it were endlessly far
-    way, onward = courses.way[:, :, None], along(lines.across)
-    moving = (onward * (way[..., :2] - endless * way[..., 2:])).sum(3, keepdim=True)
-    moved = (onward * (cells.place - endless)).sum(3, keepdim=True) * torch.sign(moving)
-    off, sure = lines.off[..., 6:].square() / doubt(lines.across, cells), doubt(onward, cells)
-    back, forth = moved.clamp_max(0.0).square() / sure, moved.clamp_min(0.0).square() / sure
-    return _sum(off, back, cells), _sum(off, forth, cells)
+    seen = lines.turned @ cells.rays
+    endless = seen[:, :, :2] / seen[:, :, 2:].clamp_min(_FRONT)  # where a match would be if it were endlessly far
+    way, onward = courses.way[..., None], along(lines.across)
+    moving = (onward * (way[:, :, :2] - endless * way[:, :, 2:])).sum(2, keepdim=True)
+    moved = (onward * (cells.place - endless)).sum(2, keepdim=True) * torch.sign(moving)
+    off, sure = lines.off[:, :, 6:], doubt(onward, cells)
+    off, wrong = off * off / doubt(lines.across, cells), moved * moved / sure
+    return (_sum(off, torch.where(moved < 0, wrong, 0.0), cells), _sum(off, torch.where(moved > 0, wrong, 0.0), cells))
 
 
 def _sum(off: Tensor, wrong: Tensor, cells: Cells) -> Tensor:
