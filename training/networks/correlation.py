@@ -56,9 +56,13 @@ def local_correlation(this: Tensor, last: Tensor, radius: tuple[int, int]) -> Te
 
 def _windows(cells: Tensor, size: tuple[int, int], step: tuple[int, int]) -> Tensor:
     """All windows (N, K, rows * columns, C) of a map (N, H, W, C), row by row, so many cells apart."""
-    tops, lefts = (range(0, cells.shape[i + 1] - size[i] + 1, step[i]) for i in range(2))
-    bands = torch.stack([cells[:, top : top + size[0]] for top in tops], 1)
-    return torch.stack([bands[..., left : left + size[1], :] for left in lefts], 2).flatten(3, 4).flatten(1, 2)
+    rows, columns = (
+        torch.arange(0, cells.shape[i + 1] - size[i] + 1, step[i], device=cells.device)[:, None]
+        + torch.arange(size[i], device=cells.device)
+        for i in range(2)
+    )
+    places = rows[:, None, :, None] * cells.shape[2] + columns[None, :, None]
+    return cells.flatten(1, 2).index_select(1, places.flatten()).unflatten(1, (len(rows) * len(columns), -1))
 
 
 def _wanted(

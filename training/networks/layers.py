@@ -81,7 +81,7 @@ def frame_mean(maps: Tensor) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """A fully connected layer. Many inputs are added up in parts, about as many as each is long, for the same reason."""
+    """A fully connected layer. Many inputs are added up in parts, about as many as each is long: see `frame_mean`."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
