@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
-from ros2_vodistill.engines.onnx import OnnxEngine
-from ros2_vodistill.engines.onnx_gpu import OnnxCudaEngine, OnnxTensorRtEngine
-from ros2_vodistill.engines.openvino import OpenVinoEngine
-from ros2_vodistill.engines.tensorrt import TensorRtEngine, open_tensorrt
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
 __all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
 
+
+def _in(module: str, maker: str) -> Callable[[Model, int], Engine]:
+    """What makes an engine. It is imported when it is asked for: each brings megabytes that the others don't need."""
+
+    def make(model: Model, threads: int) -> Engine:
+        made: Engine = getattr(import_module(f"{__name__}.{module}"), maker)(model, threads)
+        return made
+
+    return make
+
+
 ENGINES: dict[str, Callable[[Model, int], Engine]] = {
-    TensorRtEngine.name: open_tensorrt,
-    OnnxTensorRtEngine.name: OnnxTensorRtEngine,
-    OnnxCudaEngine.name: OnnxCudaEngine,
-    OnnxEngine.name: OnnxEngine,
-    OpenVinoEngine.name: OpenVinoEngine,
+    "tensorrt": _in("tensorrt", "open_tensorrt"),
+    "onnxruntime-tensorrt": _in("onnx_gpu", "OnnxTensorRtEngine"),
+    "onnxruntime-cuda": _in("onnx_gpu", "OnnxCudaEngine"),
+    "onnxruntime": _in("onnx", "OnnxEngine"),
+    "openvino": _in("openvino", "OpenVinoEngine"),
 }
 """Makers by name, in the order in which 'auto' tries them; arguments: model, CPU threads."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,24 @@ def test_a_profile_has_times_slowest_first(engine: Engine) -> None:
 
 def test_it_says_what_it_runs_on(engine: Engine) -> None:
     assert engine.device
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_an_engine_has_the_name_that_it_is_asked_for_by(name: str, tmp_path: Path) -> None:
+    assert opened(brightness_model(tmp_path / "bright"), name).name == name
+
+
+def test_one_engine_does_not_load_the_others(tmp_path: Path) -> None:
+    """Each takes twenty megabytes of a robot's memory and more."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    code = (
+        "import sys; from pathlib import Path; from ros2_vodistill.engines import make; "
+        "from ros2_vodistill.model import Model; "
+        "print(make(Model.load(Path(sys.argv[1])), 'openvino')[0].name, 'onnxruntime' in sys.modules)"
+    )
+    model = brightness_model(tmp_path / "bright")
+    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["openvino", "False"]
 
 
 @pytest.mark.parametrize("name", list(ENGINES))
