@@ -58,7 +58,8 @@ def _surprises(courses: Courses, cells: Cells) -> tuple[Tensor, Tensor]:
     moved = (onward * (cells.place - endless)).sum(2, keepdim=True) * torch.sign(moving)
     off, sure = lines.off[:, :, 6:], doubt(onward, cells)
     off, wrong = off * off / doubt(lines.across, cells), moved * moved / sure
-    return (_sum(off, torch.where(moved < 0, wrong, 0.0), cells), _sum(off, torch.where(moved > 0, wrong, 0.0), cells))
+    back, forth = torch.where(moved < 0, wrong, 0.0), torch.where(moved > 0, wrong, 0.0)
+    return _sum(off, back, cells), _sum(off, forth, cells)
 
 
 def _sum(off: Tensor, wrong: Tensor, cells: Cells) -> Tensor:
