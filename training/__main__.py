@@ -139,7 +139,7 @@ def export(
     network: Annotated[Path, typer.Argument(help="a run's folder or a safetensors file")],
     name: Annotated[str, typer.Option(help="of the model")],
     out: Annotated[Path, typer.Option(help="folder of the models")] = Path("models"),
-    teacher: Annotated[Path | None, typer.Option(help="its teacher, for d_rate on the card")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="its teacher, a run or an exported model, for the card")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="experiment; the network's own by default")
     ] = None,

@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
+from ros2_vodistill.model import read_card
 from training.calibrate import covariance_scale
 from training.config import Experiment, Measure
 from training.data import streams
 from training.data.batch import Stream
 from training.evaluate import errors
-from training.export import CHECKED_STEPS, Origin, export, open_model
+from training.export import CARD, CHECKED_STEPS, Origin, export, open_model
 from training.measure import on_clips, read_recording, recording_errors
-from training.networks import Network, d_rate
+from training.networks import Network
 from training.quantize import quantize
 from training.steps import TorchSteps
 from training.trained import clips_seen, description, load_network
@@ -32,7 +33,7 @@ def ship(
 ) -> Path:
     """Calibrate the network's covariance on held-out clips, measure it, and write out/NAME."""
     network = load_network(path)
-    known = None if teacher is None else load_network(teacher)
+    taught, size = (None, 0) if teacher is None else _teacher(teacher)
     held_out = streams.held_out(experiment.data, network, torch.device("cpu"))
     motions = on_clips(network, held_out, experiment.data.held_out)
     measured: list[dict[str, Any]] = [
@@ -44,12 +45,20 @@ def ship(
     origin = Origin(
         name=name,
         samples=clips_seen(path),
-        teacher=None if teacher is None else description(teacher)["name"],
-        d_rate=None if known is None else round(d_rate(network, known), 6),
+        teacher=taught,
+        d_rate=None if taught is None else round(1 - network.parameter_count() / size, 6),
     )
     scale = covariance_scale(motions)
     frames = _consecutive(experiment, network)
     return export(network, origin, experiment.shipping, motions, scale, measured, frames, out)
+
+
+def _teacher(path: Path) -> tuple[str, int]:
+    """Name and number of parameters, of an exported model or of a trained network."""
+    if (path / CARD).exists():
+        card = read_card(path / CARD)
+        return card.name, card.parameters
+    return description(path)["name"], load_network(path).parameter_count()
 
 
 def _consecutive(experiment: Experiment, network: Network) -> Stream:

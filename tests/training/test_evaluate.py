@@ -104,3 +104,12 @@ def test_shipped_covariances_are_calibrated(run: Path, tmp_path: Path) -> None:
     shares = (motions.estimate - motions.truth) ** 2 / (math.e**motions.log_variance * card.covariance_scale)
     x = shares[:, 0]
     assert x[x < x.max()].mean() == pytest.approx(0.92477, rel=0.02)
+
+
+def test_the_teacher_on_a_card_may_be_an_exported_model(run: Path, tmp_path: Path) -> None:
+    big = ship.ship(run, "big", TOY, (), None, tmp_path / "models", "the command")
+    text = (big / "card.json").read_text()
+    (big / "card.json").write_text(text.replace('"parameters": ', '"parameters": 1'))
+    card = Model.load(ship.ship(run, "toy-s", TOY, (), big, tmp_path / "models", "the command")).card
+    assert card.teacher == "big"
+    assert card.d_rate == pytest.approx(1 - card.parameters / int(f"1{card.parameters}"), abs=1e-6)
