@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ros2_vodistill import corridor
+from ros2_vodistill.camera import Camera
 from ros2_vodistill.engines import ENGINES, Engine
 from ros2_vodistill.measured import TOLERANCE, find
 from ros2_vodistill.model import read_card, shipped
@@ -26,19 +29,35 @@ SHIPPED = {folder.name: folder for folder in shipped()}
 FP32 = [name for name, folder in SHIPPED.items() if read_card(folder / "card.json").precision == "fp32"]
 LOWER = [name for name in SHIPPED if name not in FP32]
 RECORDING = "demo/bag"
+Shots: TypeAlias = tuple[Camera, Iterable[NDArray[np.uint8]]]
 ERRORS = ("rpe_t_m", "rpe_t_scaled_m", "direction_deg", "rpe_r_deg")
 
 
-def agree(ours: Engine, reference: Engine, steps: int) -> tuple[NDArray[np.float64], float]:
-    """Largest difference of each motion, and of all states relative to the larger of 1 and their size."""
+def jumping(steps: int) -> Shots:
+    """Of a corridor, which jump now and then as no camera does."""
     camera = corridor.camera(640, 240)
     frames = corridor.frames(camera, 20)
+    turned = (
+        np.roll(frames[index % 20], index, axis=1) if index % 3 else cv2.GaussianBlur(frames[index % 20], (9, 9), 0)
+        for index in range(steps)
+    )
+    return camera, turned
+
+
+def driven() -> Shots:
+    """Of the demo's recording."""
+    path = find(RECORDING, None)
+    assert path is not None
+    source = open_source(path)
+    return source.require_camera(), (image for _, image in source)
+
+
+def agree(ours: Engine, reference: Engine, shots: Shots) -> tuple[NDArray[np.float64], float]:
+    """Largest difference of each motion, and of all states relative to the larger of 1 and their size."""
+    camera, images = shots
     warps = {name: Warp(camera, view, np.eye(3)) for name, view in reference.model.card.views.items()}
-    motions, states = np.zeros(steps), 0.0
-    for index in range(steps):
-        image = (
-            np.roll(frames[index % 20], index, axis=1) if index % 3 else cv2.GaussianBlur(frames[index % 20], (9, 9), 0)
-        )
+    motions, states = [], 0.0
+    for index, image in enumerate(images):
         found = []
         for engine in (ours, reference):
             for name, warp in warps.items():
@@ -46,13 +65,13 @@ def agree(ours: Engine, reference: Engine, steps: int) -> tuple[NDArray[np.float
             found.append((engine.step()[0].copy(), engine.states()))
         (motion, state), (wanted, expected) = found
         assert np.isfinite(wanted).all()
-        motions[index] = np.abs(motion - wanted).max()
+        motions.append(np.abs(motion - wanted).max())
         for name, value in expected.items():
             states = max(states, float((np.abs(state[name] - value) / np.maximum(1.0, np.abs(value))).max()))
         if index % 4 != 2:
             ours.advance()
             reference.advance()
-    return motions, states
+    return np.array(motions), states
 
 
 def others() -> list[str]:
@@ -63,13 +82,14 @@ def others() -> list[str]:
 @pytest.mark.parametrize("name", FP32)
 def test_what_ships_gives_the_same_on_every_engine(name: str, engine: str) -> None:
     ours, reference = opened(SHIPPED[name], engine), opened(SHIPPED[name], "onnxruntime")
-    motions, state = agree(ours, reference, STEPS)
+    motions, state = agree(ours, reference, jumping(STEPS))
     assert state <= STATE
     if "state_frame_image" in reference.model.card.states:
         # A motion that is polished by cells depends on which of two equal matches is taken, and on small systems that
-        # single precision solves; and some of these images jump as no camera's do.
-        half, most = np.quantile(motions, (0.5, 0.9))
-        assert half <= POSE and most <= 10 * POSE and motions.max() <= 1e3 * POSE
+        # single precision solves. Where images jump, torch is as far from double precision as engines are.
+        assert np.median(motions) <= POSE and motions.max() <= 1e3 * POSE
+        motions, _ = agree(ours, reference, driven())
+        assert len(motions) > 80 and motions.max() <= 20 * POSE
     else:
         assert motions.max() <= POSE
 
@@ -110,7 +130,7 @@ def test_a_lower_precision_is_as_accurate_as_its_card_says_on_every_engine(name:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_exports_give_the_same_on_every_engine(network: str, engine: str, exported: dict[str, Path]) -> None:
     ours, reference = opened(exported[network], engine), opened(exported[network], "onnxruntime")
-    motions, state = agree(ours, reference, STEPS if network != "flownet-3-3" else 20)
+    motions, state = agree(ours, reference, jumping(STEPS if network != "flownet-3-3" else 20))
     assert motions.max() <= POSE
     assert state <= STATE
 
@@ -118,6 +138,6 @@ def test_exports_give_the_same_on_every_engine(network: str, engine: str, export
 @pytest.mark.parametrize("network", NETWORKS[:1])
 def test_more_threads_change_nothing_that_matters(network: str, exported: dict[str, Path]) -> None:
     two, one = (opened(exported[network], "onnxruntime", threads) for threads in (2, 1))
-    motions, state = agree(two, one, 20)
+    motions, state = agree(two, one, jumping(20))
     assert motions.max() <= POSE
     assert state <= STATE
