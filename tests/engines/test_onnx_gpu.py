@@ -56,10 +56,10 @@ def test_states_move_only_when_told(model: Model) -> None:
 
 
 def test_it_agrees_with_the_engine_that_is_always_there(exported: dict[str, Path]) -> None:
-    from tests.engines.test_agreement import agree
+    from tests.engines.test_agreement import agree, jumping
 
     ours = OnProcessor(Model.load(exported["swift-xs"]))
-    motions, state = agree(ours, opened(exported["swift-xs"], "onnxruntime"), 6)
+    motions, state = agree(ours, opened(exported["swift-xs"], "onnxruntime"), jumping(6))
     assert motions.max() < 1e-6 and state < 1e-6
 
 
