@@ -11,7 +11,7 @@ import torch
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.config import Experiment
-from training.networks.base import Network
+from training.networks.base import Network, d_rate
 from training.recipes import spelled_out
 from training.report import markdown
 from training.runs import Budget, Place, make_accelerator, train
@@ -68,7 +68,7 @@ def summarise(experiment: Experiment, folder: Path, names: list[str], say: Calla
     rows, lines = [], []
     for name, network in networks.items():
         count = network.parameter_count()
-        size = {"parameters": count, "d_rate": 1 - count / whole, "ms": milliseconds(network)}
+        size = {"parameters": count, "d_rate": d_rate(network, whole), "ms": milliseconds(network)}
         errors = score(network, experiment)
         rows.append({"network": name, **size, **errors})
         numbers = [f"{count:,}", f"{100 * size['d_rate']:.2f} %", f"{size['ms']:.2f}"]

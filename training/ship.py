@@ -16,7 +16,7 @@ from training.data.batch import Stream
 from training.evaluate import errors
 from training.export import CARD, CHECKED_STEPS, Origin, export, open_model
 from training.measure import on_clips, read_recording, recording_errors
-from training.networks import Network
+from training.networks import Network, d_rate
 from training.quantize import quantize
 from training.steps import TorchSteps
 from training.trained import clips_seen, description, load_network
@@ -46,7 +46,7 @@ def ship(
         name=name,
         samples=clips_seen(path),
         teacher=taught,
-        d_rate=None if taught is None else round(1 - network.parameter_count() / size, 6),
+        d_rate=None if taught is None else round(d_rate(network, size), 6),
     )
     scale = covariance_scale(motions)
     frames = _consecutive(experiment, network)

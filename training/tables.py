@@ -24,7 +24,7 @@ from training.cells import Cell, cells, network_of, run_of
 from training.config import Experiment
 from training.data import streams
 from training.distill import TEACHER, find_teacher, limit_threads
-from training.networks import Network, build
+from training.networks import Network, build, d_rate
 from training.recipes import spelled_out
 from training.runs import Budget, Place, make_accelerator, train
 from training.score import hint_error, milliseconds, score
@@ -128,7 +128,7 @@ def _collect(
     for label in dict.fromkeys(cell.network for cell in wanted):
         network = build(network_of(experiment.table, label))
         count = network.parameter_count()
-        sizes[label] = {"parameters": count, "d_rate": 1 - count / own, "ms": milliseconds(network)}
+        sizes[label] = {"parameters": count, "d_rate": d_rate(network, own), "ms": milliseconds(network)}
     curves = {"T": _curve(folder / TEACHER)}
     for cell in wanted:
         if cell.method in ("supervised", experiment.table.rate_method) and cell.seed == experiment.table.seeds[0]:

@@ -12,22 +12,22 @@ from ros2_vodistill.model import Model
 __all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
 
 
-def _in(module: str, maker: str) -> Callable[[Model, int], Engine]:
-    """What makes an engine. It is imported when it is asked for: each brings megabytes that the others don't need."""
+def _later(module: str, maker: str) -> Callable[[Model, int], Engine]:
+    """What makes an engine, imported when it is asked for: each brings megabytes that the others don't need."""
 
-    def make(model: Model, threads: int) -> Engine:
-        made: Engine = getattr(import_module(f"{__name__}.{module}"), maker)(model, threads)
-        return made
+    def made(model: Model, threads: int) -> Engine:
+        engine: Engine = getattr(import_module(f"{__name__}.{module}"), maker)(model, threads)
+        return engine
 
-    return make
+    return made
 
 
 ENGINES: dict[str, Callable[[Model, int], Engine]] = {
-    "tensorrt": _in("tensorrt", "open_tensorrt"),
-    "onnxruntime-tensorrt": _in("onnx_gpu", "OnnxTensorRtEngine"),
-    "onnxruntime-cuda": _in("onnx_gpu", "OnnxCudaEngine"),
-    "onnxruntime": _in("onnx", "OnnxEngine"),
-    "openvino": _in("openvino", "OpenVinoEngine"),
+    "tensorrt": _later("tensorrt", "open_tensorrt"),
+    "onnxruntime-tensorrt": _later("onnx_gpu", "OnnxTensorRtEngine"),
+    "onnxruntime-cuda": _later("onnx_gpu", "OnnxCudaEngine"),
+    "onnxruntime": _later("onnx", "OnnxEngine"),
+    "openvino": _later("openvino", "OpenVinoEngine"),
 }
 """Makers by name, in the order in which 'auto' tries them; arguments: model, CPU threads."""
 

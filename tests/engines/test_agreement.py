@@ -18,7 +18,7 @@ from ros2_vodistill.measured import TOLERANCE, find
 from ros2_vodistill.model import read_card, shipped
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.run import replay
-from ros2_vodistill.sources import open_source
+from ros2_vodistill.sources import Source, open_source
 from ros2_vodistill.view import Warp
 from tests.models import opened
 
@@ -44,11 +44,16 @@ def jumping(steps: int) -> Shots:
     return camera, turned
 
 
-def driven() -> Shots:
-    """Of the demo's recording."""
+def recording() -> Source:
+    """The demo's, of a drive."""
     path = find(RECORDING, None)
     assert path is not None
-    source = open_source(path)
+    return open_source(path)
+
+
+def driven() -> Shots:
+    """Of the demo's recording."""
+    source = recording()
     return source.require_camera(), (image for _, image in source)
 
 
@@ -116,9 +121,7 @@ def test_a_lower_precision_is_hardly_less_accurate(name: str, key: str) -> None:
 def test_a_lower_precision_is_as_accurate_as_its_card_says_on_every_engine(name: str, engine: str) -> None:
     """Engines round in places of their own: single motions differ, errors hardly do."""
     opened(SHIPPED[name], engine)
-    path = find(RECORDING, None)
-    assert path is not None
-    source = open_source(path)
+    source = recording()
     odometry = VisualOdometry(
         SHIPPED[name], engine=engine, camera=source.require_camera(), mount=source.mount, refine=False
     )

@@ -263,9 +263,9 @@ def of_view(feature: str, view: str) -> str:
     return feature if view == "image" else f"{feature}:{view}"
 
 
-def d_rate(student: Network, teacher: Network) -> float:
-    """Share of the teacher's parameters that the student does without, 0..1."""
-    return 1.0 - student.parameter_count() / teacher.parameter_count()
+def d_rate(student: Network, teacher: Network | int) -> float:
+    """Share of the teacher's parameters, of which the number is enough, that the student does without, 0..1."""
+    return 1.0 - student.parameter_count() / (teacher if isinstance(teacher, int) else teacher.parameter_count())
 
 
 class StepModule(nn.Module):
