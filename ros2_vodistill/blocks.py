@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,12 +17,21 @@ Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Picture = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 HALF_WIDTH = 2.0  # of the road that is looked at, camera heights
 _HIGH_PASS, _LOCAL = 15, 31  # pixels: boxes of the high-pass and of the local contrast
 _NOISE = 2.5  # grey levels added to the local contrast
 _CORRELATED = 8.0  # pixels that share one noise
 _BEST = 0.01  # of normalised grey: residual variance that is never undercut
+
+
+@dataclass(frozen=True)
+class GroundView:
+    """A frame's view of the ground, and its picture: the part that the blocks tile, normalised."""
+
+    image: Image
+    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Shifts:
 
 
 class Level:
-    """The geometry of one resolution.
+    """One resolution: its geometry, and room for the numbers of its pixels, which is asked of the system but once.
 
     Args:
         view: a level pinhole view of the ground.
@@ -69,22 +79,31 @@ class Level:
         covered = cv2.resize(self.crop(seen).astype(np.float32), self._grid, interpolation=cv2.INTER_AREA)
         self.used = (covered > 0.99) & (np.abs(rays[..., 0]) <= HALF_WIDTH * rays[..., 1])
         self.rays = rays[self.used]
+        shape = self.size[1], self.size[0]
+        self._pulled, self._spare = np.empty(shape, np.float32), np.empty((2, *shape), np.float32)
+        self._warped = np.empty(shape, np.uint8)
+        self._product = np.empty(shape, np.float32)
+        self._ones = np.ones((block, 1), np.float32)
 
-    def crop(self, view: NDArray[np.generic]) -> NDArray[np.generic]:
+    def crop(self, view: NDArray[Pixel]) -> NDArray[Pixel]:
         """The part of a view that the blocks tile."""
         return view[self._top : self._top + self.size[1], self._left : self._left + self.size[0]]
 
-    def picture(self, view: Image) -> Picture:
-        """The part of a view that the blocks tile, normalised."""
-        return normalised(self.crop(view))
+    def viewed(self, image: Image) -> GroundView:
+        """What is compared of a frame's view."""
+        return GroundView(image, normalised(self.crop(image), np.empty_like(self._pulled), self._spare))
 
-    def pulled(self, view: Image, plane_motion: Array) -> Picture:
-        """The last view as this one would see it, normalised, where the blocks are; plane_motion is `R + t n'`."""
+    def pulled(self, last: GroundView, plane_motion: Array) -> Picture:
+        """The last view as this one would see it, normalised, where the blocks are; plane_motion is `R + t n'`.
+
+        It holds until the next one is pulled.
+        """
         homography = self._matrix @ plane_motion @ self._from_crop
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return normalised(
-            cv2.warpPerspective(view, homography, self.size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        cv2.warpPerspective(
+            last.image, homography, self.size, dst=self._warped, flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
+        return normalised(self._warped, self._pulled, self._spare)
 
     def visible(self, plane_motion: Array) -> Mask:
         """(B,) blocks whose ground the last view saw."""
@@ -96,9 +115,12 @@ class Level:
 
     def shifts(self, picture: Picture, pulled: Picture, visible: Mask) -> Shifts:
         """How far `pulled` must be moved to lie on `picture`, to first order, block by block."""
-        x, y = (cv2.Sobel(cv2.add(picture, pulled), -1, *order, scale=1 / 16) for order in ((1, 0), (0, 1)))
-        error = pulled - picture
-        xx, xy, yy, *gradient, energy = self._sums(x * x, x * y, y * y, x * error, y * error, error * error)
+        error, both = self._spare
+        cv2.add(picture, pulled, dst=both)
+        x, y = (np.asarray(cv2.Sobel(both, -1, *order, scale=1 / 16), np.float32) for order in ((1, 0), (0, 1)))
+        cv2.subtract(pulled, picture, dst=error)
+        pairs = (x, x), (x, y), (y, y), (x, error), (y, error), (error, error)
+        xx, xy, yy, *gradient, energy = self._sums(*pairs)
         inverse = np.linalg.inv(np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2) + 1e-6 * np.eye(2))
         energy = energy / self.block**2
         usual = max(float(np.median(energy[visible])), _BEST) if visible.any() else 1.0
@@ -109,25 +131,31 @@ class Level:
         """Of two pictures, -1..1, over the visible blocks; -1 where those are few."""
         if visible.sum() < 4:
             return -1.0
-        products = self._sums(picture * pulled, picture * picture, pulled * pulled)
+        products = self._sums((picture, pulled), (picture, picture), (pulled, pulled))
         both, one, other = products[:, visible].sum(axis=1).tolist()
         return both / float(np.sqrt(one * other + 1e-9))
 
-    def _sums(self, *values: Picture) -> Array:
-        """(N,B) totals of N pictures over the pixels of each block."""
+    def _sums(self, *pairs: tuple[Picture, Picture]) -> Array:
+        """(N,B) totals of the products of N pairs of pictures over the pixels of each block."""
         columns, rows = self._grid
-        means = cv2.resize(np.concatenate(values), (columns, len(values) * rows), interpolation=cv2.INTER_AREA)
-        return means.reshape(-1, rows, columns)[:, self.used].astype(np.float64) * self.block**2
+        tall = rows, self.block, self.size[0]
+        lines = np.stack([np.multiply(*pair, out=self._product).reshape(tall).sum(axis=1) for pair in pairs])
+        totals = (lines.reshape(-1, self.block) @ self._ones).reshape(-1, rows, columns)
+        return totals[:, self.used].astype(np.float64)
 
 
-def normalised(view: NDArray[np.generic]) -> Picture:
-    """High-passed, lightly smoothed, and divided by the local contrast: what light and shade leave alone."""
-    grey = view.astype(np.float32)
-    grey -= cv2.boxFilter(grey, -1, (_HIGH_PASS, _HIGH_PASS))
-    smooth = cv2.GaussianBlur(grey, (5, 5), 1.0)
-    contrast = np.asarray(cv2.sqrBoxFilter(smooth, cv2.CV_32F, (_LOCAL, _LOCAL)), np.float32)
-    contrast += _NOISE**2
-    return np.divide(smooth, np.sqrt(contrast, out=contrast), out=np.asarray(smooth, np.float32))
+def normalised(view: Image, out: Picture, spare: NDArray[np.float32]) -> Picture:
+    """High-passed, lightly smoothed, and divided by the local contrast: what light and shade leave alone.
+
+    The result is written into `out` (H,W); `spare` (2,H,W) is room to work in.
+    """
+    first, second = spare
+    cv2.boxFilter(view, cv2.CV_32F, (_HIGH_PASS, _HIGH_PASS), dst=first)
+    cv2.subtract(view, first, dst=first, dtype=cv2.CV_32F)
+    cv2.GaussianBlur(first, (5, 5), 1.0, dst=out)
+    cv2.sqrBoxFilter(out, cv2.CV_32F, (_LOCAL, _LOCAL), dst=second)
+    second += _NOISE**2
+    return np.divide(out, np.sqrt(second, out=second), out=out)
 
 
 def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array:

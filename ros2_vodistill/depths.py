@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill.lengths import Length, weighted_median
+from ros2_vodistill import robust
+from ros2_vodistill.lengths import Length
 
 Array = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class Depths:
     def typical(self) -> float | None:
         """Median distance."""
         known = self.doubt < 1
-        return float(1 / np.median(self.nearness[known])) if known.sum() >= _FEWEST else None
+        return 1 / robust.median(self.nearness[known]) if known.sum() >= _FEWEST else None
 
     def or_else(self, guess: Array | float) -> Array:
         """Inverse distances (N,), not less than 0, with a guess where they are hardly known."""
@@ -79,8 +80,8 @@ class Depths:
             return None
         logs = np.log(per_baseline[sure] / self.nearness[sure])
         variances = (sigma / parallax[sure]) ** 2 + doubt[sure]
-        middle = weighted_median(logs, variances**-0.5)
-        spread = max(1.0, 1.4826 * float(np.median(np.abs(logs - middle) / np.sqrt(variances))))
+        middle = robust.weighted_median(logs, variances**-0.5)
+        spread = max(1.0, robust.deviation((logs - middle) / np.sqrt(variances)))
         for _ in range(5):
             weights = 1 / variances / (1 + (logs - middle) ** 2 / (variances * (2 * spread) ** 2))
             middle = float((weights * logs).sum() / weights.sum())

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import geometry, robust
 from ros2_vodistill.lengths import Length
 from ros2_vodistill.rays import COARSE, basis, cost, residuals
 
@@ -105,7 +105,7 @@ def solve(
     starts = [(motion[:3, :3], direction_of(motion)) for motion in expected]
     rotation, left = turn(first, second, noise)
     if np.quantile(left, _NEARLY_ALL) < _PARALLAX * noise:
-        return turning(rotation, starts[0][1], first, second, max(noise, float(np.median(left))))
+        return turning(rotation, starts[0][1], first, second, max(noise, robust.median(left)))
     starts = sorted([*starts, (rotation, starts[0][1])], key=lambda start: poor(*start))
     fits = [fitted(starts[0])]
     if fits[0][0] > _DUBIOUS:
@@ -146,7 +146,7 @@ def polish(
 
 def weighed(values: Array, noise: float) -> tuple[float, Array]:
     """Robust standard deviation of residuals, and their weights by Geman and McClure."""
-    sigma = max(noise, 1.4826 * float(np.median(np.abs(values))))
+    sigma = max(noise, robust.deviation(values))
     return sigma, 1 / (1 + (values / (_OUTLIER * sigma)) ** 2) ** 2
 
 
@@ -174,7 +174,7 @@ def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tupl
     rotation = np.eye(3)
     left = np.ones(len(first))
     for _ in range(iterations):
-        weights = 1 / (1 + (left / max(noise, float(np.median(left)))) ** 2)
+        weights = 1 / (1 + (left / max(noise, robust.median(left))) ** 2)
         u, _, vt = np.linalg.svd((first.T * weights) @ second)
         rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
         left = np.linalg.norm(first - second @ rotation.T, axis=1)

@@ -38,4 +38,10 @@ def smoothed(image: Image) -> tuple[Image, float]:
     grain, contrast = noise(image)
     if grain <= _MUCH * contrast:
         return image, 0.0
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR), np.uint8), grain
+    return blurred(image), grain
+
+
+def blurred(image: Image, times: int = 1) -> Image:
+    """As much as noise asks for, in an image so many times as large: in the middle between as many pixels as there and
+    as much of what is seen."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR * np.sqrt(times)), np.uint8)

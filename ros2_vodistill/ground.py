@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
-from ros2_vodistill.blocks import HALF_WIDTH, Level, Shifts, flow
+from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.lengths import Length
@@ -28,6 +28,8 @@ from ros2_vodistill.view import View, Warp
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
+Views = list[GroundView]
+"""One a level, from fine to coarse."""
 Schedule = tuple[tuple[int, int], ...]
 """(level, most iterations) from coarse to fine."""
 
@@ -163,15 +165,16 @@ class Ground:
         """Search again, however often that was in vain."""
         self._misses = 0
 
-    def views(self, image: Image) -> list[Image]:
-        """A frame's ground, one view a level."""
-        views = [self._warp(image)] if self.levels else []
-        for level in self.levels[1:]:
+    def views(self, image: Image) -> Views:
+        """Of a frame's ground."""
+        views: Views = []
+        for level in self.levels:
             size = level.view.width, level.view.height
-            views.append(np.asarray(cv2.resize(views[-1], size, interpolation=cv2.INTER_AREA), np.uint8))
+            small = cv2.resize(views[-1].image, size, interpolation=cv2.INTER_AREA) if views else self._warp(image)
+            views.append(level.viewed(np.asarray(small, np.uint8)))
         return views
 
-    def measure(self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule) -> GroundFit | None:
+    def measure(self, last: Views, this: Views, prior: Prior, schedule: Schedule) -> GroundFit | None:
         """Align two frames' views, from the prior or, where that is too vague or fails, from a search.
 
         None where no alignment is to be believed.
@@ -189,9 +192,7 @@ class Ground:
             self._misses = 0 if result else self._misses
         return result
 
-    def _checked(
-        self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule, creeping: bool
-    ) -> GroundFit | None:
+    def _checked(self, last: Views, this: Views, prior: Prior, schedule: Schedule, creeping: bool) -> GroundFit | None:
         """A fit that is believed, clear or of a creeping camera; with little regard for the epipolar motion where it
         overrules that."""
         result = self.fit(last, this, prior, schedule)
@@ -200,9 +201,9 @@ class Ground:
             result = self.fit(last, this, replace(prior, epipolar=doubted), schedule)
         return result if result.believed and (result.clear or creeping) else None
 
-    def search(self, last: list[Image], this: list[Image], prior: Prior) -> Prior:
+    def search(self, last: Views, this: Views, prior: Prior) -> Prior:
         """The prior with the length, and the slope, that correlate best at the coarsest level."""
-        level, picture = self.levels[-1], self.levels[-1].picture(this[-1])
+        level, picture = self.levels[-1], this[-1].picture
         sway = float(np.sqrt(prior.road_covariance[1, 1]))
         best, found = -1.0, prior
         for offset in (0.0, -sway, sway) if sway > _SWAY else (0.0,):
@@ -214,13 +215,13 @@ class Ground:
                     best, found = score, replace(prior, length=float(length), road=road)
         return replace(found, length_variance=4 * self.pace**2)
 
-    def fit(self, last: list[Image], this: list[Image], prior: Prior, schedule: Schedule) -> GroundFit:
+    def fit(self, last: Views, this: Views, prior: Prior, schedule: Schedule) -> GroundFit:
         """Align two frames' views, from the prior on."""
         certain = _Certain(prior)
         at = Alignment(prior.epipolar.rotation, prior.length * prior.epipolar.direction, prior.road)
         for stage, (index, iterations) in enumerate(schedule):
             level = self.levels[index]
-            picture = level.picture(this[index])
+            picture = this[index].picture
             for iteration in range(iterations):
                 motion = at.plane_motion
                 pulled, visible = level.pulled(last[index], motion), level.visible(motion)
@@ -235,7 +236,7 @@ class Ground:
                 if np.abs(step[:3]).max() < 2e-4 * max(1.0, float(np.linalg.norm(at.translation))) and iteration:
                     break
         score = level.correlation(picture, pulled, visible)
-        static = level.correlation(picture, level.picture(last[index]), visible)
+        static = level.correlation(picture, last[index].picture, visible)
         support = float((weights[visible] > _AGREES).mean()) if visible.any() else 0.0
         length = _own_length(at.translation, covariance[:3, :3], prior)
         return GroundFit(at.rotation, at.translation, at.road, covariance, score, static, support, strain, length)

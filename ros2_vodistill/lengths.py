@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_vodistill import robust
+
 Array = NDArray[np.float64]
 
 _GATE = 3.0  # standard deviations
@@ -128,10 +130,10 @@ class Gauge:
         """Robust mean of the gaps, its variance, and the heave; none of them counts as much as a few that agree."""
         values, noise = np.array([(0.0, self.variance), *gaps]).T
         noise = noise + self.heave**2
-        middle = weighted_median(values, 1 / noise)
+        middle = robust.weighted_median(values, 1 / noise)
         values, noise = values[1:], noise[1:] - self.heave**2
-        apart = 1.4826 * float(np.median(np.abs(values - middle)))
-        heave = min(max(apart**2 - float(np.median(noise)), _HEAVE[0] ** 2), _HEAVE[1] ** 2)
+        apart = robust.deviation(values - middle)
+        heave = min(max(apart**2 - robust.median(noise), _HEAVE[0] ** 2), _HEAVE[1] ** 2)
         noise = noise + heave
         weights = 1 / noise / (1 + (values - middle) ** 2 / (noise * _GATE**2)) ** 2
         return float((weights * values).sum() / weights.sum()), 1 / float(weights.sum()), math.sqrt(heave)
@@ -144,10 +146,3 @@ class Scaled:
     length: Length
     gauge: Gauge
     growth: float = 0.0
-
-
-def weighted_median(values: Array, weights: Array) -> float:
-    """The value below which half of the weight is."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])

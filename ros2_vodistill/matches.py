@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import rays
+from ros2_vodistill import rays, robust
 from ros2_vodistill.epipolar import Epipolar, Inertia
 from ros2_vodistill.rays import Rays
 from ros2_vodistill.tracks import Tracker
@@ -21,6 +21,9 @@ from ros2_vodistill.tracks import Tracker
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 Solve = Callable[[Array, Array], Epipolar]
+Settle = Callable[[Array, Array], Array]
+"""Where corners at points (N,2) of the last image are in this one, more exactly than the places where they were
+found."""
 
 FEWEST = 12  # corners that are needed
 STILL = 0.15  # pixels that half of the corners move at most while the camera stands
@@ -84,29 +87,34 @@ class Matcher:
         expected: Sequence[Array],
         solve: Solve,
         inertia: Inertia | None = None,
+        settle: Settle | None = None,
     ) -> Match:
         """The corners `points` of the last image in this one: at the best of the places (N,2) where they are expected
         or, if need be, anywhere. Inertia decides between motions that explain about as many."""
         size = np.array(this.shape[::-1])
         found, enough = [], []
         for places in expected:
-            near = self._followed(last, this, points, places, solve, far=False)
+            near = self._followed(last, this, points, places, solve, settle, far=False)
             in_view = int(((places >= 0) & (places < size)).all(axis=1).sum())
             found.append(near)
             if near.stands or near.agreeing >= max(FEWEST, _CONVINCING * in_view):
                 enough.append(near)
         if not enough:
-            enough = [self._followed(last, this, points, expected[0], solve, far=True), *found]
+            enough = [self._followed(last, this, points, expected[0], solve, settle, far=True), *found]
         return min(enough, key=lambda match: match.cost(len(points), self._noise, inertia))
 
-    def _followed(self, last: Image, this: Image, points: Array, expected: Array, solve: Solve, far: bool) -> Match:
+    def _followed(
+        self, last: Image, this: Image, points: Array, expected: Array, solve: Solve, settle: Settle | None, far: bool
+    ) -> Match:
         places, found = self._tracker.follow(last, this, points, expected, far)
+        if settle is not None:
+            places[found] = settle(points[found], places[found])
         first, second = self._rays(points), self._rays(places)
         found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
         seen, places = (first[found], second[found]), places[found]
         if len(places) < FEWEST:
             return Match(places, found, seen, 0.0)
-        travel = float(np.median(np.linalg.norm(places - points[found], axis=1)))
+        travel = robust.median(np.linalg.norm(places - points[found], axis=1))
         if travel < STILL:
             return Match(places, found, seen, travel)
         fit = solve(*seen)

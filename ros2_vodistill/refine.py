@@ -44,7 +44,7 @@ class RefinedFrontend:
             tracker=Tracker(count=200, window=9),
             widest=650,
             ransac=False,
-            schedule=() if metric and mount.height is None else ((1, 1), (0, 2)),
+            schedule=() if metric and mount.height is None else ((1, 1), (0, 1)),
         )
 
     def reset(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import anchor, epipolar, geometry, rays
+from ros2_vodistill import anchor, epipolar, geometry, rays, robust
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import GroundFit, Prior
@@ -28,7 +28,10 @@ _FAR_OFF = 2.0  # factor between lengths of one step that are not of the same mo
 _GUESSED = 0.1  # variance of the scale's logarithm that is worth a word
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
+_UNEVEN = 3e-4  # radians: what a road that is cambered, and no plane, may look like a turn by
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
+
+_CAMBER = np.diag([_UNEVEN**2] * 3 + [0.0] * 2)  # of a tangent
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def prior(before: Carried, fit: Epipolar, known: Scaled | None) -> Prior:
     """What the ground is to be told before it is looked at; `known` is the length foretold."""
     length = Length(0.0, np.inf) if known is None else known.gauge.doubted(known.length)
     slopes, covariance = before.road.moved(fit.rotation, length.value).seen
-    return Prior(fit, length.value, length.variance + _LEEWAY**2, slopes, covariance)
+    doubted = replace(fit, covariance=fit.covariance + _CAMBER)
+    return Prior(doubted, length.value, length.variance + _LEEWAY**2, slopes, covariance)
 
 
 def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: GroundFit | None) -> Step:
@@ -120,6 +124,7 @@ def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: Groun
         covariance = epipolar.spread(sight.fit, length)
         road = before.road.moved(rotation, length.value)
     else:
+        ground = _evened(ground, sight.fit)
         rotation, (translation, covariance) = ground.rotation, _stretched(ground, length, sight.fit.direction)
         road = before.road.moved(rotation, length.value).updated(ground.road, ground.covariance[6:, 6:])
     depths = _renewed(before.depths.grown(scaled.growth), sight, length.value, translation)
@@ -132,7 +137,7 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
     fit = sight.fit
     if fit.turns_only:
         *_, parallax = rays.nearness(fit.rotation, fit.direction, *sight.rays)
-        return Length(0.0, (float(np.median(parallax)) * (before.depths.typical or TYPICAL_DEPTH)) ** 2), 0.0
+        return Length(0.0, (robust.median(parallax) * (before.depths.typical or TYPICAL_DEPTH)) ** 2), 0.0
     if not np.isfinite(before.gauge.variance):
         return None, 0.0
     measured = anchor.measured(fit, *sight.rays, before.depths)
@@ -147,7 +152,7 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
 def _assumed(sight: Sight) -> Scaled:
     """The length of the step if things are as far as they typically are."""
     near, *_ = rays.nearness(sight.fit.rotation, sight.fit.direction, *sight.rays)
-    return Scaled(Length(TYPICAL_DEPTH * float(np.median(np.abs(near))), 0.0), Gauge(variance=1.0))
+    return Scaled(Length(TYPICAL_DEPTH * robust.median(np.abs(near)), 0.0), Gauge(variance=1.0))
 
 
 def _measured(known: Scaled | None, gauge: Gauge, ground: Length) -> Scaled:
@@ -162,6 +167,19 @@ def _alike(fit: Epipolar, length: float, translation: Array) -> bool:
     """Whether the ground's translation is what the corners and all that is known of its length lead to expect."""
     along = float(translation @ fit.direction)
     return fit.turns_only or length / _FAR_OFF < along < length * _FAR_OFF
+
+
+def _evened(ground: GroundFit, fit: Epipolar) -> GroundFit:
+    """With as much of its turn away from that of the corners as is not to be put down to the road's shape."""
+    own = fit.covariance[:3, :3]
+    both = own + _CAMBER[:3, :3]
+    share = own @ np.linalg.inv(both)
+    turn = share @ geometry.so3_log(ground.rotation @ fit.rotation.T)
+    change = np.eye(9)
+    change[3:6, 3:6] = share
+    covariance = change @ ground.covariance @ change.T
+    covariance[3:6, 3:6] += own - share @ both @ share.T
+    return replace(ground, rotation=geometry.so3_exp(turn) @ fit.rotation, covariance=covariance)
 
 
 def _stretched(ground: GroundFit, length: Length, ahead: Array) -> tuple[Array, Array]:

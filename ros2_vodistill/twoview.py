@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import anchor, epipolar, geometry, grain, step, still
+from ros2_vodistill import anchor, epipolar, geometry, robust, step, still
 from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.frontend import Relative
-from ros2_vodistill.ground import Ground, Schedule
+from ros2_vodistill.ground import Ground, Schedule, Views
 from ros2_vodistill.guess import Guess
 from ros2_vodistill.matches import FEWEST, Match, Matcher
 from ros2_vodistill.pace import Pace
+from ros2_vodistill.picture import Darkroom, Picture
 from ros2_vodistill.step import Carried, Sight
 from ros2_vodistill.still import TYPICAL_DEPTH
 from ros2_vodistill.tracks import Tracker
@@ -47,16 +47,14 @@ class Frame:
     """A frame and what was known once it was measured.
 
     Attributes:
-        image: that corners are followed in.
-        grain: noise that was smoothed in it, standard deviation in grey levels.
+        picture: of it.
         views: of the ground.
         points: (N,2) corners.
         carried: what it hands on to the next frame.
     """
 
-    image: Image
-    grain: float
-    views: list[Image]
+    picture: Picture
+    views: Views
     points: Array = field(default_factory=lambda: np.empty((0, 2)))
     carried: Carried = field(default_factory=Carried)
 
@@ -67,7 +65,8 @@ class TwoView:
     Args:
         camera, mount: calibration and mounting; the mount's height is not used.
         tracker: how corners are found and followed.
-        widest: images wider than about this many pixels are halved, or more, before anything else.
+        widest: in images wider than about this many pixels, corners are followed at half the size, or less, and settled
+            in the larger ones.
         ransac: always look for motions far from the expected one too, not only where that one fits badly.
         schedule: of the ground's levels, (level, iterations) from coarse to fine; empty: leave the ground alone.
     """
@@ -82,17 +81,15 @@ class TwoView:
         ransac: bool,
         schedule: Schedule,
     ) -> None:
-        shrink = max(1, round(camera.width / widest))
-        width, height = camera.width // shrink, camera.height // shrink
-        self._region = width * shrink, height * shrink
-        self._camera = camera.cropped(0, 0, *self._region).scaled(width, height)
+        self._picture = Darkroom(camera, widest)
+        self._camera = self._picture.small
         self._noise = _NOISE / float(np.sqrt(self._camera.fx * self._camera.fy))  # radians
         self._level_from_camera = mount.level_from_camera
         self._turn: Array = np.kron(np.eye(2), self._level_from_camera).astype(np.float64)
         self._tracker, self._ransac = tracker, ransac
         self._match = Matcher(tracker, self._rays, self._noise)
-        self._mount, self._ground = mount, Ground(self._camera, mount)
-        self._bonnet = Bonnet(height, width)
+        self._mount, self._ground = mount, Ground(self._picture.whole, mount)
+        self._bonnet = Bonnet(self._camera.height, self._camera.width)
         self._schedule = schedule
         self.reset()
 
@@ -110,7 +107,8 @@ class TwoView:
         newest = self._newest
         if newest is None:
             return
-        fresh = self._tracker.corners(newest.image[: self._bonnet.rows], newest.points, newest.grain)
+        picture = newest.picture
+        fresh = self._tracker.corners(picture.small[: self._bonnet.rows], newest.points, picture.grain)
         depths = newest.carried.depths + Depths.unknown(len(fresh))
         points, carried = np.concatenate([newest.points, fresh]), replace(newest.carried, depths=depths)
         self._reference = replace(newest, points=points, carried=carried)
@@ -119,13 +117,10 @@ class TwoView:
     def compare(self, image: Image, guess: Guess | None = None) -> Relative | None:
         """The motion from the reference frame to `image`; None if there is no reference."""
         reference = self._reference
-        small, size = image[: self._region[1], : self._region[0]], (self._camera.width, self._camera.height)
-        if size != self._region:
-            small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
-        small, specks = grain.smoothed(small)
-        views = self._views(small)
+        picture = self._picture(image)
+        small, views = picture.small, self._views(picture)
         if reference is None:
-            self._newest = Frame(small, specks, views)
+            self._newest = Frame(picture, views)
             return None
         pace = self._pace
         ahead = pace.since if pace.ahead is None else pace.ahead
@@ -137,16 +132,21 @@ class TwoView:
         def solve(first: Array, second: Array) -> Epipolar:
             return epipolar.solve(first, second, (expected.motion, ahead), noise, self._ransac, inertia)
 
-        match = self._match(reference.image, small, reference.points, places, solve, inertia)
+        last = reference.picture
+
+        def settle(points: Array, found: Array) -> Array:
+            return picture.settled(last, points, found)
+
+        match = self._match(last.small, small, reference.points, places, solve, inertia, settle)
         points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
         carried = replace(reference.carried, depths=reference.carried.depths[match.found])
-        self._newest = Frame(small, specks, views, points, carried)
+        self._newest = Frame(picture, views, points, carried)
         if len(points) < FEWEST:
             return self._lost(expected, _scarce(len(points), small))
         if fit is None:
             return self._rest(match, carried.depths)
-        if travel > _MOVING and self._bonnet.look(reference.image, small) and views:
-            reference, views = self._uncovered(reference, small)
+        if travel > _MOVING and self._bonnet.look(last.small, small) and views:
+            reference, views = self._uncovered(reference, picture)
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         if match.agreeing < FEWEST:
             return self._lost(expected, f"only {match.agreeing} of {len(points)} corners agree on one motion")
@@ -175,15 +175,16 @@ class TwoView:
             return self._rest(match, carried.depths)
         return result
 
-    def _views(self, image: Image) -> list[Image]:
-        """Of the ground."""
-        return self._ground.views(image[: self._bonnet.rows]) if self._schedule else []
+    def _views(self, picture: Picture) -> Views:
+        """Of the ground, above the bonnet."""
+        return self._ground.views(picture.whole[: self._picture.rows(self._bonnet.rows)]) if self._schedule else []
 
-    def _uncovered(self, reference: Frame, image: Image) -> tuple[Frame, list[Image]]:
-        """The reference frame and an image's views where the ground is looked at above the bonnet only."""
+    def _uncovered(self, reference: Frame, picture: Picture) -> tuple[Frame, Views]:
+        """The reference frame and a picture's views where the ground is looked at above the bonnet only."""
         assert self._newest is not None
-        self._ground = Ground(self._camera.cropped(0, 0, self._camera.width, self._bonnet.rows), self._mount)
-        last, views = self._views(reference.image), self._views(image)
+        whole = self._picture.whole
+        self._ground = Ground(whole.cropped(0, 0, whole.width, self._picture.rows(self._bonnet.rows)), self._mount)
+        last, views = self._views(reference.picture), self._views(picture)
         self._newest = replace(self._newest, views=views)
         self._reference = replace(reference, views=last)
         return self._reference, views
@@ -233,7 +234,7 @@ def _apart(first: Array, second: Array) -> bool:
     """Whether places (N,2) differ so much that both are worth a look; NaN is out of sight."""
     seen, seen_too = (np.isfinite(places).all(axis=1) for places in (first, second))
     gaps = np.where(seen & seen_too, np.linalg.norm(first - second, axis=1), np.inf)[seen | seen_too]
-    return len(gaps) > 0 and float(np.median(gaps)) > _APART
+    return len(gaps) > 0 and robust.median(gaps) > _APART
 
 
 def _scarce(count: int, image: Image) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ros2_vodistill import step
+from ros2_vodistill import geometry, step
 from ros2_vodistill.depths import Depths
+from ros2_vodistill.ground import GroundFit
 from ros2_vodistill.lengths import Gauge, Length
 from ros2_vodistill.step import Carried, Sight
 from tests.test_anchor import ASIDE, fitted, wall
@@ -54,3 +55,44 @@ def test_a_scale_in_which_all_is_too_near_to_be_true_is_not_believed() -> None:
     known = step.foretold(near, Sight((first, second), fit, fit), None, None)
     assert known is not None
     assert known.gauge.variance > 0.9
+
+
+def test_what_may_be_camber_is_no_turn() -> None:
+    """The turn, and how well it is known, beside a joint solution for the motion and the camber."""
+    rng = np.random.default_rng(4)
+    first, second, depths = wall(ASIDE)
+    fit = fitted(first, second, ASIDE)
+    root = rng.normal(size=(5, 5)) * 4e-4
+    fit = replace(fit, covariance=root @ root.T)
+    told = step.prior(Carried(depths), fit, None)
+    camber = told.epipolar.covariance - fit.covariance
+    assert (np.diag(camber)[:3] > 0).all()
+    assert (camber[3:] == 0).all()
+    # the ground tells (translation, turn + camber, road) with this information; the prior of all but the turn is vague
+    root = rng.normal(size=(9, 9)) * 3e3
+    information, seen = root @ root.T, 1e-4 * rng.normal(size=9)
+    vague = np.diag([1.0] * 3 + [0.0] * 3 + [1.0] * 3)
+
+    def known(turns: np.ndarray) -> np.ndarray:
+        prior = vague.copy()
+        prior[3:6, 3:6] = np.linalg.inv(turns)
+        return prior
+
+    alone = np.linalg.inv(information + known(told.epipolar.covariance[:3, :3]))
+    mean = alone @ information @ seen
+    ground = GroundFit(
+        rotation=geometry.so3_exp(mean[3:6]) @ fit.rotation, translation=ASIDE[:3, 3], road=np.zeros(3),
+        covariance=alone, score=1.0, static=0.0, support=1.0, strain=0.0, length=PACE,
+    )  # fmt: skip
+    sight = Sight((first, second), fit, fit)
+    before = Carried(depths, gauge=Gauge(variance=0.02**2))
+    taken = step.concluded(before, sight, step.foretold(before, sight, PACE, None), ground)
+
+    by = np.hstack([np.eye(9), np.vstack([np.zeros((3, 3)), np.eye(3), np.zeros((3, 3))])])  # of (motion, road, camber)
+    prior = np.zeros((12, 12))
+    prior[:9, :9] = known(fit.covariance[:3, :3])
+    prior[9:, 9:] = np.linalg.inv(camber[:3, :3])
+    joint = np.linalg.inv(by.T @ information @ by + prior)
+    turn = (joint @ by.T @ information @ seen)[3:6]
+    np.testing.assert_allclose(geometry.so3_log(taken.motion[:3, :3] @ fit.rotation.T), turn, atol=1e-8)
+    np.testing.assert_allclose(taken.covariance[3:, 3:], joint[3:6, 3:6], rtol=1e-6, atol=1e-14)
