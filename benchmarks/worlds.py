@@ -75,32 +75,45 @@ def main() -> None:
 @torch.no_grad()
 def sequence(place: str, carrier: str, seed: int) -> tuple[Clip, View]:
     """One that moves, in that place."""
+    width, height = SIZES.get(carrier, SIZE)
+    view = View(width, height, FOCAL * width, FOCAL * width, (width - 1) / 2, (height - 1) / 2)
+    return render(world_of(place, carrier, view, FRAMES), [seed], "cpu"), view
+
+
+def world_of(place: str, carrier: str, view: View, frames: int) -> WorldConfig:
+    """One place, and what moves there."""
     world = WorldConfig()
     shares = {f.name: float(f.name == place) for f in fields(world.places) if f.name in PLACES}
     carried = {carrier: replace(world.motion.platforms[carrier], inside=True)}
-    width, height = SIZES.get(carrier, SIZE)
-    view = View(width, height, FOCAL * width, FOCAL * width, (width - 1) / 2, (height - 1) / 2)
-    world = replace(
+    return replace(
         world,
-        frames=FRAMES,
+        frames=frames,
         samples=2,
         view=view,
         places=replace(world.places, **shares),
         motion=replace(world.motion, platforms=carried, fps=(FPS[carrier],), still=0.0),
     )
-    return render(world, [seed], "cpu"), view
 
 
 def errors(model: str, clip: Clip, view: View) -> dict[str, float | None]:
     """Of a model on a clip."""
+    found, step = replayed(model, clip, view), mean_step(clip)
+    return {"step_m": step, "length": found["rpe_t_m"] / max(step, 1e-6), **{k: found[k] for k in SHOWN[1:]}}
+
+
+def mean_step(clip: Clip) -> float:
+    """Metres."""
+    return float(np.linalg.norm(np.diff(clip.poses[0, :, :3, 3].numpy(), axis=0), axis=1).mean())
+
+
+def replayed(model: str, clip: Clip, view: View) -> dict[str, Any]:
+    """The metrics of a model on a clip."""
     camera = Camera(view.width, view.height, "pinhole", view.fx, view.fy, view.cx, view.cy)
     stamps, poses = 1.0 + clip.stamps[0].numpy(), clip.poses[0].numpy()
     name, mount = model.removesuffix(ALONE), Mount(height=float(clip.height[0]))
     odometry = VisualOdometry(model=name, camera=camera, mount=mount, refine=model == DEFAULT)
     frames = zip(stamps.tolist(), clip.images[0].numpy(), strict=True)
-    found = replay(frames, odometry, truth=Trajectory(stamps, poses)).metrics
-    step = float(np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1).mean())
-    return {"step_m": step, "length": found["rpe_t_m"] / max(step, 1e-6), **{k: found[k] for k in SHOWN[1:]}}
+    return replay(frames, odometry, truth=Trajectory(stamps, poses)).metrics
 
 
 def table(rows: list[dict[str, Any]]) -> str:
