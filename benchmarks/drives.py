@@ -10,9 +10,6 @@ all stretches of 100 m and more, with the scale from the camera's height and not
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.worlds import CONTENDERS, mean_step, replayed, world_of
-from ros2_vodistill.files import replacing
+from benchmarks.worlds import CONTENDERS, keep, mean_step, replayed, world_of
 from ros2_vodistill.view import View
 from training.world import Clip, render
 
@@ -51,10 +47,7 @@ def main() -> None:
             rows.append({**about, **{key: found[key] for key in SHOWN}})
     print(table(rows))
     if arguments.json is not None:
-        command = " ".join(["python -m benchmarks.drives", *sys.argv[1:]])
-        result = {"command": command, "machine": platform.platform(), "rows": rows}
-        with replacing(arguments.json) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        keep(arguments.json, "benchmarks.drives", rows)
 
 
 @torch.no_grad()

@@ -66,10 +66,15 @@ def main() -> None:
             rows.append({"place": place, "carrier": carrier, "seed": seed, "model": model, **errors(model, clip, view)})
     print(table(rows))
     if arguments.json is not None:
-        command = " ".join(["python -m benchmarks.worlds", *sys.argv[1:]])
-        result = {"command": command, "machine": platform.platform(), "rows": rows}
-        with replacing(arguments.json) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        keep(arguments.json, "benchmarks.worlds", rows)
+
+
+def keep(file: Path, module: str, rows: list[dict[str, Any]]) -> None:
+    """The figures, with the command and the machine that made them."""
+    command = " ".join([f"python -m {module}", *sys.argv[1:]])
+    result = {"command": command, "machine": platform.platform(), "rows": rows}
+    with replacing(file) as path:
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 @torch.no_grad()

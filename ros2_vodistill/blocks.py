@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import geometry, robust
 from ros2_vodistill.road import plane_normal
 from ros2_vodistill.view import View
 
@@ -123,7 +123,7 @@ class Level:
         xx, xy, yy, *gradient, energy = self._sums(*pairs)
         inverse = np.linalg.inv(np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2) + 1e-6 * np.eye(2))
         energy = energy / self.block**2
-        usual = max(float(np.median(energy[visible])), _BEST) if visible.any() else 1.0
+        usual = max(robust.median(energy[visible]), _BEST) if visible.any() else 1.0
         noise = np.asarray(inverse * usual * _CORRELATED, np.float64)
         return Shifts((inverse @ np.stack(gradient, axis=-1)[..., None])[..., 0], noise, energy / usual)
 
