@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatch
 from typing import Any
 
@@ -14,7 +15,7 @@ from training.losses import Features, Poses, build_features, build_pose
 from training.losses.flow import OpticalFlow
 from training.losses.matching import matching
 from training.losses.tracking import tracking
-from training.networks.base import Network, of_view
+from training.networks.base import Network, Output, of_view
 from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
 
@@ -42,7 +43,7 @@ class Learner(nn.Module):
         self.blank = blank
         self.network, self.description, self.stage, self.teacher = network, description, stage, teacher
         weighted = {"rotation_weight": rotation_weight}
-        self.pose = [(_key(p), p.weight, build_pose(p.loss, **{**weighted, **p.options})) for p in stage.pose]
+        self.pose = [(p, build_pose(p.loss, **{**weighted, **p.options})) for p in stage.pose]
         self.features = nn.ModuleList()
         for feature in stage.features:
             if teacher is None:
@@ -61,7 +62,7 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Every loss by name, weighted, and their sum as 'loss'."""
-        asked = bool(self.stage.features or self.stage.needs_flow)
+        asked = bool(self.stage.features or self.stage.needs_flow or any(p.of for p in self.stage.pose))
         lesson = self.teacher.explain(batch, features=bool(self.stage.features)) if self.teacher else None
         batch = blanked(batch, self.blank) if self.blank else batch
         output = self.network(batch.views, features=asked)
@@ -72,7 +73,7 @@ class Learner(nn.Module):
             output.log_variance.flatten(0, 1),
             None if lesson is None else lesson.confidence.flatten(0, 1),
         )
-        losses = {name: weight * loss(poses) for name, weight, loss in self.pose}
+        losses = {_key(p): p.weight * loss(_judged(poses, p.of, output)) for p, loss in self.pose}
         for settings, loss in zip(self.stage.features, self.features, strict=True):
             ramp = min(1.0, (step + 1) / settings.ramp) if settings.ramp else 1.0
             losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
@@ -88,6 +89,15 @@ class Learner(nn.Module):
             seen = output.features[self.stage.flow.feature].flatten(0, 1)
             losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow["image"].flatten(0, 1))
         return {"loss": sum(losses.values()), **losses}  # type: ignore[dict-item]
+
+
+def _judged(poses: Poses, feature: str, output: Output) -> Poses:
+    """The motions, or, of a feature that stands for them, these without variances."""
+    if not feature:
+        return poses
+    if feature not in output.features or output.features[feature].shape != output.motion.shape:
+        raise VodistillError(f"a network has no motions {feature!r}", "one that polishes has a 'guess'")
+    return replace(poses, student=output.features[feature].flatten(0, 1), log_variance=None)
 
 
 def _features(settings: Feature, own: dict[str, Tensor], lesson: Lesson | None, batch: Batch) -> Features:
@@ -113,7 +123,9 @@ def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def _key(settings: Pose | Feature) -> str:
     """The name under which a loss is logged."""
-    if isinstance(settings, Pose) or settings.student == "hint":
+    if isinstance(settings, Pose):
+        return f"{settings.loss}:{settings.of}" if settings.of else settings.loss
+    if settings.student == "hint":
         return settings.loss
     return f"{settings.loss}:{'+'.join(_names(settings.student))}"
 

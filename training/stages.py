@@ -60,11 +60,13 @@ class Pose:
         loss: a name from training/losses.
         weight: its factor in the sum.
         options: the loss's own settings, such as alpha; its rotation weight is the experiment's unless given here.
+        of: name of a feature that it judges in place of the motion, such as the guess of a network that polishes.
     """
 
     loss: str
     weight: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+    of: str = ""
 
 
 @dataclass(frozen=True)

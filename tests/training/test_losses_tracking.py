@@ -16,7 +16,7 @@ from training.data.batch import Batch
 from training.learner import Learner
 from training.losses.tracking import TAILS, tracking
 from training.networks.base import of_view
-from training.stages import Stage
+from training.stages import Pose, Stage
 
 
 def loss(shift: tuple[float, float], spread: tuple[float, float, float], flow: Tensor) -> float:
@@ -134,6 +134,31 @@ def test_cells_of_both_views_learn_where_they_were(clip: Batch) -> None:
     for view in VIEWS:
         shift = features[of_view("shift", view)][:, :, :, :, 1:-1].detach()
         assert float((shift - torch.tensor([4.0, 0.0]).view(2, 1, 1)).abs().median()) < 0.2
+
+
+def test_a_guess_is_judged_for_itself(clip: Batch) -> None:
+    """Its loss is that of the guess, and no cell's and no polish's concern; what else there is has no variances."""
+    torch.manual_seed(0)
+    network = networks.build({"name": "swift-xxs", "views": VIEWS, "polish": 1})
+    learner = Learner(network, {}, Stage(pose=(Pose("baseline"), Pose("baseline", 3.0, of="guess"))), 50.0)
+    losses = learner(clip, 0)
+    guess = network(clip.views, features=True).features["guess"]
+    off = (guess - clip.motions) * torch.tensor([1.0, 1.0, 1.0, *[50.0**0.5] * 3])
+    torch.testing.assert_close(losses["baseline:guess"], 3 * off.square().sum(-1).mean())
+    assert float(losses["baseline"].detach()) != pytest.approx(float(losses["baseline:guess"].detach()) / 3, rel=1e-3)
+    losses["baseline:guess"].backward()
+    reached = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert any(name.startswith("head") for name in reached)
+    assert not any(name.startswith(("polish", "peaks")) for name in reached)
+    with pytest.raises(VodistillError, match="log-variance"):
+        Learner(network, {}, Stage(pose=(Pose("laplace", of="guess"),)))(clip, 0)
+
+
+@pytest.mark.parametrize("feature", ["guess", "hint"])
+def test_what_is_no_motion_cannot_be_judged(clip: Batch, feature: str) -> None:
+    plain = networks.build({"name": "swift-xxs", "views": VIEWS})
+    with pytest.raises(VodistillError, match=f"no motions '{feature}'"):
+        Learner(plain, {}, Stage(pose=(Pose("baseline", of=feature),)))(clip, 0)
 
 
 def test_a_network_that_tracks_nothing_cannot_learn_it() -> None:

@@ -16,6 +16,7 @@ from training import networks
 from training.networks import StepModule
 
 VIEW = View(96, 64, 60.0, 60.0, 47.5, 31.5)
+ROAD = View(64, 32, 80.0, 80.0, 31.5, -6.0)
 
 
 @pytest.mark.parametrize(
@@ -23,10 +24,11 @@ VIEW = View(96, 64, 60.0, 60.0, 47.5, 31.5)
     [
         {"name": "swift-s"},
         {"name": "swift-xs", "views": {"image": VIEW, "view_ground": Patch(64, 32, 1.0, 5.0, 3.0)}},
-        {"name": "swift-xs", "views": {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}, "polish": 3},
+        {"name": "swift-xs", "views": {"image": VIEW, "view_road": ROAD}, "polish": 3},
+        {"name": "swift-xs", "views": {"image": VIEW, "view_road": ROAD}, "polish": 1, "shared": True},
         {"name": "flownet-t", "views": {"image": VIEW}, "width": 0.05, "lstm": (16, 8)},
     ],
-    ids=["swift", "swift with two views", "swift that polishes", "flownet"],
+    ids=["swift", "swift with two views", "swift that polishes", "swift with one encoder", "flownet"],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @torch.no_grad()

@@ -82,6 +82,14 @@ def test_what_polishes_grows() -> None:
     torch.testing.assert_close(large(seen).log_variance, small(seen).log_variance, rtol=1e-7, atol=1e-9)
 
 
+def test_what_shares_an_encoder_grows() -> None:
+    views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
+    small, large = (made(spec, i, views=views, shared=True) for i, spec in enumerate((SMALL, LARGE)))
+    seen = {**clip(), "view_road": torch.randint(0, 256, (2, 4, 32, 64), dtype=torch.uint8)}
+    grow(large, small)
+    torch.testing.assert_close(large(seen).motion, small(seen).motion, rtol=1e-9, atol=1e-12)
+
+
 def test_polishing_may_be_new() -> None:
     small, large = made(SMALL, 0), made(LARGE, 1, polish=2)
     grow(large, small)
@@ -120,6 +128,7 @@ def test_what_is_new_learns() -> None:
         ({"encoder": (8, 24)}, {}, "encoder do not fit"),
         ({"decoder_blocks": (0, 2, 1)}, {}, "decoder_blocks"),
         ({"unit": "metre"}, {}, "unit"),
+        ({}, {"shared": True}, "shared"),
         ({"views": {"image": View(64, 64, 60.0, 50.0, 31.5, 31.5)}}, {}, "views"),
         ({}, {"memory": 0}, "memory"),
     ],

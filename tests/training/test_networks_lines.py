@@ -183,3 +183,18 @@ def test_solved_is_torchs_solution() -> None:
     root, vector = torch.randn(5, 6, 6), torch.randn(5, 6)
     matrix = root @ root.mT + 0.1 * torch.eye(6)
     torch.testing.assert_close(solved(matrix, vector), torch.linalg.solve(matrix, vector), rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_known_far_better_than_the_rest_is_not_lost() -> None:
+    known = torch.tensor([1e9, 1.0, 1e-3, 1e6, 1e4, 1e12])
+    torch.testing.assert_close(solved(torch.diag(known), known), torch.ones(6), rtol=1e-5, atol=0)
+
+
+def test_what_rounding_makes_singular_is_solved_as_far_as_it_is_known() -> None:
+    """Of six numbers only the sum is known, a thousand million times as well as the rest, which rounding loses."""
+    matrix = 1e9 * torch.ones(2, 6, 6) + torch.eye(6)
+    assert (matrix == 1e9).all()
+    torch.manual_seed(0)
+    found = solved(matrix, torch.stack([torch.full((6,), 6e9), 1e3 * torch.randn(6)]))
+    torch.testing.assert_close(found[0].sum(), torch.tensor(6.0), rtol=1e-3, atol=0)
+    assert found.abs().max() < 3

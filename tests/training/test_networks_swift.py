@@ -53,11 +53,11 @@ def test_exposure_and_gain_do_not_matter() -> None:
 @torch.no_grad()
 def test_light_and_shade_do_not_matter_to_further_views() -> None:
     """A step of brightness across the view, and half the contrast beyond it, far from where the features are read."""
-    encoder = small(views={"image": VIEW, "view_road": View(192, 64, 60.0, 60.0, 95.5, -5.0)}).encoders["view_road"]
+    encoder = small().encoder("image")
     texture = torch.randint(0, 60, (1, 64, 192), generator=torch.Generator().manual_seed(1)).float() + 100
     shaded = texture.clone()
     shaded[..., 96:] = 0.5 * shaded[..., 96:]
-    one, two = (encoder(view)[0] for view in (texture, shaded))
+    one, two = (encoder(view, locally=True)[0] for view in (texture, shaded))
     near, far = (one - two)[..., 10:14].abs().max(), (one - two)[..., -8:-1].abs().max()
     assert near > 10 * far
     assert far < 0.05 * one.abs().max()
@@ -115,6 +115,19 @@ def test_every_view_is_listened_to() -> None:
     network(clip).motion.sum().backward()
     for name in clip:
         assert all(p.grad is not None and p.grad.any() for p in network.encoders[name].match4.parameters())
+
+
+@torch.no_grad()
+def test_one_encoder_may_look_at_all_views() -> None:
+    """As two that are equal do, with the parameters of one."""
+    views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
+    one, two = small(views=views, shared=True), small(views=views)
+    both = {name: one.state_dict()[name.replace("encoders.view_road", "encoders.image")] for name in two.state_dict()}
+    two.load_state_dict(both)
+    seen = {"image": frames(), "view_road": frames()[..., :32, :64]}
+    torch.testing.assert_close(one(seen).motion, two(seen).motion, rtol=0, atol=0)
+    spared = sum(p.numel() for p in two.encoder("view_road").parameters())
+    assert two.parameter_count() - one.parameter_count() == spared > 0
 
 
 def test_memory_carries_from_step_to_step() -> None:

@@ -29,18 +29,18 @@ class Encoder(nn.Module):
     `locally`, pixel by pixel, where faint textures are all that there is to see.
     """
 
-    def __init__(self, config: SwiftConfig, locally: bool = False) -> None:
+    def __init__(self, config: SwiftConfig) -> None:
         super().__init__()
-        self.locally, self.aligned = locally, config.polish > 0
+        self.aligned = config.polish > 0
         (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
         self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
         self.eighth = stage(quarter, eighth, blocks8)
         self.match4 = ScaledConv2d(quarter, config.match[0], 1)
         self.match8 = ScaledConv2d(eighth, config.match[1], 1)
 
-    def forward(self, view: Tensor) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+    def forward(self, view: Tensor, locally: bool) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
         x = view[:, None].to(self.match4.weight.dtype)
-        if self.locally:
+        if locally:
             x = x - box_mean(x, _HIGH_PASS)
             x = x * torch.rsqrt(box_mean(x.square(), _CONTRAST) + _FAINTEST**2)
         else:

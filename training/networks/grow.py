@@ -19,7 +19,7 @@ from training.networks.layers import GRUCell, Residual, ScaledConv2d
 from training.networks.peaks import Read
 from training.networks.swift import Swift
 
-_ALIKE = "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
+_ALIKE = "shared", "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
 _WIDTHS = "encoder", "encoder_blocks", "decoder", "decoder_blocks", "squeeze", "vector", "memory"
 
 
@@ -39,8 +39,8 @@ def grow(large: Network, small: Network, name: str = "the small network") -> Non
         raise VodistillError(f"{name}: its {', '.join(narrower)} do not fit", "a network grows, it never shrinks")
     for view in large.views:
         like = view if view in small.views else "image"
-        encoder, decoder = large.encoders[view], large.decoders[view]
-        _grow_encoder(encoder, small.encoders[like])  # type: ignore[arg-type]
+        decoder = large.decoders[view]
+        _grow_encoder(large.encoder(view), small.encoder(like))
         _grow_decoder(decoder, small.decoders[like], (mine.decoder[1], theirs.decoder[1]))  # type: ignore[arg-type]
         if view == like:
             _grow_vector(decoder, small.decoders[like])  # type: ignore[arg-type]

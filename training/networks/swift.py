@@ -36,6 +36,7 @@ class SwiftConfig(NetworkConfig):
     Attributes:
         encoder: channels at a quarter and at an eighth of the resolution.
         encoder_blocks: residual blocks at each of these.
+        shared: one encoder looks at all views.
         match: channels that are correlated, and kept as state, at each of these.
         radii: reach (vertical, horizontal) of the correlations with a quarter, an eighth and a sixteenth of the
             resolution, in cells of 4, 8 and 16 pixels.
@@ -51,6 +52,7 @@ class SwiftConfig(NetworkConfig):
 
     encoder: tuple[int, int] = (32, 64)
     encoder_blocks: tuple[int, int] = (1, 1)
+    shared: bool = False
     match: tuple[int, int] = (32, 48)
     radii: tuple[tuple[int, int], ...] = ((4, 4), (4, 4), (3, 4))
     decoder: tuple[int, int, int] = (64, 96, 96)
@@ -118,7 +120,8 @@ class Swift(Network):
 
     def __init__(self, config: SwiftConfig) -> None:
         super().__init__(config)
-        self.encoders = nn.ModuleDict({name: Encoder(config, locally=name != "image") for name in config.views})
+        looking = ["image"] if config.shared else list(config.views)
+        self.encoders = nn.ModuleDict({name: Encoder(config) for name in looking})
         self.decoders = nn.ModuleDict({name: Decoder(config, view) for name, view in config.views.items()})
         fused = config.vector * len(config.views)
         self.memory = GRUCell(fused, config.memory) if config.memory else None
@@ -133,6 +136,12 @@ class Swift(Network):
             of_view(name, view): match for view in config.views for name, match in matches(config, view).items()
         }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
+
+    def encoder(self, view: str) -> Encoder:
+        """What looks at a view."""
+        encoder = self.encoders["image" if self.config.shared else view]
+        assert isinstance(encoder, Encoder)
+        return encoder
 
     def observation_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -150,7 +159,8 @@ class Swift(Network):
         return [p for name, p in self.named_parameters() if _AFTER & set(name.split("."))]
 
     def observe(self, views: dict[str, Tensor]) -> Observation:
-        contexts, matched, maps = zip(*(self.encoders[name](views[name]) for name in self.views), strict=True)
+        seen = [self.encoder(name)(views[name], locally=name != "image") for name in self.views]
+        contexts, matched, maps = zip(*seen, strict=True)
         return Observation(tuple(tensor for pair in matched for tensor in pair), contexts, maps[0])
 
     def compare(
