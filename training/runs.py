@@ -130,6 +130,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             torch.manual_seed(experiment.seed)
             network = networks.build(description)
             _begin(network, start, place.teacher if run.start_from_teacher and not run.start else None)
+            _adopt(network, stage, place.teacher)
             trainer = _trainer(experiment, stage, settings, folder, place, network, description)
             if run.start and stage is stages[0] and trainer.state.step == 0:
                 trainer.state.samples = clips_seen(Path(run.start))
@@ -211,6 +212,15 @@ def _begin(network: Network, start: Path | None, teacher: Network | None) -> Non
             grow(network, known, str(start))
     elif teacher is not None and not network.adopt(teacher):
         raise VodistillError("start_from_teacher: the student's encoder has no layer of the teacher's", "remove it")
+
+
+def _adopt(network: Network, stage: Stage, teacher: Network | None) -> None:
+    """Take over what the stage begins with as the teacher's."""
+    for pattern in stage.adopt:
+        if teacher is None:
+            raise VodistillError(f"stage {stage.name} adopts parameters without a teacher", "see the key `teacher`")
+        if not network.adopt(teacher, [pattern]):
+            raise VodistillError(f"stage {stage.name}: adopt {pattern!r} matches nothing of the teacher's", "remove it")
 
 
 def _branch(folder: Path, accelerator: Accelerator) -> Path:

@@ -118,6 +118,8 @@ class Stage:
         flow: the loss on optical flow, for networks without such correlations; needs the same.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
+        adopt: parameters whose names match one of these begin the stage as the teacher's: what reads a hint, say, that
+            is like the teacher's by then.
         training: settings that differ from the experiment's.
     """
 
@@ -129,6 +131,7 @@ class Stage:
     flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
+    adopt: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
 
     @property

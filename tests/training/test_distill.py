@@ -324,6 +324,40 @@ def test_a_student_starts_with_the_teachers_encoder(tmp_path: Path, shifts: None
     assert all(torch.equal(student[k], original[k]) for k in encoder)
 
 
+def test_a_stage_begins_with_what_it_adopts(tmp_path: Path, shifts: None) -> None:
+    """After a first stage that knows nothing of it; taken up again, it goes on with what it learned itself."""
+    torch.manual_seed(5)
+    known = networks.build(SPEC)
+    taught = Place(tmp_path, make_accelerator(Training()), known, say=lambda _: None, quiet=True)
+    first = Stage("first", pose=(Pose("baseline"),))
+    second = Stage("second", pose=(Pose("baseline"),), train="after_hint", adopt=("head.*",))
+    still = dataclasses.replace(second, training={"rate": 1e-30, "weight_decay": 0.0})
+    assert runs.train(experiment(), Run(network=SPEC, stages=(first, still)), taught, Budget())
+    student, original = load_network(tmp_path).state_dict(), known.state_dict()
+    head = [k for k in student if k.startswith("head.")]
+    assert head
+    assert all(torch.allclose(student[k], original[k], atol=1e-6) for k in head)
+    assert not any(
+        torch.allclose(student[k], original[k]) for k in student if k.startswith("encoder") and "weight" in k
+    )
+
+    whole, pieces = (dataclasses.replace(taught, folder=tmp_path / name) for name in ("whole", "pieces"))
+    learning = Run(network=SPEC, stages=(first, second))
+    assert runs.train(experiment(), learning, whole, Budget())
+    assert not runs.train(experiment(), learning, pieces, Budget(steps=experiment().training.steps + 2))
+    assert runs.train(experiment(), learning, pieces, Budget())
+    once, twice = (load_network(place.folder).state_dict() for place in (whole, pieces))
+    assert all(torch.equal(once[k], twice[k]) for k in once)
+    assert not any(torch.allclose(once[k], original[k]) for k in head)
+
+    alone = dataclasses.replace(taught, folder=tmp_path / "alone", teacher=None)
+    with pytest.raises(VodistillError, match="without a teacher"):
+        runs.train(experiment(), Run(network=SPEC, stages=(still,)), alone, Budget())
+    strange = dataclasses.replace(still, name="strange", adopt=("polish.*",))
+    with pytest.raises(VodistillError, match=r"adopt 'polish\.\*' matches nothing"):
+        runs.train(experiment(), Run(network=SPEC, stages=(strange,)), taught, Budget())
+
+
 def test_a_run_goes_on_from_trained_weights_and_counts_their_clips(tmp_path: Path, shifts: None) -> None:
     """At a rate of nothing it ends with what it started from; the clips of both count."""
     first, second = Run(network=SPEC, method="supervised"), tmp_path / "second"

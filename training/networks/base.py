@@ -9,8 +9,9 @@ these four, batched over a clip or one frame at a time, and agree.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
@@ -237,13 +238,14 @@ class Network(nn.Module):
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
 
-    def adopt(self, teacher: Network) -> list[str]:
-        """Copy those layers of the teacher's encoder that this network has too; returns their parameters' names."""
+    def adopt(self, teacher: Network, patterns: Sequence[str] = ("encoder*",)) -> list[str]:
+        """Copy those of the teacher's parameters that match a pattern (as in a shell) and that this network has too;
+        returns their names."""
         own, theirs = self.state_dict(), teacher.state_dict()
         shared = {
             name: theirs[name]
             for name, tensor in own.items()
-            if name.startswith("encoder") and name in theirs and theirs[name].shape == tensor.shape
+            if name in theirs and theirs[name].shape == tensor.shape and any(fnmatch(name, p) for p in patterns)
         }
         self.load_state_dict({**own, **shared})
         return list(shared)
