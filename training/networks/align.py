@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ros2_vodistill.view import Patch, View
-from training.networks.layers import in_full, unhalved
+from training.networks.layers import box_mean, in_full, unhalved
 
 _HALF = 3  # pixels on each side of a cell's centre that are compared
 _MARGIN = 8  # pixels beyond the frame, where its border goes on
@@ -28,7 +28,7 @@ _NOISE = 2e-4  # squared slope, per pixel, of a texture that says nothing; more 
 
 def smoothed(frame: Tensor) -> Tensor:
     """What is compared of frames (N, 1, H, W): with less noise, and nothing too fine to be looked up between pixels."""
-    return functional.avg_pool2d(frame, 3, 1, 1, count_include_pad=False)
+    return box_mean(frame, 3)
 
 
 class Align(nn.Module):

@@ -95,10 +95,19 @@ class Linear(nn.Linear):
 
 
 def box_mean(x: Tensor, size: int) -> Tensor:
-    """The mean over a box of an odd `size` around every pixel of maps (N, C, H, W), as far as it lies inside."""
-    for kernel in ((size, 1), (1, size)):
-        x = functional.avg_pool2d(x, kernel, 1, (kernel[0] // 2, kernel[1] // 2), count_include_pad=False)
-    return x
+    """The mean over a box of an odd `size` around every pixel of maps (N, C, H, W), as far as it lies inside. Engines
+    pool such boxes one pixel after the other; products take a fraction of the time."""
+    with in_full(x):
+        x = unhalved(x)
+        down, across = (_near(length, size // 2, x) for length in x.shape[2:])
+        return down @ x @ across.T
+
+
+def _near(length: int, reach: int, like: Tensor) -> Tensor:
+    """(length, length) the mean, for every place in a row, of those that are no farther than `reach`."""
+    place = torch.arange(length, device=like.device)
+    near = ((place[:, None] - place).abs() <= reach).to(like.dtype)
+    return near / near.sum(1, keepdim=True)
 
 
 def stage(inputs: int, width: int, blocks: int, kernel: int = 3, stride: int = 2) -> nn.Sequential:
