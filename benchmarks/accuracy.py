@@ -1,6 +1,6 @@
 """Errors of every contender on every sequence, as a Markdown table and JSON.
 
-    python benchmarks/accuracy.py kitti00@1.65 kitti01@1.65 --data DATA --json benchmarks/accuracy.json
+    python -m benchmarks.accuracy kitti00@1.65 kitti01@1.65 --data DATA --json benchmarks/accuracy.json
 
 A sequence is any recording with its truth; @HEIGHT is the camera's height above the ground, in metres. Without one the
 scale is unknown, and the lengths are compared step by step.
@@ -9,14 +9,12 @@ scale is unknown, and the lengths are compared step by step.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import keep
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
 from ros2_vodistill.measured import measure
 from ros2_vodistill.model import shipped
 from ros2_vodistill.odometry import CLASSICAL
@@ -50,10 +48,7 @@ def main() -> None:
         for refine in ((False,) if model == CLASSICAL else (False, True))
     ]
     print(table(rows))
-    if arguments.json is not None:
-        result = {"command": " ".join(sys.argv), "machine": platform.platform(), "rows": rows}
-        with replacing(arguments.json) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep(arguments.json, "accuracy", rows=rows)
 
 
 def _height(text: str) -> float | None:

@@ -19,7 +19,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.worlds import CONTENDERS, keep, mean_step, replayed, world_of
+from benchmarks.figures import keep
+from benchmarks.worlds import CONTENDERS, mean_step, replayed, world_of
 from ros2_vodistill.view import View
 from training.world import Clip, render
 
@@ -46,8 +47,7 @@ def main() -> None:
             about = {"place": place, "seed": seed, "model": model, "step_m": step, "length_m": found["path_length_m"]}
             rows.append({**about, **{key: found[key] for key in SHOWN}})
     print(table(rows))
-    if arguments.json is not None:
-        keep(arguments.json, "benchmarks.drives", rows)
+    keep(arguments.json, "drives", rows=rows)
 
 
 @torch.no_grad()

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill.files import replacing
+from benchmarks.figures import keep
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.view import Warp
 from training.networks.base import DEFAULT_VIEW
@@ -98,11 +96,7 @@ def main() -> None:
                     " ".join(f"{v:.1f}" for v in many) for many in (blocks, octaves)
                 ]
                 print(f"| {what} | {band} | {' | '.join(cells)} |")
-    if arguments.json is not None:
-        with replacing(arguments.json) as path:
-            path.write_text(
-                json.dumps({"command": " ".join(sys.argv), "rows": rows}, indent=1) + "\n", encoding="utf-8"
-            )
+    keep(arguments.json, "likeness", rows=rows)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ hardly matters. Each is compared with its family's teacher.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,11 +17,11 @@ from typing import Any
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.figures import keep
 from benchmarks.untrained import export
 from ros2_vodistill.engines import make
 from ros2_vodistill.engines.base import Engine
-from ros2_vodistill.files import replacing
-from ros2_vodistill.machine import machine, versions
+from ros2_vodistill.machine import versions
 from training import networks
 from training.networks import StepModule
 
@@ -44,18 +42,15 @@ def main() -> None:
         times = take_turns(engines, arguments.rounds)
     rows = [{**about[name], **spread(times, name)} for name in networks.REGISTRY]
     print(table(rows))
-    result = {
-        "command": " ".join(["python -m benchmarks.networks", *sys.argv[1:]]),
-        "machine": machine(),
-        "versions": versions(),
-        "clock": "milliseconds of processor time, one thread",
-        "rounds": arguments.rounds,
-        "steps_per_round": _STEPS,
-        "networks": rows,
-    }
-    if arguments.json is not None:
-        with replacing(arguments.json) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep(
+        arguments.json,
+        "networks",
+        versions=versions(),
+        clock="milliseconds of processor time, one thread",
+        rounds=arguments.rounds,
+        steps_per_round=_STEPS,
+        networks=rows,
+    )
 
 
 def describe(name: str, size: int) -> dict[str, Any]:

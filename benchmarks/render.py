@@ -11,11 +11,8 @@ second by the clock stand frames in a second of one core's time, which other wor
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import multiprocessing
 
-from ros2_vodistill.files import replacing
+from benchmarks.figures import keep
 from ros2_vodistill.view import View
 from training.world import WorldConfig, render
 
@@ -107,17 +104,8 @@ def main() -> None:
         row = {"frames_per_s": round(sum(clock), 1), "frames_per_core_s": round(statistics.mean(core), 1)}
         rows.append({"case": case.name, **row})
         print(f"| {case.name} | {row['frames_per_s']} | {row['frames_per_core_s']} |", flush=True)
-    if arguments.json is not None:
-        cuda = arguments.device.startswith("cuda")
-        result = {
-            "command": f"python {' '.join(sys.argv)}",
-            "machine": torch.cuda.get_device_name() if cuda else f"{platform.platform()}, {os.cpu_count()} cores",
-            "torch": torch.__version__,
-            "load": os.getloadavg()[0],
-            "rows": rows,
-        }
-        with replacing(arguments.json) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    device = torch.cuda.get_device_name() if arguments.device.startswith("cuda") else arguments.device
+    keep(arguments.json, "render", device=device, torch=torch.__version__, load=os.getloadavg()[0], rows=rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Errors where frames are spoiled, the same way each time: flickering light, no sight, dim, noise, dirt, half of them.
 
-    python benchmarks/spoiled.py kitti00@1.65 newtsukuba --data DATA --json benchmarks/spoiled.json
+    python -m benchmarks.spoiled kitti00@1.65 newtsukuba --data DATA --json benchmarks/spoiled.json
 
 A sequence is any recording with its truth; @HEIGHT is the camera's height above the ground, in metres. Directions and
 rotations are those of single steps; the last column is the rotation over ten frames, which is what is left of an error
@@ -10,8 +10,6 @@ in a frame that the next ones make good.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.figures import keep
 from ros2_vodistill import metrics
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
 from ros2_vodistill.measured import prepared
 from ros2_vodistill.model import DEFAULT
 from ros2_vodistill.odometry import CLASSICAL
@@ -109,10 +107,7 @@ def main() -> None:
         for model in arguments.model or [DEFAULT, CLASSICAL]
     ]
     print(table(rows))
-    if arguments.json is not None:
-        result = {"command": " ".join(sys.argv), "machine": platform.platform(), "rows": rows}
-        with replacing(arguments.json) as path:
-            path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep(arguments.json, "spoiled", rows=rows)
 
 
 def errors(model: str, recording: Path, height: str, change: str, refine: bool) -> dict[str, float | None]:

@@ -10,9 +10,6 @@ mean step. Of several seeds, the median is shown and, in brackets, the worst.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +19,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.figures import keep
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.files import replacing
 from ros2_vodistill.model import DEFAULT
 from ros2_vodistill.odometry import CLASSICAL, VisualOdometry
 from ros2_vodistill.run import replay
@@ -65,16 +62,7 @@ def main() -> None:
         for model in CONTENDERS:
             rows.append({"place": place, "carrier": carrier, "seed": seed, "model": model, **errors(model, clip, view)})
     print(table(rows))
-    if arguments.json is not None:
-        keep(arguments.json, "benchmarks.worlds", rows)
-
-
-def keep(file: Path, module: str, rows: list[dict[str, Any]]) -> None:
-    """The figures, with the command and the machine that made them."""
-    command = " ".join([f"python -m {module}", *sys.argv[1:]])
-    result = {"command": command, "machine": platform.platform(), "rows": rows}
-    with replacing(file) as path:
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep(arguments.json, "worlds", rows=rows)
 
 
 @torch.no_grad()
