@@ -8,7 +8,8 @@ from typing import Any
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import CanonicalView
-from training.networks.base import Network, NetworkConfig, Output, StepModule, d_rate, describe
+from training.networks.base import Network, NetworkConfig, Output, d_rate, describe
+from training.networks.flat import StepModule
 from training.networks.flownet import FLOWNETS
 from training.networks.swift import SWIFT
 

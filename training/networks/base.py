@@ -8,7 +8,6 @@ these four, batched over a clip or one frame at a time, and agree.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
-from training.networks.layers import fold, unhalved
+from training.networks.layers import unhalved
 
 DEFAULT_VIEW = View(320, 96, 185.0, 185.0, 159.5, 47.5)
 
@@ -268,36 +267,6 @@ def of_view(feature: str, view: str) -> str:
 def d_rate(student: Network, teacher: Network | int) -> float:
     """Share of the teacher's parameters, of which the number is enough, that the student does without, 0..1."""
     return 1.0 - student.parameter_count() / (teacher if isinstance(teacher, int) else teacher.parameter_count())
-
-
-class StepModule(nn.Module):
-    """A copy of a network, in eval mode and with its convolutions folded, as a function of flat tensors for export:
-    (image, view_*, state_*) in, (motion, log_variance, next_state_*) out."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network).eval()
-        fold(self.network)
-
-    @property
-    def input_names(self) -> list[str]:
-        return [*self.network.views, *(f"state_{name}" for name in self.network.state_names)]
-
-    @property
-    def output_names(self) -> list[str]:
-        return ["motion", "log_variance", *(f"next_state_{name}" for name in self.network.state_names)]
-
-    def example(self) -> tuple[Tensor, ...]:
-        """Arguments of the right shapes: black images and the initial states."""
-        views = (torch.zeros(1, 1, v.height, v.width, dtype=torch.uint8) for v in self.network.views.values())
-        return (*views, *self.network.initial_states())
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        count = len(self.network.views)
-        # First of all, because TensorRT can do nothing else with uint8.
-        views = {name: view.float() for name, view in zip(self.network.views, tensors[:count], strict=True)}
-        motion, log_variance, states = self.network.step(views, tensors[count:])
-        return motion, log_variance, *states
 
 
 def describe(config: Any) -> Any:
