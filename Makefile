@@ -33,7 +33,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.untrained swift-t flownet-t flownet-3-3 --int8 flownet-3-3 flownet-t --out out/untrained
 	$(BIN)/vodistill bench --teacher out/untrained/swift-t --teacher out/untrained/flownet-t \
 	  --teacher out/untrained/flownet-t-int8 \
-	  --model swift-s --model swift-s-int8 --model swift-road --model flownet-3-3 \
+	  --model swift-s --model swift-s-int8 --model swift-road --model swift-road-xs --model flownet-3-3 \
 	  --model out/untrained/flownet-3-3-int8 --model classical \
 	  --engine onnxruntime --engine openvino --json benchmarks/bench.json
 
