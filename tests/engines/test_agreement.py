@@ -94,7 +94,7 @@ def test_what_ships_gives_the_same_on_every_engine(name: str, engine: str) -> No
         # single precision solves. Where images jump, cells are vague, and torch is up to 2e-4 from double precision.
         assert np.median(motions) <= POSE and motions.max() <= 5e3 * POSE
         motions, _ = agree(ours, reference, driven())
-        assert len(motions) > 80 and motions.max() <= 50 * POSE
+        assert len(motions) > 80 and motions.max() <= 30 * POSE  # 2e-5 on processors without AVX-512
     else:
         assert motions.max() <= POSE
 
