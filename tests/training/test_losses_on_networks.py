@@ -74,6 +74,33 @@ def test_feature_losses(name: str, pair: tuple[Network, Network]) -> None:
     assert any(p.grad.any() for p in student.parameters() if p.grad is not None)
 
 
+def polished(name: str) -> Network:
+    """Sees two views through one encoder, with separable convolutions behind its first layers."""
+    views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
+    spec = {"name": name, "views": views, "polish": 1, "shared": True, "separable": name != "swift-s"}
+    return networks.build({**spec, "match": (16, 32), "encoder_blocks": (0, 1)})
+
+
+@pytest.mark.parametrize(("key", "learning"), [("match8", ("eighth.", "match8.")), ("match4", ("match4.",))])
+def test_what_is_matched_can_be_taught(key: str, learning: tuple[str, ...]) -> None:
+    """It is as wide in teacher and student whatever their widths, and only what it depends on learns."""
+    torch.manual_seed(0)
+    teacher, student = polished("swift-s"), polished("swift-xs")
+    generator = torch.Generator().manual_seed(0)
+    seen = {
+        name: torch.randint(0, 256, (2, 3, view.height, view.width), dtype=torch.uint8, generator=generator)
+        for name, view in teacher.views.items()
+    }
+    ours, theirs = (network(seen, features=True).features[key].flatten(0, 1) for network in (student, teacher))
+    widths = [[network.level_channels[key]] for network in (student, teacher)]
+    assert widths == [[ours.shape[1]], [theirs.shape[1]]] and ours.shape == theirs.shape
+    build_features("pixel_angle", *widths)(Features((ours,), (theirs,))).backward()
+    reached = {name for name, p in student.named_parameters() if p.grad is not None and p.grad.any()}
+    expected = tuple(f"encoders.image.{part}" for part in ("quarter.", *learning))
+    assert all(name.startswith(expected) for name in reached)
+    assert all(any(name.startswith(part) for name in reached) for part in expected)
+
+
 @pytest.mark.parametrize("name", POSE)
 def test_pose_losses(name: str, pair: tuple[Network, Network]) -> None:
     teacher, student = pair

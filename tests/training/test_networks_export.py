@@ -26,9 +26,10 @@ ROAD = View(64, 32, 80.0, 80.0, 31.5, -6.0)
         {"name": "swift-xs", "views": {"image": VIEW, "view_ground": Patch(64, 32, 1.0, 5.0, 3.0)}},
         {"name": "swift-xs", "views": {"image": VIEW, "view_road": ROAD}, "polish": 3},
         {"name": "swift-xs", "views": {"image": VIEW, "view_road": ROAD}, "polish": 1, "shared": True},
+        {"name": "swift-xs", "views": {"image": VIEW}, "encoder_blocks": (0, 1), "separable": True},
         {"name": "flownet-t", "views": {"image": VIEW}, "width": 0.05, "lstm": (16, 8)},
     ],
-    ids=["swift", "swift with two views", "swift that polishes", "swift with one encoder", "flownet"],
+    ids=["swift", "swift with two views", "swift that polishes", "swift with one encoder", "separable", "flownet"],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @torch.no_grad()

@@ -41,8 +41,9 @@ def made(spec: dict[str, Any], seed: int, **changes: Any) -> Network:
     return network
 
 
-def test_a_grown_network_computes_what_the_small_one_does() -> None:
-    small, large = made(SMALL, 0), made(LARGE, 1)
+@pytest.mark.parametrize("separable", [False, True])
+def test_a_grown_network_computes_what_the_small_one_does(separable: bool) -> None:
+    small, large = made(SMALL, 0, separable=separable), made(LARGE, 1, separable=separable)
     before = large(clip()).motion
     grow(large, small)
     ours, theirs = large(clip()), small(clip())
@@ -107,9 +108,10 @@ def test_a_memory_may_be_new() -> None:
     torch.testing.assert_close(large(clip()).motion, small(clip()).motion, rtol=1e-9, atol=1e-12)
 
 
-def test_what_is_new_learns() -> None:
+@pytest.mark.parametrize("separable", [False, True])
+def test_what_is_new_learns(separable: bool) -> None:
     """One step of descent moves filters that are new, also those behind a block that added nothing."""
-    small, large = made(SMALL, 0), made(LARGE, 1)
+    small, large = made(SMALL, 0, separable=separable), made(LARGE, 1, separable=separable)
     grow(large, small)
     optimiser = torch.optim.SGD(large.parameters(), lr=1e-3)
     for _ in range(2):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from training.networks.correlation import Correlation, local_correlation
-from training.networks.layers import GRUCell, Linear, LSTMCell, Residual, ScaledConv2d, box_mean, fold
+from training.networks.layers import GRUCell, Linear, LSTMCell, Residual, ScaledConv2d, SeparableConv2d, box_mean, fold
 
 
 @settings(deadline=None, max_examples=30)
@@ -95,9 +95,30 @@ def test_scaled_convolution_keeps_the_variance() -> None:
     assert 0.2 < x.square().mean().item() < 5
 
 
-def test_folding_changes_nothing_but_the_kind() -> None:
+def test_a_separable_convolution_is_one_of_all_channels() -> None:
+    """Whose filters are products, and that has many more parameters."""
     torch.manual_seed(0)
-    module = nn.Sequential(ScaledConv2d(3, 8, 5, stride=2), nn.ReLU(), Residual(8))
+    layer = SeparableConv2d(6, 8, stride=2)
+    torch.nn.init.normal_(layer.each.weight)
+    whole = layer.mix.standardised() * layer.each.weight.transpose(0, 1)
+    x = torch.randn(2, 6, 9, 12)
+    expected = nn.functional.conv2d(x, whole, layer.mix.bias, stride=2, padding=1)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+    assert sum(p.numel() for p in layer.parameters()) < whole.numel() / 3
+
+
+def test_a_separable_convolution_that_strides_begins_as_a_mean() -> None:
+    """What lies between the places counts as much as what lies at them."""
+    layer = SeparableConv2d(1, 1, stride=2)
+    x = torch.rand(1, 1, 8, 8)
+    means = nn.functional.avg_pool2d(x[..., 1:, 1:], 3, 2)
+    torch.testing.assert_close(layer.each(x)[..., 1:, 1:], means)
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_folding_changes_nothing_but_the_kind(separable: bool) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(ScaledConv2d(3, 8, 5, stride=2), nn.ReLU(), Residual(8, separable))
     x = torch.randn(2, 3, 11, 13)
     expected = module(x)
     folded = fold(module)

@@ -108,7 +108,7 @@ class Network(nn.Module):
 
     Attributes:
         config: its description, complete.
-        level_channels: channels of each feature map, by name ('level0', ...).
+        level_channels: channels of each feature map that a student may learn, by name ('level0', ...).
         hint_width: width of the vector feature 'hint'.
         matches: the features that are scores of local correlations, by name.
         tracks: whether it says where its cells were in the last frame: features 'shift' and 'spread' of every view.

@@ -12,7 +12,7 @@ from ros2_vodistill.view import Patch, View
 from training.networks.align import smoothed
 from training.networks.base import Match
 from training.networks.correlation import Correlation, distinctive
-from training.networks.layers import ScaledConv2d, box_mean, frame_mean, stage
+from training.networks.layers import ScaledConv2d, box_mean, convolution, frame_mean, stage
 
 if TYPE_CHECKING:
     from training.networks.swift import SwiftConfig
@@ -32,9 +32,9 @@ class Encoder(nn.Module):
     def __init__(self, config: SwiftConfig) -> None:
         super().__init__()
         self.aligned = config.polish > 0
-        (quarter, eighth), (blocks4, blocks8) = config.encoder, config.encoder_blocks
-        self.quarter = stage(1, quarter, blocks4, kernel=7, stride=4)
-        self.eighth = stage(quarter, eighth, blocks8)
+        (quarter, eighth), (blocks4, blocks8), slim = config.encoder, config.encoder_blocks, config.separable
+        self.quarter = stage(ScaledConv2d(1, quarter, 7, 4), quarter, blocks4)
+        self.eighth = stage(convolution(quarter, eighth, 2, separable=slim), eighth, blocks8, slim)
         self.match4 = ScaledConv2d(quarter, config.match[0], 1)
         self.match8 = ScaledConv2d(eighth, config.match[1], 1)
 
@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         eighth = self.eighth(quarter)
         kept: tuple[Tensor, ...] = distinctive(self.match4(quarter)), distinctive(self.match8(eighth))
         kept += (smoothed(x),) if self.aligned else ()
-        return eighth, kept, {"level0": quarter, "level1": eighth}
+        return eighth, kept, {"level0": quarter, "level1": eighth, "match4": kept[0], "match8": kept[1]}
 
 
 class Decoder(nn.Module):
@@ -63,11 +63,12 @@ class Decoder(nn.Module):
         self.register_buffer("directions", _cell_directions(view), persistent=False)
         self.fine, self.middle, self.coarse = (Correlation(radius) for radius in config.radii)
         (width8, width16, width32), (blocks8, blocks16, blocks32) = config.decoder, config.decoder_blocks
+        slim = config.separable
         inputs = self.fine.channels + self.middle.channels + 2 + config.encoder[1]
-        self.eighth = stage(inputs, width8, blocks8, kernel=1, stride=1)
-        self.down = stage(width8, width16, 0)
-        self.sixteenth = stage(self.coarse.channels + width16, width16, blocks16, kernel=1, stride=1)
-        self.thirtysecond = stage(width16, width32, blocks32)
+        self.eighth = stage(ScaledConv2d(inputs, width8, 1), width8, blocks8, slim)
+        self.down = stage(convolution(width8, width16, 2, separable=slim), width16, 0)
+        self.sixteenth = stage(ScaledConv2d(self.coarse.channels + width16, width16, 1), width16, blocks16, slim)
+        self.thirtysecond = stage(convolution(width16, width32, 2, separable=slim), width32, blocks32, slim)
         self.squeeze = ScaledConv2d(width32, config.squeeze, 1)
         cells = (view.height // 32) * (view.width // 32)
         self.vector = nn.Linear((config.squeeze + 6) * cells, config.vector)

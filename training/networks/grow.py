@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ros2_vodistill.errors import VodistillError
 from training.networks.base import Network
 from training.networks.branch import Decoder, Encoder
-from training.networks.layers import GRUCell, Residual, ScaledConv2d
+from training.networks.layers import GRUCell, Residual, ScaledConv2d, SeparableConv2d
 from training.networks.peaks import Read
 from training.networks.swift import Swift
 
-_ALIKE = "shared", "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
+_ALIKE = "shared", "separable", "unit", "translation_scale", "rotation_scale", "match", "radii", "hint", "head"
 _WIDTHS = "encoder", "encoder_blocks", "decoder", "decoder_blocks", "squeeze", "vector", "memory"
 
 
@@ -118,8 +118,9 @@ def _grow_stage(large: nn.Sequential, small: nn.Sequential, inputs: Tensor | Non
         _put(mine.first, theirs.first)
         _put(mine.second, theirs.second)
     for new in blocks[len(known) :]:
-        new.second.gain.zero_()
-        new.second.bias.zero_()  # type: ignore[union-attr]
+        last = new.second.mix if isinstance(new.second, SeparableConv2d) else new.second
+        last.gain.zero_()
+        last.bias.zero_()  # type: ignore[union-attr]
 
 
 def _grow_memory(large: GRUCell, small: GRUCell, fused: Tensor, state: Tensor) -> None:
@@ -131,6 +132,10 @@ def _grow_memory(large: GRUCell, small: GRUCell, fused: Tensor, state: Tensor) -
 
 def _put(large: nn.Module, small: nn.Module, inputs: Tensor | None = None, outputs: Tensor | None = None) -> None:
     """Put a layer's filters into a larger layer's: at these outputs, for these inputs alone; else the first."""
+    if isinstance(large, SeparableConv2d) and isinstance(small, SeparableConv2d):
+        known = torch.arange(small.each.in_channels) if inputs is None else inputs
+        large.each.weight[known] = small.each.weight
+        return _put(large.mix, small.mix, inputs, outputs)
     assert isinstance(large, nn.Linear | nn.Conv2d) and isinstance(small, nn.Linear | nn.Conv2d)
     weight = small.weight
     inputs = torch.arange(weight.shape[1]) if inputs is None else inputs

@@ -37,6 +37,8 @@ class SwiftConfig(NetworkConfig):
         encoder: channels at a quarter and at an eighth of the resolution.
         encoder_blocks: residual blocks at each of these.
         shared: one encoder looks at all views.
+        separable: behind the first layers, convolutions see each channel by itself, and then mix them: a ninth of the
+            parameters.
         match: channels that are correlated, and kept as state, at each of these.
         radii: reach (vertical, horizontal) of the correlations with a quarter, an eighth and a sixteenth of the
             resolution, in cells of 4, 8 and 16 pixels.
@@ -53,6 +55,7 @@ class SwiftConfig(NetworkConfig):
     encoder: tuple[int, int] = (32, 64)
     encoder_blocks: tuple[int, int] = (1, 1)
     shared: bool = False
+    separable: bool = False
     match: tuple[int, int] = (32, 48)
     radii: tuple[tuple[int, int], ...] = ((4, 4), (4, 4), (3, 4))
     decoder: tuple[int, int, int] = (64, 96, 96)
@@ -109,11 +112,12 @@ class Swift(Network):
     """See the module's text.
 
     The maps of the first view are its levels: 0 and 1 of the newer frame at 1/4 and 1/8; 2, 3 and 4 of the pair at 1/8,
-    1/16 and 1/32 of the resolution. 'fine_flow' and 'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16,
-    W/16) are displacements (x, y), in pixels, from each cell to its match in the last frame; 'fine_match', 'match' and
-    'coarse_match' the scores of all that each cell was compared with, and 'fine_match:NAME' that of another view. Where
-    the motion is polished, 'guess' (B, T-1, 6) is what it was before, 'told' (B, T-1, 6, P) what all cells tell, and
-    'shift', 'spread' and 'ground' the same as maps of each view; see `peaks.TOLD`.
+    1/16 and 1/32 of the resolution; and 'match4' and 'match8', what is matched of the newer frame. 'fine_flow' and
+    'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16, W/16) are displacements (x, y), in pixels, from
+    each cell to its match in the last frame; 'fine_match', 'match' and 'coarse_match' the scores of all that each cell
+    was compared with, and 'fine_match:NAME' that of another view. Where the motion is polished, 'guess' (B, T-1, 6) is
+    what it was before, 'told' (B, T-1, 6, P) what all cells tell, and 'shift', 'spread' and 'ground' (of other views
+    'shift:NAME', ...) the same as maps; see `peaks.TOLD`.
     """
 
     config: SwiftConfig
@@ -136,6 +140,7 @@ class Swift(Network):
             of_view(name, view): match for view in config.views for name, match in matches(config, view).items()
         }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
+        self.level_channels |= {"match4": config.match[0], "match8": config.match[1]}
 
     def encoder(self, view: str) -> Encoder:
         """What looks at a view."""
