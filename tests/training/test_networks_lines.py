@@ -114,7 +114,8 @@ def test_a_fit_that_believes_nothing_ends_at_the_truth(truth: NDArray[np.float64
         courses, surely, agreeing = fit(courses, first, worth, True, seen)
     turn, way = errors(motion(courses, 1.0), truth)
     assert turn < 1e-2 and way < 0.1
-    assert surely.shape == (1, 1, 6) and (surely[..., :3] > 1e3).all() and 0.25 < float(agreeing) < 0.5
+    assert surely.shape == (1, 1, 6, 6) and (surely.diagonal(dim1=2, dim2=3)[..., :3] > 1e3).all()
+    assert 0.25 < float(agreeing) < 0.5
 
 
 def test_a_fit_of_the_truth_stays_there_however_far_the_guess_is() -> None:
@@ -147,22 +148,42 @@ def test_where_cells_tell_nothing_the_guess_is_begun_with() -> None:
     torch.testing.assert_close(begun.way, course(MOTION).way, atol=1e-3, rtol=0)
 
 
+FAR = float(np.linalg.norm(MOTION[:3]))
+
+
+def strode(guessed: NDArray[np.float64], share: float, sure: float, rise: float = 0.0) -> floor.Stride:
+    """What the ground says of MOTION, of whose way this much is known and whose length is guessed."""
+    told = tracks(MOTION, ground=1.0, rise=rise)
+    ground = replace(cells(told), counts=joined(told).double()[:, None, 5:])
+    first, worth = torch.tensor([[[share * FAR, 0.0]]]), torch.tensor([[[0.06] * 3 + [0.3 * FAR, 0.015]]])
+    return floor.stride(course(guessed), first.double(), worth.double(), sure * torch.eye(3).double()[None, None], ground)
+
+
 @pytest.mark.parametrize("share", [0.6, 1.0, 1.4])
 def test_the_ground_tells_length_and_rise(share: float) -> None:
-    rise, far = 0.01, float(np.linalg.norm(MOTION[:3]))
-    told = tracks(MOTION, ground=1.0, rise=rise)
-    seen = cells(told)
-    ground = replace(seen, counts=joined(told).double()[:, None, 5:])
-    first = torch.tensor([[[share * far, 0.0]]]).double()
-    found = floor.length(course(MOTION), first, torch.tensor([[[0.3 * far, 0.015]]]).double(), ground)
-    assert found.found[0, 0].tolist() == pytest.approx([far, rise], abs=3e-3)
-    assert (found.known > 3).all() and float(found.agreeing) > 0
+    found = strode(MOTION, share, sure=1e6, rise=0.01)
+    assert found.found[0, 0].tolist() == pytest.approx([FAR, 0.01], abs=3e-3)
+    assert (found.known[..., 3:] > 3).all() and float(found.agreeing) > 0
+    torch.testing.assert_close(found.way, course(MOTION).way, atol=1e-4, rtol=0)
 
 
-def test_without_ground_what_was_believed_of_the_length_stays() -> None:
-    first = torch.tensor([[[0.3, 0.0]]]).double()
-    found = floor.length(course(MOTION), first, 0.1 + 0 * first, cells(tracks(MOTION), counts=0.0))
+@pytest.mark.parametrize("dip", [-0.02, 0.02])
+@pytest.mark.parametrize("share", [0.8, 1.2])
+def test_the_ground_tells_a_way_that_dips_from_another_length(dip: float, share: float) -> None:
+    guessed = MOTION + [0, dip * FAR, 0, 0, 0, 0]
+    believed, found = strode(guessed, share, sure=1e6), strode(guessed, share, sure=1.0)
+    assert float(found.found[..., 0]) == pytest.approx(FAR, rel=0.02)
+    assert abs(float(believed.found[..., 0]) / FAR - 1) > 0.03
+    turned = torch.linalg.vector_norm(found.way - course(MOTION).way)
+    assert float(turned) < 0.2 * abs(dip)
+
+
+def test_without_ground_what_was_believed_of_way_and_length_stays() -> None:
+    first, worth = torch.tensor([[[0.3, 0.0]]]).double(), torch.full((1, 1, 5), 0.1).double()
+    none = cells(tracks(MOTION), counts=0.0)
+    found = floor.stride(course(MOTION), first, worth, torch.eye(3).double()[None, None], none)
     torch.testing.assert_close(found.found, first)
+    torch.testing.assert_close(found.way, course(MOTION).way)
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-4, 0.1, 0.5])

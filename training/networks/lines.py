@@ -133,8 +133,8 @@ def fit(courses: Courses, first: Courses, worth: Tensor, tails: bool, cells: Cel
         cells: that tell.
 
     Returns:
-        The next courses; how surely the cells tell turn and way (N, K, 6), beside what is believed; and the share of
-        cells that agree (N, K, 1).
+        The next courses; how surely turn and way are known (N, K, 6, 6), the information in units of what is believed;
+        and the share of cells that agree (N, K, 1).
     """
     lines = Lines.of(courses, cells)
     off, variance = lines.off[:, :, 6:], doubt(lines.across, cells)
@@ -149,4 +149,4 @@ def fit(courses: Courses, first: Courses, worth: Tensor, tails: bool, cells: Cel
     normal = weighed @ changes.mT + held[..., None] * eye(6, worth)
     step = solved(normal, weighed[..., 6] + held * gone) * worth
     moved = courses.moved(-step.clamp(-_STRIDE, _STRIDE))
-    return moved, normal.diagonal(dim1=2, dim2=3), (heavy * variance).mean(3)
+    return moved, normal, (heavy * variance).mean(3)

@@ -4,8 +4,8 @@ A regressor reads a motion off maps, is off by half a pixel of turn, and guesses
 match must lie on the line that the motion draws through the last frame; and where on it, is known of the ground, which
 is a camera height below, and tells the length. Hundreds of cells agree on a motion far better than any of them knows
 its own displacement. The best of several beginnings, of which the guess is one, is brought nearer to where the cells
-must be, the less the worse they are known and the farther they are off; then the ground tells the length. Nothing is
-learned here but how much each side counts.
+must be, the less the worse they are known and the farther they are off; then the ground tells the length, and how the
+way dips. Nothing is learned here but how much each side counts.
 """
 
 from __future__ import annotations
@@ -99,10 +99,12 @@ class Polish(nn.Module):
             courses, surely, agreeing = fit(courses, first, worth, True, cells)
         far = (start.square().sum(2, keepdim=True) + _STILL**2).sqrt()
         level = torch.cat([far, torch.zeros_like(far)], 2)
-        length = floor.length(courses, level, torch.cat([width * (far + _LEAST), rise], 2), ground)
+        units = torch.cat([worth[..., 3:], width * (far + _LEAST), rise], 2)
+        stride = floor.stride(courses, level, units, surely[..., 3:, 3:], ground)
         strange = 1 + astray(courses.since(first), worth) / TAILS
-        known = torch.cat([torch.cat([surely, length.known, strange], 2).log(), agreeing, length.agreeing], 2)
-        return torch.cat([length.found[..., :1] * courses.way, courses.turn], 2)[:, 0], known[:, 0]
+        turn_known = surely.diagonal(dim1=2, dim2=3)[..., :3]
+        known = torch.cat([torch.cat([turn_known, stride.known, strange], 2).log(), agreeing, stride.agreeing], 2)
+        return torch.cat([stride.found[..., :1] * stride.way, courses.turn], 2)[:, 0], known[:, 0]
 
     def _cells(self, told: Tensor, lines: Tensor, places: Tensor) -> tuple[Cells, Cells]:
         """All cells, and those that are ground: the same, but for how much they count."""
