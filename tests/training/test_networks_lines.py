@@ -93,14 +93,6 @@ def test_doubt_is_the_covariance_along_a_direction() -> None:
     assert float(found) == pytest.approx(toward @ root @ root.T @ toward, rel=1e-3)
 
 
-def test_every_second_cell_counts_twice() -> None:
-    seen = cells(tracks(MOTION))
-    half = seen.every(2)
-    assert half.rays.shape[1] == half.place.shape[3] == -(-seen.rays.shape[1] // 2)
-    torch.testing.assert_close(half.counts.sum(), seen.counts.sum())
-    assert float(Lines.of(course(MOTION), half).off[:, :, 6].abs().max()) < 1e-6
-
-
 def test_along_is_across_turned_by_a_quarter() -> None:
     across, onward = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, -1.0], [1.0, 0.0]])
     torch.testing.assert_close(along(across.view(1, 1, 2, 2)), onward.view(1, 1, 2, 2))
@@ -156,7 +148,8 @@ def strode(guessed: NDArray[np.float64], share: float, sure: float, rise: float 
     told = tracks(MOTION, ground=1.0, rise=rise)
     ground = replace(cells(told), counts=joined(told).double()[:, None, 5:])
     first, worth = torch.tensor([[[share * FAR, 0.0]]]), torch.tensor([[[0.06] * 3 + [0.3 * FAR, 0.015]]])
-    return floor.stride(course(guessed), first.double(), worth.double(), sure * torch.eye(3).double()[None, None], ground)
+    known = sure * torch.eye(3).double()[None, None]
+    return floor.stride(course(guessed), first.double(), worth.double(), known, ground)
 
 
 @pytest.mark.parametrize("share", [0.6, 1.0, 1.4])

@@ -1,7 +1,7 @@
 """How far: the ground is a camera height below, so where it lies along the lines tells the length of the way.
 
 The ground may rise or fall ahead a little, or the mount be pitched, which would be taken for another length: its slope
-is found beside it, and forgotten. A way that dips into the ground, or leaves it, would be taken for another length, too:
+is found beside it, and forgotten. A way that dips into the ground, or leaves it, would be taken for another one, too:
 lines tell that badly, ground well, so the way is found anew from both.
 """
 

@@ -49,13 +49,6 @@ class Cells:
         root = torch.cat([a, c, torch.zeros_like(a), b], 2).unflatten(2, (2, 2))
         return Cells(rays, place, (matched[:, :, :, None] * rays).flatten(2, 3), root, counts[:, None])
 
-    def every(self, step: int) -> Cells:
-        """Some of them, which count for those that are left out."""
-        rays, place, both, root, counts = (
-            x[..., ::step] for x in (self.rays, self.place, self.both, self.root, self.counts)
-        )
-        return Cells(rays, place, both, root, step * counts)
-
 
 @dataclass(frozen=True)
 class Courses:

@@ -14,8 +14,7 @@ from training.networks.algebra import eye
 from training.networks.lines import TAILS, Cells, Courses, Lines, along, astray, doubt, fit
 
 _STEPS = 3  # of each beginning
-_EVERY = 2  # of the cells are enough to choose by
-_TURN, _WAY = 0.05, 1.0  # standard deviations of the free ones, radians
+_TURN, _WAY = 0.1, 1.0  # standard deviations of the free ones, radians
 _WORST, _DEAF = 4.0, 9.0  # surprise by a match that is far off; what is half as surprising, in variances
 _BETTER = 5.0  # how much better than the guess another beginning must be, in logarithms of probability
 _FRONT = 0.2  # focal lengths: the rays that a camera can see at all
@@ -30,7 +29,6 @@ def best(first: Courses, worth: Tensor, cells: Cells) -> Courses:
         worth: (N, 1, 6) its standard deviations.
         cells: that tell.
     """
-    cells = cells.every(_EVERY)
     ways = torch.cat([first.way, eye(3, worth).expand(len(worth), 3, 3)], 1)
     free = torch.cat([torch.full_like(worth[..., :3], _TURN), torch.full_like(worth[..., 3:], _WAY)], 2)
     worths = torch.cat([worth, free, free, free], 1)
