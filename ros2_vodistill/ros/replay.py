@@ -79,15 +79,15 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
             _wait(recorder, lambda: stopped() or player.poll() is not None)
         finally:
             _end(player)
+        if player.returncode and not stopped():
+            raise VodistillError(
+                f"`ros2 bag play {bag}` failed with code {player.returncode}", "See what it printed above."
+            )
         ended = time.monotonic()
         _wait(recorder, lambda: stopped() or time.monotonic() - max(recorder.heard, ended) > _QUIET)
         estimate = recorder.trajectory()
     finally:
         recorder.destroy_node()
-    if player.returncode and not stopped():
-        raise VodistillError(
-            f"`ros2 bag play {bag}` failed with code {player.returncode}", "See what it printed above."
-        )
     return _judged(source, estimate, recorder.base, out)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -58,6 +60,23 @@ def test_a_replay_without_odometry_fails_with_a_code(ros: Ros, bag: Path, instal
     assert process.returncode != 0
     assert "there is no model 'nonsense'" in ros.told()
     assert not alive(process.pid)
+
+
+def test_a_player_that_fails_is_what_the_replay_tells(ros: Ros, bag: Path, installed: Path) -> None:
+    """Not that no odometry came, which is but what follows from it."""
+    broken = ros.folder / "bin" / "ros2"
+    broken.parent.mkdir()
+    broken.write_text(f'#!/bin/sh\n[ "$1" = bag ] && exit 3\nexec {shutil.which("ros2")} "$@"\n')
+    broken.chmod(0o755)
+    ros.env["PATH"] = f"{broken.parent}:{os.environ['PATH']}"
+    process = ros.start(
+        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={ros.folder / 'out'}",
+        "model:=brightness",
+    )  # fmt: skip
+    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    assert process.returncode != 0
+    assert "failed with code 3" in ros.told() and "no odometry came" not in ros.told()
+    assert not (ros.folder / "out").exists() and not alive(process.pid)
 
 
 def test_sigint_to_a_launch_leaves_no_process(ros: Ros, installed: Path) -> None:
