@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,15 +26,23 @@ from tests.ros.talk import Listener, core
 pytestmark = pytest.mark.slow
 
 
+def replaying(ros: Ros, bag: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    out = ros.folder / "out"
+    return ros.start("ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={out}", *arguments)
+
+
+def replayed(ros: Ros, bag: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """To its end."""
+    process = replaying(ros, bag, *arguments)
+    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    return process
+
+
 def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
     ros: Ros, bag: Path, installed: Path
 ) -> None:
     out = ros.folder / "out"
-    process = ros.start(
-        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={out}", "model:=brightness",
-        "rate:=0.5",
-    )  # fmt: skip
-    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    process = replayed(ros, bag, "model:=brightness", "rate:=0.5")
     assert process.returncode == 0, ros.told()
     source = open_source(bag)
     odometry = VisualOdometry(ros.folder / "models" / "brightness", camera=source.require_camera(), mount=source.mount)
@@ -52,11 +61,7 @@ def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
 
 
 def test_a_replay_without_odometry_fails_with_a_code(ros: Ros, bag: Path, installed: Path) -> None:
-    process = ros.start(
-        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={ros.folder / 'out'}",
-        "model:=nonsense",
-    )  # fmt: skip
-    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    process = replayed(ros, bag, "model:=nonsense")
     assert process.returncode != 0
     assert "there is no model 'nonsense'" in ros.told()
     assert not alive(process.pid)
@@ -69,11 +74,7 @@ def test_a_player_that_fails_is_what_the_replay_tells(ros: Ros, bag: Path, insta
     broken.write_text(f'#!/bin/sh\n[ "$1" = bag ] && exit 3\nexec {shutil.which("ros2")} "$@"\n')
     broken.chmod(0o755)
     ros.env["PATH"] = f"{broken.parent}:{os.environ['PATH']}"
-    process = ros.start(
-        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={ros.folder / 'out'}",
-        "model:=brightness",
-    )  # fmt: skip
-    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    process = replayed(ros, bag, "model:=brightness")
     assert process.returncode != 0
     assert "failed with code 3" in ros.told() and "no odometry came" not in ros.told()
     assert not (ros.folder / "out").exists() and not alive(process.pid)
@@ -90,10 +91,7 @@ def test_sigint_to_a_launch_leaves_no_process(ros: Ros, installed: Path) -> None
 
 def test_sigint_to_a_replay_leaves_no_process(ros: Ros, bag: Path, installed: Path) -> None:
     listener = Listener(ros)
-    process = ros.start(
-        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={bag}", f"out:={ros.folder / 'out'}",
-        "model:=brightness", "rate:=0.1",
-    )  # fmt: skip
+    process = replaying(ros, bag, "model:=brightness", "rate:=0.1")
     ros.until(lambda: listener.odometry, "odometry", PATIENCE * 2)
     ros.interrupt(process)
     ros.until(lambda: not alive(process.pid), "all processes to end")
