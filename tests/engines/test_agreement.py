@@ -92,7 +92,7 @@ def test_what_ships_gives_the_same_on_every_engine(name: str, engine: str) -> No
     if "state_frame_image" in reference.model.card.states:
         # A motion that is polished by cells depends on which of two equal matches, or beginnings, is taken, and on
         # small systems that single precision solves. Where images jump, cells are vague: one step in thirty differs.
-        assert np.median(motions) <= POSE and np.quantile(motions, 0.9) <= 1e3 * POSE
+        assert np.median(motions) <= POSE and np.quantile(motions, 0.95) <= 1e3 * POSE
         motions, _ = agree(ours, reference, driven())
         assert len(motions) > 80 and np.quantile(motions, 0.95) <= 10 * POSE
         assert motions.max() <= 30 * POSE  # 2e-5 on processors without AVX-512

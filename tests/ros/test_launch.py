@@ -154,11 +154,7 @@ def test_the_demo_ends_with_its_errors(ros: Ros, installed: Path) -> None:
 def test_in_real_time_the_node_stays_near_vodistill_run(ros: Ros, installed: Path) -> None:
     """Frames that come while one is worked on are dropped, as on a robot; what remains gives nearly the same."""
     demo, out, model = REPOSITORY / "demo" / "bag", ros.folder / "out", REPOSITORY / "models" / "swift-s"
-    process = ros.start(
-        "ros2", "launch", "ros2_vodistill", "replay.launch.py", f"bag:={demo}", f"out:={out}", f"model:={model}",
-        "every_frame:=false",
-    )  # fmt: skip
-    ros.until(lambda: process.poll() is not None, "the end of the replay", PATIENCE * 3)
+    process = replayed(ros, demo, f"model:={model}", "every_frame:=false")
     assert process.returncode == 0, ros.told()
     live = trajectory.read_tum(out / "trajectory.tum")
     source = open_source(demo)
