@@ -13,9 +13,11 @@ from training.data.batch import Batch
 from training.data.blank import blanked
 from training.losses import Features, Poses, build_features, build_pose
 from training.losses.flow import OpticalFlow
+from training.losses.ground import grounding
 from training.losses.matching import matching
 from training.losses.tracking import tracking
-from training.networks.base import Network, Output, of_view
+from training.networks.base import Network, Output, level_views, of_view
+from training.networks.peaks import TOLD
 from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
 
@@ -55,8 +57,9 @@ class Learner(nn.Module):
             self.features.append(build_features(feature.loss, *widths, **feature.options))
         if stage.matching and not network.matches:
             raise VodistillError(f"stage {stage.name}: the network finds no matches", "leave `matching` out")
-        if stage.tracking and not network.tracks:
-            raise VodistillError(f"stage {stage.name}: the network tracks no cells", "leave `tracking` out")
+        for name, weight in (("tracking", stage.tracking), ("grounding", stage.grounding)):
+            if weight and not network.tracks:
+                raise VodistillError(f"stage {stage.name}: the network tracks no cells", f"leave `{name}` out")
         self.flow = OpticalFlow(_width(network, stage.flow.feature)) if stage.flow else None
         _select(network, stage)
 
@@ -79,12 +82,15 @@ class Learner(nn.Module):
             losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
         if self.stage.matching:
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
-        if self.stage.tracking:
-            shifts, spreads = (
-                {view: output.features[of_view(name, view)] for view in self.network.views}
-                for name in ("shift", "spread")
+        if self.stage.tracking or self.stage.grounding:
+            shifts, spreads, flags = (
+                {view: output.features[of_view(name, view)] for view in self.network.views} for name in TOLD
             )
-            losses["tracking"] = self.stage.tracking * tracking(shifts, spreads, batch.flow)
+            if self.stage.tracking:
+                losses["tracking"] = self.stage.tracking * tracking(shifts, spreads, batch.flow)
+            if self.stage.grounding:
+                seen = grounding(flags, shifts, batch.flow, batch.motions, level_views(self.network.views))
+                losses["grounding"] = self.stage.grounding * seen
         if self.stage.flow and self.flow is not None:
             seen = output.features[self.stage.flow.feature].flatten(0, 1)
             losses["flow"] = self.stage.flow.weight * self.flow(seen, batch.flow["image"].flatten(0, 1))

@@ -115,6 +115,7 @@ class Stage:
             that the generated world knows. 0 leaves it out.
         tracking: weight of the loss on where cells were in the last frame, for a network that says so; needs
             what `matching` does. 0 leaves it out.
+        grounding: weight of the loss on which of these cells are ground, for a network that says so; needs the same.
         flow: the loss on optical flow, for networks without such correlations; needs the same.
         train: `all`; `to_hint` only what the student's hint depends on; `after_hint` only the rest.
         freeze: parameters whose names match one of these patterns (as in a shell) do not learn.
@@ -128,6 +129,7 @@ class Stage:
     features: tuple[Feature, ...] = ()
     matching: float = 0.0
     tracking: float = 0.0
+    grounding: float = 0.0
     flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
@@ -137,7 +139,7 @@ class Stage:
     @property
     def needs_flow(self) -> bool:
         """Whether it learns from the optical flow."""
-        return self.matching > 0 or self.tracking > 0 or self.flow is not None
+        return max(self.matching, self.tracking, self.grounding) > 0 or self.flow is not None
 
     @property
     def losses(self) -> set[str]:

@@ -118,6 +118,19 @@ def test_tracking_reaches_the_cells_and_what_they_are_made_of(clip: Batch) -> No
     assert not any(name.startswith(("polish", "head", "hint", "memory")) for name in reached)
 
 
+def test_grounding_reaches_what_says_it_and_not_where_cells_were(clip: Batch) -> None:
+    torch.manual_seed(0)
+    network = networks.build({"name": "swift-xxs", "views": VIEWS, "polish": 1})
+    losses = Learner(network, {}, Stage(grounding=2.0))(clip, 0)
+    losses["loss"].backward()
+    assert set(losses) == {"loss", "grounding"} and losses["loss"] > 0
+    for view in VIEWS:
+        told = network.get_parameter(f"peaks.read.{view}.tell.weight").grad
+        assert told is not None and told[6].any() and not told[:6].any()
+    reached = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert not any(name.startswith(("polish", "head", "hint", "memory")) for name in reached)
+
+
 def test_cells_of_both_views_learn_where_they_were(clip: Batch) -> None:
     torch.manual_seed(0)
     tracking_network = networks.build({"name": "swift-xxs", "views": VIEWS, "polish": 1})
@@ -161,6 +174,7 @@ def test_what_is_no_motion_cannot_be_judged(clip: Batch, feature: str) -> None:
         Learner(plain, {}, Stage(pose=(Pose("baseline", of=feature),)))(clip, 0)
 
 
-def test_a_network_that_tracks_nothing_cannot_learn_it() -> None:
-    with pytest.raises(VodistillError, match="tracking"):
-        Learner(networks.build(description()), description(), Stage(tracking=1.0))
+@pytest.mark.parametrize("loss", ["tracking", "grounding"])
+def test_a_network_that_tracks_nothing_cannot_learn_it(loss: str) -> None:
+    with pytest.raises(VodistillError, match=f"tracks no cells\n  leave `{loss}` out"):
+        Learner(networks.build(description()), description(), Stage(**{loss: 1.0}))  # type: ignore[arg-type]

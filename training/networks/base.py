@@ -259,6 +259,11 @@ class Network(nn.Module):
         return [p for p in self.parameters() if id(p) not in head]
 
 
+def level_views(views: Mapping[str, View | Patch]) -> dict[str, View]:
+    """Those of the views that are level."""
+    return {name: view for name, view in views.items() if isinstance(view, View)}
+
+
 def of_view(feature: str, view: str) -> str:
     """The name of a feature of a view's; that of the first view has no other."""
     return feature if view == "image" else f"{feature}:{view}"

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import View
-from training.networks.base import Network, NetworkConfig, Observation, of_view
+from training.networks.base import Network, NetworkConfig, Observation, level_views, of_view
 from training.networks.branch import Decoder, Encoder, matches
 from training.networks.layers import GRUCell, unhalved
 from training.networks.peaks import Peaks, Seen
@@ -69,7 +68,7 @@ class SwiftConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        level = all(isinstance(view, View) for view in self.views.values())
+        level = len(level_views(self.views)) == len(self.views)
         if self.polish and not (self.unit == "camera_height" and level):
             raise VodistillError("the ground tells camera heights, in level views", "set polish to 0")
         for name, view in self.views.items():
@@ -216,5 +215,4 @@ def _peaks(config: SwiftConfig) -> Peaks:
 
 
 def _polish(config: SwiftConfig) -> Polish:
-    views = {name: view for name, view in config.views.items() if isinstance(view, View)}
-    return Polish(views, matches(config)["fine_match"].spacing, config.hint, config.polish)
+    return Polish(level_views(config.views), matches(config)["fine_match"].spacing, config.hint, config.polish)
