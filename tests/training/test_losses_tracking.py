@@ -11,12 +11,14 @@ from torch import Tensor
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
 from tests.training.toy import description
-from training import networks
+from training import config, networks
 from training.data.batch import Batch
 from training.learner import Learner
+from training.losses import Confidence
 from training.losses.tracking import TAILS, tracking
 from training.networks.base import of_view
-from training.stages import Pose, Stage
+from training.stages import Feature, Pose, Stage
+from training.teacher import Teacher
 
 
 def loss(shift: tuple[float, float], spread: tuple[float, float, float], flow: Tensor) -> float:
@@ -129,6 +131,28 @@ def test_grounding_reaches_what_says_it_and_not_where_cells_were(clip: Batch) ->
         assert told is not None and told[6].any() and not told[:6].any()
     reached = {name for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
     assert not any(name.startswith(("polish", "head", "hint", "memory")) for name in reached)
+
+
+def test_a_student_learns_how_much_its_teacher_lets_each_side_count(clip: Batch) -> None:
+    """By a layer over its own hint, and nothing else of it moves."""
+    torch.manual_seed(0)
+    knowing, network = (networks.build({"name": "swift-xxs", "views": VIEWS, "polish": 1}) for _ in range(2))
+    torch.nn.init.normal_(knowing.get_parameter("polish.weighing.weight"), std=0.1)
+    frozen = ("head.*", "peaks.*", "polish.heard.*")
+    stage = Stage(features=(Feature("ht", "counts", "counts"),), train="after_hint", freeze=frozen)
+    learner = Learner(network, {}, stage, teacher=Teacher(knowing, config.Confidence(), Confidence(0.0, 1.0)))
+    optimiser = torch.optim.Adam(learner.parameters(), 3e-2)
+    losses = []
+    for step in range(25):
+        optimiser.zero_grad()
+        losses.append(learner(clip, step)["loss"])
+        losses[-1].backward()
+        optimiser.step()
+    reached = {name for name, p in network.named_parameters() if p.grad is not None}
+    assert reached == {"polish.weighing.weight", "polish.weighing.bias"}
+    theirs, own = (n(clip.views, features=True).features["counts"] for n in (knowing, network))
+    assert theirs.shape == own.shape == (2, 2, 2 * len(VIEWS) + 6)
+    assert float(losses[-1].detach()) < 0.2 * float(losses[0].detach())
 
 
 def test_cells_of_both_views_learn_where_they_were(clip: Batch) -> None:

@@ -24,7 +24,7 @@ def polished(guess: NDArray[np.float64], seen: dict[str, Tensor], worth: float =
     polish = Polish(VIEWS, 8, HINT.shape[1], 2)
     with torch.no_grad():
         polish.weighing.bias[2 * len(VIEWS) : -1] += math.log(worth)
-        found, heard = polish(torch.from_numpy(guess)[None].float(), HINT, joined(seen))
+        found, heard = polish(torch.from_numpy(guess)[None].float(), polish.counts(HINT), joined(seen))
     assert heard.shape == HINT.shape and not heard.any()
     return found[0].double().numpy()
 
@@ -117,7 +117,8 @@ def test_many_pairs_are_polished_as_each_alone() -> None:
     seen = [tracks(motion, ground=1.0) for motion in motions]
     alone = [polished(guess, told) for guess, told in zip(guesses, seen, strict=True)]
     told = torch.cat([joined(each) for each in seen])
-    found, _ = Polish(VIEWS, 8, 4, 2)(torch.from_numpy(np.stack(guesses)).float(), HINT.expand(3, -1), told)
+    polish = Polish(VIEWS, 8, 4, 2)
+    found, _ = polish(torch.from_numpy(np.stack(guesses)).float(), polish.counts(HINT.expand(3, -1)), told)
     np.testing.assert_allclose(found.detach().numpy(), np.stack(alone), atol=2e-5)
 
 
@@ -125,7 +126,7 @@ def test_gradients_reach_what_the_cells_tell_and_the_guess() -> None:
     seen = joined(tracks(MOTION, ground=0.5)).requires_grad_()
     polish = Polish(VIEWS, 8, 4, 2)
     guess = torch.from_numpy(MOTION + 0.003)[None].float().requires_grad_()
-    found, _ = polish(guess, HINT, seen)
+    found, _ = polish(guess, polish.counts(HINT), seen)
     (found * torch.randn(6)).sum().backward()
     for value in (guess, polish.weighing.bias):
         assert value.grad is not None and value.grad.isfinite().all() and value.grad.any()
@@ -137,7 +138,8 @@ def test_gradients_agree_with_differences() -> None:
     polish = Polish(VIEWS, 8, 4, 12).double()
     inputs = (torch.from_numpy(MOTION + 0.003)[None].requires_grad_(), joined(tracks(MOTION, ground=0.5)).double())
     inputs[1].requires_grad_()
-    assert torch.autograd.gradcheck(lambda guess, told: polish(guess, HINT.double(), told)[0], inputs, fast_mode=True)
+    counts = polish.counts(HINT.double())
+    assert torch.autograd.gradcheck(lambda guess, told: polish(guess, counts, told)[0], inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize(

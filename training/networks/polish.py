@@ -74,18 +74,24 @@ class Polish(nn.Module):
         self.heard = nn.Linear(11, hint, bias=False)
         nn.init.zeros_(self.heard.weight)
 
-    def forward(self, guess: Tensor, hint: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+    def counts(self, hint: Tensor) -> Tensor:
+        """How much each side counts (N, 2 V + 6), in logarithms: the lines of each view's cells, and their places on
+        the ground; then the standard deviations of the guess's turn, direction and length, and of the ground's slope.
+        """
+        with in_full(hint):
+            return self.weighing(unhalved(hint))
+
+    def forward(self, guess: Tensor, counts: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """What all cells make of a guessed motion (N, 6), in camera heights and radians; and what is to be added to the
         hint, nothing at first, for how well it is known then.
 
         Args:
             guess: the motion.
-            hint: what it was read from.
+            counts: see `counts`.
             told: by the cells of all views (N, 6, P); see `peaks.TOLD`.
         """
         with in_full(guess):
-            counts = self.weighing(unhalved(hint)).exp()
-            found, known = self._agreed(unhalved(guess), counts, unhalved(told))
+            found, known = self._agreed(unhalved(guess), counts.exp(), unhalved(told))
         return found, self.heard(known)
 
     def _agreed(self, guess: Tensor, counts: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:

@@ -115,8 +115,9 @@ class Swift(Network):
     'flow' (B, T-1, 2, H/8, W/8) and 'coarse_flow' (B, T-1, 2, H/16, W/16) are displacements (x, y), in pixels, from
     each cell to its match in the last frame; 'fine_match', 'match' and 'coarse_match' the scores of all that each cell
     was compared with, and 'fine_match:NAME' that of another view. Where the motion is polished, 'guess' (B, T-1, 6) is
-    what it was before, 'told' (B, T-1, 6, P) what all cells tell, and 'shift', 'spread' and 'ground' (of other views
-    'shift:NAME', ...) the same as maps; see `peaks.TOLD`.
+    what it was before, 'counts' (B, T-1, 2 V + 6) how much each side counts (see `Polish.counts`), 'told'
+    (B, T-1, 6, P) what all cells tell, and 'shift', 'spread' and 'ground' (of other views 'shift:NAME', ...) the same
+    as maps; see `peaks.TOLD`.
     """
 
     config: SwiftConfig
@@ -140,6 +141,8 @@ class Swift(Network):
         }
         self.level_channels = {f"level{i}": width for i, width in enumerate((*config.encoder, *config.decoder))}
         self.level_channels |= {"match4": config.match[0], "match8": config.match[1]}
+        if self.polish is not None:
+            self.level_channels["counts"] = self.polish.weighing.out_features
 
     def encoder(self, view: str) -> Encoder:
         """What looks at a view."""
@@ -193,8 +196,9 @@ class Swift(Network):
         motion, log_variance = self.head(hint).chunk(2, 1)
         told: dict[str, Tensor] = {}
         if self.peaks is not None and self.polish is not None:
-            told = {"guess": unhalved(motion) * self.motion_scale, **self.peaks.maps(maps["told"])}
-            polished, heard = self.polish(told["guess"], hint, maps["told"])
+            guess, counts = unhalved(motion) * self.motion_scale, self.polish.counts(hint)
+            told = {"guess": guess, "counts": counts, **self.peaks.maps(maps["told"])}
+            polished, heard = self.polish(guess, counts, maps["told"])
             motion, log_variance = polished / self.motion_scale, self.head(functional.relu(before + heard))[:, 6:]
         return hint, motion, _MIDDLE + _REACH * torch.tanh(log_variance / _REACH), told
 
