@@ -1,4 +1,4 @@
-"""The loss on which cells are ground: scenes by hand, and the world's own masks."""
+"""The loss on which cells are ground: scenes by hand, and the world's own depth."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from training.world import render
 
 VIEW = View(320, 96, 185.0, 185.0, 159.5, 20.0)
 DRIVES = (0.02, 0.01, 0.5, 0.003, 0.02, -0.004)
+RAYS = VIEW.rays()[::8, ::8]
 
 
-def seen(near: np.ndarray, motion: tuple[float, ...], view: View = VIEW) -> Tensor:
+def seen(near: np.ndarray, motion: tuple[float, ...]) -> Tensor:
     """(1, 2, h, w) where cells with these inverse depths (h, w) were in the last frame, by their points in space."""
-    rays = view.rays()[::8, ::8]
     with np.errstate(divide="ignore", invalid="ignore"):
-        points = np.where(near[..., None] > 0, rays / near[..., None], 1e9 * rays)
+        points = np.where(near[..., None] > 0, RAYS / near[..., None], 1e9 * RAYS)
     pose = geometry.from_motion(np.array(motion))
     last = points @ pose[:3, :3].T + pose[:3, 3]
-    pixels = last[..., :2] / last[..., 2:] * (view.fx, view.fy) + (view.cx, view.cy)
-    first = np.stack(np.meshgrid(np.arange(0, view.width, 8), np.arange(0, view.height, 8)), -1)
+    pixels = last[..., :2] / last[..., 2:] * (VIEW.fx, VIEW.fy) + (VIEW.cx, VIEW.cy)
+    first = np.stack(np.meshgrid(np.arange(0, VIEW.width, 8), np.arange(0, VIEW.height, 8)), -1)
     return torch.from_numpy((pixels - first).astype(np.float32)).movedim(-1, 0)[None]
 
 
@@ -37,7 +37,6 @@ def labels(near: np.ndarray, motion: tuple[float, ...] = DRIVES) -> tuple[np.nda
     return ground[0].numpy(), known[0].numpy()
 
 
-RAYS = VIEW.rays()[::8, ::8]
 LEVEL = np.clip(RAYS[..., 1], 0.0, None)
 AHEAD = np.hypot(RAYS[..., 0] - DRIVES[0] / DRIVES[2], RAYS[..., 1] - DRIVES[1] / DRIVES[2]) < 0.05
 BELOW = (RAYS[..., 1] > 0.02) & ~AHEAD  # where it drives to, nothing moves

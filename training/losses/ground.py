@@ -74,7 +74,7 @@ def on_ground(flow: Tensor, motion: Tensor, view: View) -> tuple[Tensor, Tensor]
     aside = (along[..., 0] * gone[..., 1] - along[..., 1] * gone[..., 0]) / clear
     still = seen & ((aside * view.fy).abs() < _ASTRAY)
     below = rays[..., 1] > _LOWEST
-    told = below & torch.where(seen, clear * view.fy > _CLEAR, (way.norm(dim=-1) > _SHORTEST))
+    told = below & torch.where(seen, clear * view.fy > _CLEAR, way.norm(dim=-1) > _SHORTEST)
     off = near - rays[..., 1]
     off = off - _plane(off, rays[..., 0], (told & still).to(flow.dtype))
     return told & still & (off.abs() < _FLAT + _ROUGH * rays[..., 1]), told

@@ -111,7 +111,8 @@ class Network(nn.Module):
         level_channels: channels of each feature map that a student may learn, by name ('level0', ...).
         hint_width: width of the vector feature 'hint'.
         matches: the features that are scores of local correlations, by name.
-        tracks: whether it says where its cells were in the last frame: features 'shift' and 'spread' of every view.
+        tracks: whether it says where its cells were in the last frame, and which of them are ground: features 'shift',
+            'spread' and 'ground' of every view.
     """
 
     head: nn.Module
