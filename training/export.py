@@ -118,11 +118,23 @@ def write_graph(network: Network, path: Path) -> StepModule:
         )
     if program is None:
         raise VodistillError(f"{path}: torch exported nothing", "look at its messages")
-    model = program.model_proto
+    model = _plain(program.model_proto)
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     onnx.save_model(model, str(path))
     return step
+
+
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without what the exporter noted beside the graph, in place: the lines of code that each node came from, with this
+    machine's paths."""
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        del noted.metadata_props[:]
+    for node in graph.node:
+        node.doc_string = ""
+    del graph.value_info[:]
+    return model
 
 
 def open_model(folder: Path) -> OnnxSteps:

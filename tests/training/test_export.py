@@ -192,6 +192,11 @@ def test_what_ships_is_the_network_that_was_trained() -> None:
         assert motion == pytest.approx(expected, abs=1e-6)
 
 
+def test_graphs_do_not_say_where_they_were_made(model: Path) -> None:
+    for graph in (model / "model.onnx", *ROOT.glob("models/*/model.onnx")):
+        assert b'.py", line' not in graph.read_bytes(), graph
+
+
 def test_a_failed_export_leaves_the_old_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (model / "card.json").read_bytes()
 
