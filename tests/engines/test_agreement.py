@@ -58,8 +58,8 @@ def driven() -> Shots:
 
 
 def agree(ours: Engine, reference: Engine, shots: Shots) -> tuple[NDArray[np.float64], float]:
-    """Largest difference of each motion, of which the first frame has none, and of all states relative to the larger of 1
-    and their size."""
+    """Largest difference of each motion, from the second frame on, and of all states relative to the larger of 1 and
+    their size."""
     camera, images = shots
     warps = {name: Warp(camera, view, np.eye(3)) for name, view in reference.model.card.views.items()}
     motions, states = [], 0.0

@@ -122,7 +122,7 @@ def test_many_pairs_are_polished_as_each_alone() -> None:
     np.testing.assert_allclose(found.detach().numpy(), np.stack(alone), atol=2e-5)
 
 
-def test_gradients_reach_what_the_cells_tell_and_the_guess() -> None:
+def test_gradients_reach_what_the_cells_tell_but_for_what_is_ground_and_the_guess() -> None:
     seen = joined(tracks(MOTION, ground=0.5)).requires_grad_()
     polish = Polish(VIEWS, 8, 4, 2)
     guess = torch.from_numpy(MOTION + 0.003)[None].float().requires_grad_()
@@ -130,7 +130,8 @@ def test_gradients_reach_what_the_cells_tell_and_the_guess() -> None:
     (found * torch.randn(6)).sum().backward()
     for value in (guess, polish.weighing.bias):
         assert value.grad is not None and value.grad.isfinite().all() and value.grad.any()
-    assert seen.grad is not None and seen.grad.isfinite().all() and seen.grad.any(2).all()
+    assert seen.grad is not None and seen.grad.isfinite().all()
+    assert seen.grad.any(2).flatten().tolist() == [True] * 5 + [False]
 
 
 def test_gradients_agree_with_differences() -> None:

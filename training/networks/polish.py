@@ -113,8 +113,9 @@ class Polish(nn.Module):
         return torch.cat([stride.found[..., :1] * stride.way, courses.turn], 2)[:, 0], known[:, 0]
 
     def _cells(self, told: Tensor, lines: Tensor, places: Tensor) -> tuple[Cells, Cells]:
-        """All cells, and those that are ground: the same, but for how much they count."""
+        """All cells, and those that are ground: the same, but for how much they count. A motion's error does not teach
+        what is ground, for it would teach what to trust."""
         shift, spread, ground = told.split((2, 3, 1), 1)
         across, along = (counts[:, None] @ self.owner for counts in (lines, places))
         cells = Cells.of(self.rays, (self.pixels + shift) / self.focal[:2], spread / self.focal, across)
-        return cells, replace(cells, counts=(along * ground * self.below)[:, None])
+        return cells, replace(cells, counts=(along * ground.detach() * self.below)[:, None])
