@@ -101,6 +101,21 @@ def test_what_is_matched_can_be_taught(key: str, learning: tuple[str, ...]) -> N
     assert all(any(name.startswith(part) for name in reached) for part in expected)
 
 
+def test_cells_learn_from_the_motion_that_they_agree_on_but_not_what_is_ground() -> None:
+    torch.manual_seed(0)
+    network = polished("swift-xs")
+    seen = {
+        name: torch.randint(0, 256, (2, 3, view.height, view.width), dtype=torch.uint8)
+        for name, view in network.views.items()
+    }
+    found = network(seen)
+    motions = (found.motion.flatten(0, 1), torch.zeros(4, 6), None, found.log_variance.flatten(0, 1))
+    build_pose("laplace", beta=0.0)(Poses(*motions)).backward()
+    assert network.peaks is not None
+    for read in network.peaks.read.values():
+        assert read.tell.weight.grad.any(1).tolist() == [True] * 6 + [False]
+
+
 @pytest.mark.parametrize("name", POSE)
 def test_pose_losses(name: str, pair: tuple[Network, Network]) -> None:
     teacher, student = pair
