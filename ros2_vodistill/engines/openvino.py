@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -58,11 +59,10 @@ class OpenVinoEngine(HostEngine):
         except Exception as error:  # its errors are RuntimeErrors, and it does not promise so
             raise self._refused(error) from error
         check(self.model, _shapes(graph.inputs), _shapes(graph.outputs))
+        with contextlib.suppress(Exception):  # of a version that does not know the option, or of the graph, see below
+            return self._openvino.Core().compile_model(graph, "CPU", {**options, **_PLAIN})
         try:
-            try:
-                return self._openvino.Core().compile_model(graph, "CPU", {**options, **_PLAIN})
-            except RuntimeError:  # a version that does not know the option
-                return self._openvino.Core().compile_model(graph, "CPU", options)
+            return self._openvino.Core().compile_model(graph, "CPU", options)
         except Exception as error:
             raise self._refused(error) from error
 
