@@ -34,9 +34,8 @@ def pair(request: pytest.FixtureRequest) -> tuple[Network, Network]:
 
 
 def outputs(pair: tuple[Network, Network]) -> tuple[networks.Output, networks.Output]:
-    generator = torch.Generator().manual_seed(0)
-    clip = {"image": torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8, generator=generator)}
     teacher, student = pair
+    clip = noise(teacher)
     student.zero_grad()
     return teacher(clip, features=True), student(clip, features=True)
 
@@ -74,6 +73,15 @@ def test_feature_losses(name: str, pair: tuple[Network, Network]) -> None:
     assert any(p.grad.any() for p in student.parameters() if p.grad is not None)
 
 
+def noise(network: Network) -> dict[str, Tensor]:
+    """Two clips of three frames, in all views of a network."""
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randint(0, 256, (2, 3, view.height, view.width), dtype=torch.uint8, generator=generator)
+        for name, view in network.views.items()
+    }
+
+
 def polished(name: str) -> Network:
     """Sees two views through one encoder, with separable convolutions behind its first layers."""
     views = {"image": VIEW, "view_road": View(64, 32, 80.0, 80.0, 31.5, -6.0)}
@@ -86,11 +94,7 @@ def test_what_is_matched_can_be_taught(key: str, learning: tuple[str, ...]) -> N
     """It is as wide in teacher and student whatever their widths, and only what it depends on learns."""
     torch.manual_seed(0)
     teacher, student = polished("swift-s"), polished("swift-xs")
-    generator = torch.Generator().manual_seed(0)
-    seen = {
-        name: torch.randint(0, 256, (2, 3, view.height, view.width), dtype=torch.uint8, generator=generator)
-        for name, view in teacher.views.items()
-    }
+    seen = noise(teacher)
     ours, theirs = (network(seen, features=True).features[key].flatten(0, 1) for network in (student, teacher))
     widths = [[network.level_channels[key]] for network in (student, teacher)]
     assert widths == [[ours.shape[1]], [theirs.shape[1]]] and ours.shape == theirs.shape
@@ -104,11 +108,7 @@ def test_what_is_matched_can_be_taught(key: str, learning: tuple[str, ...]) -> N
 def test_cells_learn_from_the_motion_that_they_agree_on_but_not_what_is_ground() -> None:
     torch.manual_seed(0)
     network = polished("swift-xs")
-    seen = {
-        name: torch.randint(0, 256, (2, 3, view.height, view.width), dtype=torch.uint8)
-        for name, view in network.views.items()
-    }
-    found = network(seen)
+    found = network(noise(network))
     motions = (found.motion.flatten(0, 1), torch.zeros(4, 6), None, found.log_variance.flatten(0, 1))
     build_pose("laplace", beta=0.0)(Poses(*motions)).backward()
     assert network.peaks is not None
