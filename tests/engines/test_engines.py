@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ros2_vodistill.engines import ENGINES, Engine, UnavailableError, make, openvino
+from ros2_vodistill.engines import ENGINES, Engine, UnavailableError, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 from tests.models import brightness_model, opened, spoil
@@ -68,12 +68,18 @@ def test_an_engine_has_the_name_that_it_is_asked_for_by(name: str, tmp_path: Pat
     assert opened(brightness_model(tmp_path / "bright"), name).name == name
 
 
-def test_an_openvino_that_does_not_know_an_option_runs_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openvino, "_PLAIN", {"NO_SUCH_OPTION": "NO"})
-    engine = opened(brightness_model(tmp_path / "bright"), "openvino")
-    assert forward(engine, 100) == pytest.approx(1.0)
+def test_an_openvino_that_does_not_know_an_option_runs_without_it(tmp_path: Path) -> None:
+    """In a process of its own, for what is refused is refused deep inside."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    code = (
+        "import sys; from pathlib import Path; from ros2_vodistill.engines import make, openvino; "
+        "from ros2_vodistill.model import Model; openvino._PLAIN = {'NO_SUCH_OPTION': 'NO'}; "
+        "engine = make(Model.load(Path(sys.argv[1])), 'openvino')[0]; engine.inputs['image'][...] = 100; "
+        "print(engine.name, round(float(engine.step()[0][2]), 4))"
+    )
+    model = brightness_model(tmp_path / "bright")
+    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["openvino", "1.0"]
 
 
 def test_one_engine_does_not_load_the_others(tmp_path: Path) -> None:
