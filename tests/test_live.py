@@ -161,9 +161,19 @@ def test_a_feed_that_was_given_a_longer_slot_works_on_every_frame_of_a_burst() -
 def test_clock_rules(stamps: tuple[float, ...], used: int, restarts: int, counted: dict[str, int]) -> None:
     rules = Stamps(disorder=0.2, jump=3600.0, gap=1.0)
     verdicts = [rules.judge(round(stamp * SECOND), 77 * SECOND + i) for i, stamp in enumerate(stamps)]
-    assert sum(verdict.use for verdict in verdicts) == used
+    assert sum(not verdict.unused for verdict in verdicts) == used
     assert sum(bool(verdict.restart) for verdict in verdicts) == restarts
     assert {name: count for name, count in rules.counts.items() if count} == counted
+
+
+def test_after_a_pause_any_step_ahead_is_a_pause_and_a_step_back_starts_again() -> None:
+    rules = Stamps()
+    rules.judge(10 * SECOND, 0)
+    rules.pause()
+    assert not rules.judge(10**6 * SECOND, 0).restart
+    assert rules.judge(10**7 * SECOND, 0).restart
+    rules.pause()
+    assert rules.judge(10**6 * SECOND, 0).restart
 
 
 def test_arrival_stands_in_for_a_stamp_of_zero() -> None:
@@ -178,7 +188,7 @@ def test_between_restarts_the_used_stamps_increase(stamps: list[int]) -> None:
         verdict = rules.judge(stamp, stamp)
         if verdict.restart:
             last = 0
-        if verdict.use:
+        if not verdict.unused:
             assert verdict.stamp > last
             last = verdict.stamp
 
@@ -367,6 +377,48 @@ def test_an_engine_that_hangs_is_told_while_frames_flow() -> None:
 
     robot.step(decode=slow)
     assert seen == [(Level.ERROR, "stalled: at work on one frame for 7.0 s")]
+
+
+def test_a_clock_that_stands_is_told() -> None:
+    """Frames come, but nothing goes out."""
+    robot = Robot(stall=2.0)
+    for _ in range(3):
+        robot.step()
+    stamp, published = robot.wall, len(robot.published)
+    for _ in range(15):
+        robot.step(stamp=stamp)
+        assert robot.health() == (Level.OK, "tracking")
+    for _ in range(10):
+        robot.step(stamp=stamp)
+    assert len(robot.published) == published
+    level, why = robot.health()
+    assert level == Level.ERROR
+    assert why == "frames come, but for 2.4 s each was left out: its stamp is that of the one before"
+    robot.step()
+    assert robot.health()[0] is not Level.ERROR
+
+
+def test_a_recording_that_begins_anew_while_nobody_listens_starts_again() -> None:
+    robot = Robot()
+    for _ in range(5):
+        robot.step()
+    published = len(robot.published)
+    robot.feed.pause()
+    for _ in range(5):
+        robot.step(stamp=robot.wall - 600 * SECOND)
+    assert len(robot.published) == published + 4
+    assert robot.feed.vitals.counts["restarts"] == 1
+
+
+def test_a_pause_of_hours_holds_the_pose() -> None:
+    robot = Robot()
+    for _ in range(5):
+        robot.step()
+    before = robot.published[-1].pose
+    robot.feed.pause()
+    robot.step(2 * 3600.0)
+    np.testing.assert_array_equal(robot.published[-1].pose, before)
+    assert robot.feed.vitals.counts["restarts"] == 0
 
 
 @pytest.mark.parametrize("at_start", [True, False])

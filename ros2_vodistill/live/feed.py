@@ -91,10 +91,11 @@ class Feed:
         """Start again, base_link at odom's origin or at `pose`, with its 6x6 covariance about odom's axes."""
         return self.command(lambda: self._reset(pose, covariance))
 
-    def forget_frames(self) -> None:
-        """The next frame to come is the first, whatever its stamp; while no worker is at work."""
+    def pause(self) -> None:
+        """Frames come no more, for any length of time; while no worker is at work."""
         self.slot.clear()
-        self.stamps.forget()
+        self.stamps.pause()
+        self.vitals.pause()
 
     def clock_jumped(self, seconds: float) -> Future[None]:
         """The clock that stamps are compared with has jumped by so much.
@@ -147,7 +148,8 @@ class Feed:
         verdict = self.stamps.judge(frame.stamp, frame.arrived)
         if verdict.restart:
             self._restart(verdict.restart)
-        if not verdict.use:
+        if verdict.unused:
+            self.vitals.unused(verdict.unused)
             return
         try:
             estimate = self.odometry.push(frame.decode(), verdict.stamp / SECOND, speed=self.speed.at(verdict.stamp))

@@ -14,12 +14,12 @@ class Verdict:
 
     Attributes:
         stamp: nanoseconds, to be used for it.
-        use: False leaves it out.
+        unused: why it is left out; '' if it is not.
         restart: why the odometry must start again before it; '' if it need not.
     """
 
     stamp: int
-    use: bool = True
+    unused: str = ""
     restart: str = ""
 
 
@@ -44,11 +44,12 @@ class Stamps:
     def __init__(self, disorder: float = 0.2, jump: float = 3600.0, gap: float = 1.0) -> None:
         self._disorder, self._jump, self._gap = (round(x * SECOND) for x in (disorder, jump, gap))
         self._last: int | None = None
+        self._paused = False
         self.counts: Counter[str] = Counter()
 
-    def forget(self) -> None:
-        """The next frame is the first."""
-        self._last = None
+    def pause(self) -> None:
+        """Nobody listens for a while: the next step ahead explains itself, however long it is."""
+        self._paused = True
 
     def judge(self, stamp: int, arrived: int) -> Verdict:
         """Apply the rules to a frame's stamp and its time of arrival."""
@@ -62,15 +63,15 @@ class Stamps:
         step = stamp - last
         if step == 0:
             self.counts["duplicate"] += 1
-            return Verdict(stamp, use=False)
+            return Verdict(stamp, unused="its stamp is that of the one before")
         if -self._disorder <= step < 0:
             self.counts["overtaken"] += 1
-            return Verdict(stamp, use=False)
-        self._last = stamp
+            return Verdict(stamp, unused=f"its stamp is {-step / SECOND:.2f} s before that of one that came earlier")
+        self._last, paused, self._paused = stamp, self._paused, False
         if step < 0:
             self.counts["backwards"] += 1
             return Verdict(stamp, restart=f"stamps went back by {-step / SECOND:.2f} s")
-        if step > self._jump:
+        if step > self._jump and not paused:
             self.counts["jump"] += 1
             return Verdict(stamp, restart=f"stamps jumped ahead by {step / SECOND:.0f} s")
         self.counts["gap"] += step > self._gap

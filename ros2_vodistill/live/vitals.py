@@ -32,6 +32,7 @@ class Vitals:
         self.estimate: Estimate | None = None
         self._fault, self._fault_at = "", -np.inf  # of the last frame that gave nothing
         self._restarted, self._restarted_at = "", -np.inf
+        self._unused, self._unused_since = "", np.inf  # frames that were left out, one after the other
         self._began, self._last_frame, self._busy = clock(), -np.inf, np.inf
         self._jump = ""
         self._age: float | None = None
@@ -58,9 +59,17 @@ class Vitals:
         """Whatever it gave."""
         self._busy = np.inf
 
+    def unused(self, why: str) -> None:
+        """A frame was left out."""
+        self._unused, self._unused_since = why, min(self._unused_since, self._clock())
+
+    def pause(self) -> None:
+        """What was left out so far means nothing any more."""
+        self._unused_since = np.inf
+
     def pushed(self) -> None:
         """The odometry has taken the frame in hand."""
-        self._pushed = self._clock()
+        self._pushed, self._unused_since = self._clock(), np.inf
         self._work.add(1e3 * (self._pushed - self._busy))
 
     def published(self, age: float) -> None:
@@ -111,6 +120,9 @@ class Vitals:
     def running(self, stampless: bool) -> tuple[Level, str]:
         """How the odometry is while frames flow."""
         now, estimate = self._clock(), self.estimate
+        if now - self._unused_since > self.stall:
+            since = now - self._unused_since
+            return Level.ERROR, f"frames come, but for {since:.1f} s each was left out: {self._unused}"
         if now - self._fault_at < _RECENT:
             return Level.ERROR if self._out.at(now) == 0 else Level.WARN, self._fault
         notes = []

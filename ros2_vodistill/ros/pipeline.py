@@ -82,7 +82,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Listen to images and work on them."""
-        self._feed.forget_frames()
+        self._feed.pause()
         self._images.listen()
         self._worker = Worker(self._feed, self._failed)
         self._worker.start()
