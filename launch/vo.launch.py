@@ -21,6 +21,10 @@ ARGUMENTS = {
     "model": ("swift-s", "Name or folder of a model, or classical."),
     "engine": ("auto", "What runs the model: auto, onnxruntime, openvino, ..."),
     "camera_height": ("nan", "Metres above the ground; nan takes it from /tf_static."),
+    "camera_pitch": ("nan", "Degrees that it looks down; nan takes them from /tf_static."),
+    "camera_roll": ("nan", "Degrees, positive when its right side is lower; nan takes them from /tf_static."),
+    "speed_source": ("none", "Take the length of motion from speed/twist or speed/odom: none, twist or odom."),
+    "reset_on_time_jump": ("true", "Start at the origin again when stamps jump; false holds the pose."),
     "base_frame": ("base_link", "Frame of the robot."),
     "odom_frame": ("odom", "Frame of the odometry."),
     "publish_tf": ("true", "Broadcast odom_frame -> base_frame; false where an EKF does."),
@@ -33,6 +37,9 @@ ARGUMENTS = {
 }
 TYPES = {
     "camera_height": float,
+    "camera_pitch": float,
+    "camera_roll": float,
+    "reset_on_time_jump": bool,
     "publish_tf": bool,
     "depth": int,
     "queue_size": int,

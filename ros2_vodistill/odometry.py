@@ -8,8 +8,7 @@ unless they go on for half a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,64 +17,22 @@ from numpy.typing import NDArray
 from ros2_vodistill import frames, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.classical import ClassicalFrontend
-from ros2_vodistill.drift import Drift
+from ros2_vodistill.drift import Drift, Fix
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.estimate import Estimate, Status
 from ros2_vodistill.frontend import Frontend, Relative
 from ros2_vodistill.image import grey
 from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.network import NetworkFrontend
 from ros2_vodistill.refine import RefinedFrontend
+from ros2_vodistill.scale import Metres, Scale
+
+__all__ = ["CLASSICAL", "Estimate", "Scale", "Status", "VisualOdometry"]
 
 CLASSICAL = "classical"
-UNKNOWN = np.diag([1.0] * 3 + [0.04] * 3)  # per second of blindness: 1 m (or unit), 0.2 rad
-
-
-class Status(str, Enum):
-    """How far an estimate is to be trusted."""
-
-    INITIALISING = "initialising"
-    TRACKING = "tracking"
-    DEGRADED = "degraded"
-
-
-class Scale(str, Enum):
-    """Where the length of the translation comes from."""
-
-    CAMERA_HEIGHT = "camera height"
-    SPEED = "speed"
-    MODEL = "model"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What is known after one frame; camera optical axes, camera-to-world.
-
-    Attributes:
-        stamp: of the frame, seconds.
-        pose: 4x4, metres where the scale is known.
-        pose_covariance: 6x6 of a right perturbation, since the first frame.
-        twist: 6, velocity (m/s, rad/s) in the camera's own axes.
-        twist_covariance: 6x6.
-        scale: where the metres come from.
-        status: how far to trust it.
-        reasons: why not further, in words.
-        still: the camera stands.
-        step_covariance: 6x6 of the right perturbation of the motion since the last frame; None where that was not
-            measured by itself.
-    """
-
-    stamp: float
-    pose: NDArray[np.float64]
-    pose_covariance: NDArray[np.float64]
-    twist: NDArray[np.float64]
-    twist_covariance: NDArray[np.float64]
-    scale: Scale
-    status: Status
-    reasons: tuple[str, ...] = ()
-    still: bool = False
-    step_covariance: NDArray[np.float64] | None = None
+_SET_BACK = 0.2  # seconds that frames are too old by, if their clock was set back, and are not only late
+_STANDS = 0.01  # m/s: a speed from elsewhere that is none
 
 
 class VisualOdometry:
@@ -131,6 +88,9 @@ class VisualOdometry:
             inner = NetworkFrontend(self.engine, camera, self.mount, halting=not self.refine)
             self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
         self.camera = camera
+        self._metres = Metres(
+            self.frontend.unit, self.mount.height, Scale.MODEL if self.engine else Scale.CAMERA_HEIGHT
+        )
         self._restart("a new calibration" if self._stamp is not None else "")
 
     def reset(self, pose: NDArray[np.float64] | None = None, covariance: NDArray[np.float64] | None = None) -> None:
@@ -139,18 +99,26 @@ class VisualOdometry:
         self._drift = Drift() if covariance is None else Drift(np.array(covariance, float))
         self._reference_pose, self._reference_drift = self._pose, self._drift
         self._stamp: float | None = None
-        self._speed_known = False
+        self._fix: Fix | None = None
+        self._behind, self._back = 0, 0.0  # frames in a row that were too old, and by how much, seconds
         self._last_sample: NDArray[np.uint8] | None = None
         self._reference_stamp = 0.0
         self._restart("")
 
-    def push(self, image: NDArray[np.generic], stamp: float, speed: float | None = None) -> Estimate | None:
+    def push(
+        self,
+        image: NDArray[np.generic],
+        stamp: float,
+        speed: float | None = None,
+        carrier: NDArray[np.float64] | None = None,
+    ) -> Estimate | None:
         """Take one frame and say where the camera is; None for the first frame and for one that is not newer.
 
         Args:
             image: (H,W) grey, (H,W,3) BGR or (H,W,4) BGRA; uint8, or uint16 if grey.
             stamp: seconds.
-            speed: of the camera in m/s, from elsewhere; sets the length of the translation if given.
+            speed: in m/s, from elsewhere; sets the length of the translation if given.
+            carrier: the camera's pose (4x4) in what has that speed; None: it is the camera's own.
         """
         if self.frontend is None or self.camera is None:
             raise VodistillError("there is no calibration", "Give a camera, or call set_camera before the first frame.")
@@ -158,21 +126,27 @@ class VisualOdometry:
         if not np.isfinite(stamp):
             raise VodistillError(f"a frame's stamp is {stamp}", "Stamps are seconds and must be finite.")
         if self._stamp is not None and stamp <= self._stamp:
-            self.skipped += 1
+            self._skip(self._stamp - stamp)
             return None
         last, self._stamp = self._stamp, stamp
-        if last is not None and stamp - last > self.max_gap:
-            self._drift = self._drift.grown(UNKNOWN * (stamp - last) ** 2)
+        if last is None:
+            self._fix = Fix(stamp, self._drift)
+        elif stamp - last > self.max_gap:
             self._restart(f"no frame for {stamp - last:.1f} s")
+        self._resume()
         sample = picture[::4, ::4].copy()
         frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
         self._last_sample = sample
-        if fault := frames.fault(picture) or ("the image is frozen: it equals the last one" if frozen else ""):
+        if fault := frames.fault(picture):
+            if stamp - self._reference_stamp > self.max_gap:
+                self._restart(fault)
             return self._withheld(stamp, last, fault)
+        if frozen and (speed is None or abs(speed) > _STANDS):
+            return self._withheld(stamp, last, "the image is frozen: it equals the last one")
         relative = self.frontend.compare(picture)
         if relative is None:
             return self._first(stamp)
-        return self._follow(relative, stamp, last, speed)
+        return self._follow(relative, stamp, last, speed, carrier)
 
     @property
     def pose(self) -> NDArray[np.float64]:
@@ -198,43 +172,73 @@ class VisualOdometry:
             )
         return picture
 
+    def _skip(self, behind: float) -> None:
+        """A frame is too old, by seconds."""
+        self.skipped += 1
+        if behind > _SET_BACK:
+            self._behind, self._back = self._behind + 1, max(self._back, behind)
+
+    def _resume(self) -> None:
+        """A frame is new. If several before it were too old, their clock was set back: the motion since is unknown."""
+        if self._behind > 1 and self._fix is not None:
+            self._fix = replace(self._fix, stamp=self._fix.stamp - self._back)
+            self._restart(f"stamps that went back by {self._back:.1f} s")
+        self._behind, self._back = 0, 0.0
+
     def _restart(self, why: str) -> None:
         """Forget the reference frame; the pose stays, what happened meanwhile is unknown."""
         self._why = why
         self._drift = Drift(self._drift.covariance)
-        self._reference_pose, self._reference_drift = self._pose, self._drift
+        if self._fix is not None:
+            self._fix = replace(self._fix, drift=Drift(self._fix.drift.covariance))
         if self.frontend is not None:
             self.frontend.reset()
+
+    def _lose_sight(self, stamp: float) -> None:
+        """The pose holds, but nobody saw the motion since it was known."""
+        assert self._fix is not None
+        self._drift = self._fix.unseen_until(stamp)
 
     def _withheld(self, stamp: float, last: float | None, fault: str) -> Estimate | None:
         """Nothing can be measured in this frame: the pose holds and its uncertainty grows."""
         if last is None:
             return None
-        self._drift = self._drift.grown(UNKNOWN * (stamp - last) ** 2)
-        if stamp - self._reference_stamp > self.max_gap:
-            self._restart(fault)
-        return self._estimate(stamp, np.zeros(6), UNKNOWN, Status.DEGRADED, (fault,))
+        self._lose_sight(stamp)
+        return self._standing(stamp, fault)
 
     def _first(self, stamp: float) -> Estimate | None:
         """A frame that is only there to be compared with."""
-        assert self.frontend is not None
+        assert self.frontend is not None and self._fix is not None
+        self._lose_sight(stamp)
+        self._fix = replace(self._fix, stamp=stamp, drift=self._drift)
         self.frontend.advance()
         self._reference_stamp = stamp
         self._reference_pose, self._reference_drift = self._pose, self._drift
         if not self._why:
             return None
         why, self._why = self._why, ""
-        return self._estimate(stamp, np.zeros(6), UNKNOWN, Status.DEGRADED, (f"restarted after {why}",))
+        return self._standing(stamp, f"restarted after {why}")
 
-    def _follow(self, relative: Relative, stamp: float, last: float | None, speed: float | None) -> Estimate:
+    def _standing(self, stamp: float, reason: str) -> Estimate:
+        """Where it was, for how fast it is nobody knows."""
+        assert self._fix is not None
+        return self._estimate(stamp, np.zeros(6), self._fix.unseen, Status.DEGRADED, (reason,))
+
+    def _follow(
+        self,
+        relative: Relative,
+        stamp: float,
+        last: float | None,
+        speed: float | None,
+        carrier: NDArray[np.float64] | None,
+    ) -> Estimate:
         assert self.frontend is not None
         alone = last == self._reference_stamp
-        self._speed_known = speed is not None
         elapsed = stamp - self._reference_stamp
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
         if relative.still:
             relative = replace(relative, motion=np.eye(4))
-        metric = self._scaled(relative, speed, elapsed)
+        metric = self._metres.measured(relative, None if speed is None else abs(speed) * elapsed, carrier)
         motion, six = metric.motion, geometry.to_motion(metric.motion)
         step = geometry.motion_covariance_to_tangent(six, metric.covariance)
         self._pose = self._reference_pose @ motion
@@ -246,36 +250,17 @@ class VisualOdometry:
             self.frontend.advance()
             self._reference_pose, self._reference_drift = self._pose, self._drift
             self._reference_stamp = stamp
+        twist = geometry.log(motion) / elapsed
+        self._fix = Fix(stamp, self._drift, float(np.linalg.norm(twist[:3])))
         return self._estimate(
             stamp,
-            geometry.log(motion) / elapsed,
+            twist,
             step / elapsed**2,
-            Status.DEGRADED if relative.reasons else Status.TRACKING,
-            relative.reasons,
+            Status.DEGRADED if metric.reasons else Status.TRACKING,
+            metric.reasons,
             relative.still,
             step if alone and not relative.lost else None,
         )
-
-    def _scaled(self, relative: Relative, speed: float | None, elapsed: float) -> Relative:
-        """In metres, where a speed or the height of the camera gives them."""
-        assert self.frontend is not None
-        factor = 1.0
-        distance = float(np.linalg.norm(relative.motion[:3, 3]))
-        if speed is not None and not relative.still:
-            factor = abs(speed) * elapsed / distance if distance > 1e-9 else 0.0
-        elif self.frontend.unit == "camera_height" and self.mount.height is not None:
-            factor = self.mount.height
-        return relative.scaled(factor)
-
-    def _scale(self) -> Scale:
-        assert self.frontend is not None
-        if self._speed_known:
-            return Scale.SPEED
-        if self.frontend.unit == "metre":
-            return Scale.CAMERA_HEIGHT if self.engine is None else Scale.MODEL
-        if self.frontend.unit == "camera_height" and self.mount.height is not None:
-            return Scale.CAMERA_HEIGHT
-        return Scale.UNKNOWN
 
     def _estimate(
         self,
@@ -288,4 +273,6 @@ class VisualOdometry:
         step: NDArray[np.float64] | None = None,
     ) -> Estimate:
         pose, covariance = self._pose, self._drift.covariance
-        return Estimate(stamp, pose, covariance, twist, twist_covariance, self._scale(), status, reasons, still, step)
+        return Estimate(
+            stamp, pose, covariance, twist, twist_covariance, self._metres.scale, status, reasons, still, step
+        )

@@ -544,10 +544,23 @@ def test_speed_gives_the_scale_where_it_is_fresh() -> None:
         robot.feed.speed.add(robot.wall + SECOND // 10, -3.0)
         robot.step()
     assert robot.published[-1].estimate.scale is Scale.SPEED
-    moved = robot.published[-1].estimate.pose - robot.published[-2].estimate.pose
+    moved = robot.published[-1].pose - robot.published[-2].pose  # base_link's, as the speed is
     assert np.linalg.norm(moved[:3, 3]) == pytest.approx(0.3, rel=1e-5)
     robot.step(0.5)
     assert robot.published[-1].estimate.scale is Scale.CAMERA_HEIGHT
+
+
+def test_a_robot_that_turns_on_the_spot_stays_there() -> None:
+    """The camera ahead of it moves, and the wheels say that it does not."""
+    robot = Robot()
+    turn = geometry.invert(PLACE) @ geometry.from_motion([0, 0, 0, 0, 0, 0.05]) @ PLACE
+    turn[:3, 3] *= 1.1 / MOUNT.height  # so long the camera takes it for
+    robot.odometry.steady.motion = geometry.to_motion(turn)
+    for _ in range(30):
+        robot.feed.speed.add(robot.wall + SECOND // 10, 0.0)
+        robot.step()
+    np.testing.assert_allclose(robot.published[-1].pose[:3, 3], 0, atol=1e-9)
+    np.testing.assert_allclose(robot.published[-1].twist, [0, 0, 0, 0, 0, 0.5], atol=1e-5)
 
 
 def test_when_the_clock_jumps_speeds_and_ages_are_forgotten_and_frames_go_on() -> None:
@@ -566,14 +579,20 @@ def test_when_the_clock_jumps_speeds_and_ages_are_forgotten_and_frames_go_on() -
     assert "restarts" not in values
 
 
-def test_an_unknown_scale_is_told() -> None:
-    robot = Robot(ready=False)
+@pytest.mark.parametrize("withhold", [False, True])
+def test_an_unknown_scale_is_told_or_withheld(withhold: bool) -> None:
+    robot = Robot(ready=False, withhold_degraded=withhold)
     robot.feed.set_camera(CAMERA)
     robot.feed.set_place(Mount(None), PLACE)
     robot.feed.work()
     for _ in range(3):
         robot.step()
-    assert robot.health() == (Level.WARN, "the scale is unknown: give camera_height or a speed")
+    unknown = "the scale is unknown: give camera_height or a speed"
+    if withhold:
+        assert robot.health() == (Level.ERROR, f"withheld, because {unknown}")
+    else:
+        assert robot.health() == (Level.WARN, unknown)
+    assert bool(robot.published) is not withhold
 
 
 def test_a_clock_that_is_not_the_cameras_is_told() -> None:

@@ -98,6 +98,32 @@ def test_a_speed_sets_the_length_of_the_step() -> None:
     assert pushed(vo, 1.0, 0.5).scale is Scale.CAMERA_HEIGHT
 
 
+def test_a_speed_that_comes_no_more_has_told_the_scale() -> None:
+    vo = odometry(height=None)
+    vo.push(frame(0.0), 0.0)
+    for k in range(1, 6):
+        told = pushed(vo, 0.5 * k, 0.1 * k, speed=4.0)
+    assert told.status is Status.TRACKING
+    later = pushed(vo, 3.0, 0.6)
+    assert np.linalg.norm(later.twist[:3]) == pytest.approx(4.0, rel=1e-3)
+    assert later.scale is Scale.SPEED
+    assert later.status is Status.DEGRADED and "no speed has come" in later.reasons[0]
+    vo.reset()
+    vo.set_camera(CAMERA)
+    vo.frontend = Scripted()
+    vo.push(frame(0.0), 1.0)
+    assert pushed(vo, 0.5, 1.1).scale is Scale.UNKNOWN
+
+
+@pytest.mark.parametrize("speed", [1e-155, 1e-12])
+def test_next_to_no_speed_is_none(speed: float) -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.5, 0.1)
+    before = vo.pose[:3, 3]
+    np.testing.assert_allclose(pushed(vo, 1.0, 0.2, speed=speed).pose[:3, 3], before, atol=1e-9)
+
+
 def test_small_steps_keep_the_reference_so_that_nothing_adds_up() -> None:
     frontend = Scripted()
     vo = odometry(height=1.0, frontend=frontend)
@@ -225,6 +251,20 @@ def test_frames_that_are_not_newer_are_skipped_and_counted() -> None:
     assert pushed(vo, 1.0, 5.2).pose[2, 3] > before.pose[2, 3]
 
 
+def test_a_clock_that_is_set_back_is_a_cut_in_time() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 5.0)
+    before = pushed(vo, 0.5, 5.1)
+    for k in range(30):
+        assert vo.push(frame(1.0 + 0.1 * k), 2.1 + 0.1 * k) is None
+    assert vo.skipped == 30
+    after = pushed(vo, 4.0, 5.11)
+    np.testing.assert_array_equal(after.pose, before.pose)
+    assert after.reasons == ("restarted after stamps that went back by 3.0 s",)
+    assert np.sqrt(after.pose_covariance[2, 2]) > 3.0
+    assert pushed(vo, 4.5, 5.21).status is Status.TRACKING
+
+
 @pytest.mark.parametrize("stamp", [float("nan"), float("inf")])
 def test_a_stamp_that_is_no_time_is_refused(stamp: float) -> None:
     with pytest.raises(VodistillError, match="stamp is"):
@@ -265,6 +305,48 @@ def test_a_spoiled_image_holds_the_pose_and_says_why(image: NDArray[np.uint8], r
     after = pushed(vo, 1.0, 0.3)
     assert after.status is Status.TRACKING
     assert after.pose[2, 3] == pytest.approx(2.0, abs=0.01)  # measured against the frame before the spoiled one
+
+
+@pytest.mark.parametrize("rate", [2, 10, 100])
+@pytest.mark.parametrize("speed", [0.1, 6.0])
+def test_what_nobody_saw_is_as_uncertain_at_any_rate(rate: int, speed: float) -> None:
+    """As far as it went before, and at least a metre a second."""
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, speed / 2, 1.0)
+    before = vo.pose_covariance
+    for i in range(1, 3 * rate + 1):
+        vo.push(np.zeros((HEIGHT, WIDTH), np.uint8), 1.0 + i / rate)
+    expected = np.diag([(3 * max(1.0, speed)) ** 2] * 3 + [0.36] * 3)
+    np.testing.assert_allclose(vo.pose_covariance - before, expected, rtol=0.01, atol=1e-9)
+    after = pushed(vo, 9.0, 4.5)  # the first one that shows something
+    expected *= (3.5 / 3) ** 2
+    np.testing.assert_allclose(after.pose_covariance - before, expected, rtol=0.01, atol=1e-9)
+
+
+def test_a_camera_that_shows_the_same_for_long_is_compared_with_that() -> None:
+    """As in a simulator without noise, where the robot stands."""
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    for i in range(30):
+        frozen = pushed(vo, 0.5, 0.2 + 0.1 * i)
+    np.testing.assert_array_equal(frozen.pose, before.pose)
+    after = pushed(vo, 1.0, 3.3)
+    assert after.status is Status.TRACKING
+    assert after.pose[2, 3] == pytest.approx(2.0, abs=0.01)
+    assert after.pose_covariance[2, 2] < before.pose_covariance[2, 2] + 1e-2
+
+
+def test_a_frozen_image_of_a_camera_that_stands_is_no_fault() -> None:
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.5, 0.1)
+    frontend.still = True
+    estimate = pushed(vo, 0.5, 0.2, speed=0.0)
+    assert estimate.status is Status.TRACKING and estimate.still
+    assert pushed(vo, 0.5, 0.3, speed=0.5).status is Status.DEGRADED
 
 
 def test_a_long_darkness_gives_the_reference_up() -> None:
@@ -317,6 +399,8 @@ def test_a_new_calibration_keeps_the_pose_and_restarts() -> None:
     assert restarted is not None
     assert "calibration" in restarted.reasons[0]
     np.testing.assert_array_equal(restarted.pose, before.pose)
+    grown = restarted.pose_covariance - before.pose_covariance
+    assert np.sqrt(grown[2, 2]) == pytest.approx(10.0 * 0.1, rel=0.01)  # what it went since, nobody saw
 
 
 def test_reset_starts_again_where_it_is_told() -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from ros2_vodistill.camera import Camera, Mount
+from ros2_vodistill.drift import Drift, Fix
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.live.body import Body
@@ -19,7 +20,7 @@ from ros2_vodistill.live.slot import Frame, Slot
 from ros2_vodistill.live.speed import Speed
 from ros2_vodistill.live.stamps import SECOND, Stamps
 from ros2_vodistill.live.vitals import Vitals
-from ros2_vodistill.odometry import UNKNOWN, Estimate, Status, VisualOdometry
+from ros2_vodistill.odometry import Estimate, Scale, Status, VisualOdometry
 
 
 class Feed:
@@ -152,7 +153,8 @@ class Feed:
             self.vitals.unused(verdict.unused)
             return
         try:
-            estimate = self.odometry.push(frame.decode(), verdict.stamp / SECOND, speed=self.speed.at(verdict.stamp))
+            speed, carrier = self.speed.at(verdict.stamp), self._body.base_from_camera
+            estimate = self.odometry.push(frame.decode(), verdict.stamp / SECOND, speed, carrier)
         except VodistillError as error:
             self.vitals.refused("unusable", error.line)
             return
@@ -168,11 +170,12 @@ class Feed:
             self.vitals.refused("not finite", "the odometry gave numbers that are not finite: it starts again")
             self._restart("numbers that are not finite")
             return
-        if estimate.status is not Status.TRACKING:
-            self.vitals.counts["frames degraded"] += 1
-            if self.withhold_degraded:
-                self.vitals.refused("withheld", f"withheld, because {'; '.join(estimate.reasons)}")
-                return
+        degraded = estimate.status is not Status.TRACKING
+        self.vitals.counts["frames degraded"] += degraded
+        if self.withhold_degraded and (degraded or estimate.scale is Scale.UNKNOWN):
+            why = estimate.reasons if degraded else ("the scale is unknown: give camera_height or a speed",)
+            self.vitals.refused("withheld", f"withheld, because {'; '.join(why)}")
+            return
         self._publish(output)
         self.vitals.published((self._wall() - stamp) / SECOND)
 
@@ -183,7 +186,9 @@ class Feed:
         if self.restart_at_start or not finite:
             self._reset(None, None)
         else:
-            self.odometry.reset(self.odometry.pose, self.odometry.pose_covariance + UNKNOWN)
+            self.odometry.reset(
+                self.odometry.pose, Fix(0.0, Drift(self.odometry.pose_covariance)).unseen_until(1.0).covariance
+            )
 
     def _reset(self, pose: Array | None, covariance: Array | None) -> None:
         if self._body is None:

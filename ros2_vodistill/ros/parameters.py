@@ -90,14 +90,26 @@ PARAMETERS = (
     Parameter(
         "camera_height", UNSET, "Metres above the ground; gives the scale.", 1e-3, 100.0, unset="from /tf_static"
     ),
-    Parameter("camera_pitch", UNSET, "Degrees, positive looks down.", -79.0, 79.0, unset="from /tf_static"),
     Parameter(
-        "camera_roll", UNSET, "Degrees, positive when the right side is lower.", -180.0, 180.0, unset="from /tf_static"
+        "camera_pitch",
+        UNSET,
+        "Degrees, positive looks down; overrules the transform.",
+        -79.0,
+        79.0,
+        unset="from /tf_static",
+    ),
+    Parameter(
+        "camera_roll",
+        UNSET,
+        "Degrees, positive when the right side is lower; overrules the transform.",
+        -180.0,
+        180.0,
+        unset="from /tf_static",
     ),
     Parameter(
         "speed_source",
         "none",
-        "Take the length of motion from a topic: speed/twist (TwistStamped) or speed/odom (Odometry).",
+        "Take the length of base_frame's motion from a topic: speed/twist (TwistStamped) or speed/odom (Odometry).",
         choices=("none", "twist", "odom"),
     ),
     Parameter("speed_timeout", 0.5, "Seconds by which a speed's stamp may differ from a frame's.", 0.0, 10.0, when=ANY),
@@ -109,7 +121,9 @@ PARAMETERS = (
         "When stamps jump (a bag that loops, a clock that was set), start at the origin again; else hold the pose.",
         when=ANY,
     ),
-    Parameter("withhold_degraded", False, "Publish nothing that is not to be trusted fully.", when=ANY),
+    Parameter(
+        "withhold_degraded", False, "Publish nothing that is not to be trusted fully, or without scale.", when=ANY
+    ),
     Parameter("publish_tf", True, "Broadcast odom_frame -> base_frame. Switch it off where an EKF does.", when=ANY),
     Parameter("path_rate", 2.0, "Poses a second that are added to the path; 0 publishes none.", 0.0, 30.0, when=ANY),
     Parameter("path_length", 2000, "Poses that the path keeps.", 2, 100000, when=ANY),

@@ -16,7 +16,7 @@ from ros2_vodistill.camera import Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.ros.entities import Entities
-from ros2_vodistill.sources.transforms import Transforms, mount_of, plain
+from ros2_vodistill.sources.transforms import BASES, Transforms, mount_of, plain, tilted
 
 _LATCHED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -76,12 +76,14 @@ class Place:
         given = self._settings["camera_pose"]
         if any(given):
             pose = geometry.make(geometry.from_quaternion(given[3:]), given[:3])
-            mount = _mount(pose)
+            told = _mount(pose)
         else:
             pose = self._looked_up()
-            mount = mount_of(self._transforms, self._frame)[0] or _mount(pose)
+            told = mount_of(self._transforms, self._frame, (BASES[0], self._base))[0] or _mount(pose)
         angles = {name: self._settings[f"camera_{name}"] for name in ("pitch", "roll")}
-        mount = replace(mount, **{name: math.radians(a) for name, a in angles.items() if not math.isnan(a)})
+        mount = replace(told, **{name: math.radians(a) for name, a in angles.items() if not math.isnan(a)})
+        if mount != told:
+            pose = tilted(pose, told, mount)
         height = self._settings["camera_height"]
         return mount if math.isnan(height) else replace(mount, height=height), pose
 

@@ -42,12 +42,12 @@ class Transforms:
                 return geometry.invert(down[frame]) @ pose
         return None
 
-    def base(self, frame: str) -> str | None:
-        """The robot's frame of `BASES`, with or without a prefix, that this frame is fixed to."""
+    def base(self, frame: str, names: tuple[str, ...] = BASES) -> str | None:
+        """The robot's frame, of these names with or without a prefix, that this frame is fixed to."""
         known = sorted({*self._parents, *(parent for parent, _ in self._parents.values())})
-        for name in BASES:
+        for name in names:
             for candidate in known:
-                if candidate.rpartition("/")[2] == name and self.lookup(candidate, frame) is not None:
+                if name in (candidate, candidate.rpartition("/")[2]) and self.lookup(candidate, frame) is not None:
                     return candidate
         return None
 
@@ -63,9 +63,10 @@ class Transforms:
         return poses
 
 
-def mount_of(transforms: Transforms, frame: str) -> tuple[Mount | None, str]:
-    """The mount of the camera whose optical frame this is, if the transforms tell, and what to know about it."""
-    base = transforms.base(frame)
+def mount_of(transforms: Transforms, frame: str, bases: tuple[str, ...] = BASES) -> tuple[Mount | None, str]:
+    """The mount of the camera whose optical frame this is, above the first of `bases` that there is, if the transforms
+    tell, and what to know about it."""
+    base = transforms.base(frame, bases)
     if base is None:
         return None, ""
     pose = transforms.lookup(base, frame)
@@ -79,6 +80,12 @@ def mount_of(transforms: Transforms, frame: str) -> tuple[Mount | None, str]:
     ground = "" if base.endswith(BASES[0]) else f", as if {base} were on the ground"
     angles = f"pitch {math.degrees(mount.pitch):.2f}, roll {math.degrees(mount.roll):.2f} degrees"
     return mount, f"'{frame}' in '{base}': height {words}{ground}; {angles}"
+
+
+def tilted(pose: Array, told: Mount, mount: Mount) -> Array:
+    """A camera's pose (4x4) whose mount by itself is `told`, with the pitch and the roll of `mount`."""
+    turn = pose[:3, :3] @ told.level_from_camera.T @ mount.level_from_camera
+    return geometry.make(turn, pose[:3, 3])
 
 
 def pose_of_transform(transform: Any) -> Array:

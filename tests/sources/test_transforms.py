@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Mount
-from ros2_vodistill.sources.transforms import FLU_FROM_OPTICAL, Transforms, mount_of
+from ros2_vodistill.sources.transforms import FLU_FROM_OPTICAL, Transforms, mount_of, tilted
 from tests.sources.recordings import some_pose
 
 
@@ -64,3 +64,27 @@ def test_mount_is_found_whatever_the_yaw(height: float, pitch: float, roll: floa
     mount, _ = mount_of(tree, "camera")
     assert mount is not None
     np.testing.assert_allclose([mount.height, mount.pitch, mount.roll], [height, pitch, roll], atol=1e-9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(angles=st.tuples(*[st.floats(-1.2, 1.2)] * 4), yaw=st.floats(-math.pi, math.pi))
+def test_a_pose_is_tilted_as_another_mount_and_keeps_its_yaw(angles: tuple[float, ...], yaw: float) -> None:
+    def at(mount: Mount) -> np.ndarray:
+        turn = geometry.so3_exp([0, 0, yaw]) @ FLU_FROM_OPTICAL @ mount.level_from_camera
+        return geometry.make(turn, [0.3, -0.2, 0.5])
+
+    told, mount = Mount(None, *angles[:2]), Mount(None, *angles[2:])
+    np.testing.assert_allclose(tilted(at(told), told, mount), at(mount), atol=1e-12)
+
+
+def test_the_mount_is_above_the_base_that_is_asked_for() -> None:
+    tree = Transforms()
+    tree.add("robot/chassis", "camera", geometry.make(FLU_FROM_OPTICAL, [0.2, 0.0, 0.5]))
+    tree.add("robot/chassis", "base_link", geometry.make(np.eye(3), [0.0, 0.0, 0.2]))
+    for bases, height in ((("base_footprint", "robot/chassis"), 0.5), (("base_footprint", "base_link"), 0.3)):
+        mount, _ = mount_of(tree, "camera", bases)
+        assert mount is not None and mount.height is not None
+        assert math.isclose(mount.height, height)
+    tree.add("base_footprint", "robot/chassis", geometry.make(np.eye(3), [0.0, 0.0, 0.1]))
+    mount, _ = mount_of(tree, "camera", ("base_footprint", "robot/chassis"))
+    assert mount is not None and mount.height is not None and math.isclose(mount.height, 0.6)

@@ -1,0 +1,42 @@
+"""What the pages tell to type exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def declared(file: Path) -> set[str]:
+    """The arguments of a launch file."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ARGUMENTS":
+            assert isinstance(node.value, ast.Dict)
+            return {ast.literal_eval(key) for key in node.value.keys if key is not None}
+    raise AssertionError(f"{file} has no ARGUMENTS")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_launch_arguments_that_pages_name_are_declared(page: Path) -> None:
+    """One that is not is taken by ros2 launch without a word, and does nothing."""
+    files = {file.name: declared(file) for file in (ROOT / "launch").glob("*.launch.py")}
+    known = files["vo.launch.py"] | files["replay.launch.py"]
+    named = set(re.findall(r"\b([a-z_]+):=", page.read_text()))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_pages_have_arguments_and_links_at_all() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    assert ":=" in text and "](" in text

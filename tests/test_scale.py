@@ -1,0 +1,70 @@
+"""Lengths from speeds, where the camera is not in the middle of what moves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ros2_vodistill import geometry
+from ros2_vodistill.scale import Gone, stretch
+
+CARRIER = geometry.make([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], [0.3, 0.1, 0.5])
+
+
+def seen(base: np.ndarray, unit: float) -> np.ndarray:
+    """The camera's motion, in units of so many metres, of the base's six numbers."""
+    motion = geometry.invert(CARRIER) @ geometry.from_motion(base) @ CARRIER
+    motion[:3, 3] /= unit
+    return motion
+
+
+@pytest.mark.parametrize("unit", [0.5, 2.0])
+@pytest.mark.parametrize(
+    "base",
+    [
+        [0.2, 0, 0, 0, 0, 0],
+        [0.2, 0, 0, 0, 0, 0.05],
+        [-0.2, 0, 0, 0, 0, 0.05],
+        [0, 0, 0, 0, 0, 0.05],
+        [0.01, 0, 0, 0, 0, -0.05],
+    ],
+    ids=["ahead", "a curve", "back in a curve", "on the spot", "nearly on the spot"],
+)
+def test_what_carries_the_camera_goes_that_far(base: list[float], unit: float) -> None:
+    motion, distance = seen(np.array(base), unit), float(np.linalg.norm(base[:3]))
+    found = stretch(motion, distance, CARRIER, likely=unit)
+    assert found == pytest.approx(unit, rel=1e-6)
+    motion[:3, 3] *= found
+    gone = CARRIER @ motion @ geometry.invert(CARRIER)
+    assert np.linalg.norm(gone[:3, 3]) == pytest.approx(distance, abs=1e-6)
+
+
+def test_without_an_arm_it_is_the_ratio_of_lengths() -> None:
+    motion = geometry.from_motion([0, 0, 0.25, 0, 0.3, 0])
+    assert stretch(motion, 0.5) == pytest.approx(2.0)
+    assert stretch(motion, 0.0) == 0.0
+    assert stretch(geometry.from_motion([0, 0, 0, 0, 0.3, 0]), 0.5) == 0.0
+
+
+def test_where_no_length_goes_that_far_it_is_the_one_that_comes_nearest() -> None:
+    base = np.array([0, 0.05, 0, 0, 0, 0.05])  # a slide that nobody measures
+    motion = seen(base, 1.0)
+    found = stretch(motion, 0.0, CARRIER)
+
+    def gone(length: float) -> float:
+        longer = motion.copy()
+        longer[:3, 3] *= length
+        return float(np.linalg.norm((CARRIER @ longer @ geometry.invert(CARRIER))[:3, 3]))
+
+    assert gone(found) < min(gone(found - 1e-3), gone(found + 1e-3))
+
+
+def test_a_ratio_is_that_of_the_last_ways() -> None:
+    assert Gone().ratio is None
+    assert Gone().further(0.0, 0.0).ratio is None
+    gone = Gone()
+    for _ in range(100):
+        gone = gone.further(0.5, 1.0)
+    for _ in range(100):
+        gone = gone.further(0.8, 2.0)
+    assert gone.ratio == pytest.approx(0.4, rel=0.01)
