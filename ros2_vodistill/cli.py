@@ -95,6 +95,7 @@ def run(
             frames,
             odometry,
             truth=frames.truth,
+            asked=gt is not None or gt_topic is not None,
             notes=frames.notes,
             options={"source": str(source)},
             length=count,
@@ -123,7 +124,8 @@ def evaluate(
     """
     from ros2_vodistill import metrics, trajectory
 
-    figures = metrics.evaluate(trajectory.load(estimate, times), trajectory.load(truth, times))
+    stamps = None if times is None else trajectory.read_times(times)
+    figures = metrics.evaluate(trajectory.load(estimate, stamps), trajectory.load(truth, stamps))
     emit(figures, as_json)
 
 

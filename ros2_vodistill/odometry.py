@@ -66,6 +66,8 @@ class VisualOdometry:
         if str(model) == CLASSICAL:
             if refine:
                 raise VodistillError("'classical' cannot be refined", "It is what refining would use: leave it out.")
+            if engine != "auto":
+                raise VodistillError(f"'classical' runs on no engine, not on '{engine}'", "Leave the engine out.")
         else:
             self.engine, self.passed_over = make(Model.load(model), engine, threads)
             self.name = self.engine.model.card.name

@@ -57,6 +57,7 @@ def replay(
     odometry: VisualOdometry,
     *,
     truth: Trajectory | None = None,
+    asked: bool = True,
     notes: list[str] | None = None,
     options: dict[str, Any] | None = None,
     length: int | None = None,
@@ -68,6 +69,7 @@ def replay(
         frames: (stamp, grey image) pairs.
         odometry: fresh, with its camera set.
         truth: camera-to-world poses of the optical frame, to measure against.
+        asked: whether somebody asked for that truth; otherwise it is left out, with a note, where it does not fit.
         notes: the list to which the source adds what it could not read while it is iterated.
         options: to be written beside the figures.
         length: number of frames, if known: spreads the samples.
@@ -119,6 +121,12 @@ def replay(
         list(notes or []),
         truth,
     )
+    if truth is not None and not asked:
+        try:
+            _errors(run)
+        except VodistillError as error:
+            run.truth = None
+            run.notes.append(f"truth: not used: {error.problem}")
     run.metrics = _measure(run, odometry)
     return run
 
@@ -168,9 +176,9 @@ def _measure(run: Run, odometry: VisualOdometry) -> dict[str, Any]:
             "scale_from": run.steps[-1].scale.value,
             **cost,
         }
-    scale_known = run.steps[-1].scale is not Scale.UNKNOWN
-    return {
-        **metrics.evaluate(run.estimate, run.truth, scale_known=scale_known),
-        "scale_from": run.steps[-1].scale.value,
-        **cost,
-    }
+    return {**_errors(run), "scale_from": run.steps[-1].scale.value, **cost}
+
+
+def _errors(run: Run) -> dict[str, Any]:
+    assert run.truth is not None
+    return metrics.evaluate(run.estimate, run.truth, scale_known=run.steps[-1].scale is not Scale.UNKNOWN)

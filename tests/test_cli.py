@@ -15,7 +15,9 @@ import pytest
 
 from ros2_vodistill import cli, geometry, trajectory
 from ros2_vodistill.camera import Camera
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT
+from ros2_vodistill.run import Run
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.sources.record import write_bag, write_kitti
 from tests.models import brightness_model
@@ -487,6 +489,41 @@ def test_a_full_disk_leaves_no_half_written_recording_for_the_viewer(
     assert code == 2
     assert "run.rrd cannot be written: No space left" in err
     assert not list(file.parent.iterdir())
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_truth_of_another_time_costs_nothing_unless_it_was_asked_for(bright: Path, asked: bool) -> None:
+    """As that of a bag whose tracking system has its own clock."""
+    from ros2_vodistill.odometry import VisualOdometry
+    from ros2_vodistill.run import replay
+
+    odometry = VisualOdometry(bright, camera=CAMERA)
+    truth = trajectory.Trajectory(np.array(STAMPS) + 5000, POSES)
+
+    def run() -> Run:
+        return replay(zip(STAMPS, frames(), strict=True), odometry, truth=truth, asked=asked)
+
+    if asked:
+        with pytest.raises(VodistillError, match="5100"):
+            run()
+        return
+    result = run()
+    assert result.truth is None and result.metrics["frames"] == COUNT
+    assert "rpe_t_m" not in result.metrics
+    assert any(line.startswith("truth: not used: ") for line in result.metrics["notes"])
+
+
+def test_times_that_are_not_there_are_told_whatever_reads_them(vodistill: Vodistill, tmp_path: Path) -> None:
+    code, out, err = vodistill("eval", tum(tmp_path / "a.tum", 0), tum(tmp_path / "b.tum", 0), "--times", "none.txt")
+    assert (code, out) == (2, "")
+    assert "none.txt" in err
+
+
+def test_classical_takes_no_engine(vodistill: Vodistill, sequence: Path, tmp_path: Path) -> None:
+    code, _, err = vodistill("run", sequence, "--model", "classical", "--engine", "steam", "--out", tmp_path / "out")
+    assert code == 2
+    assert "'classical' runs on no engine, not on 'steam'" in err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

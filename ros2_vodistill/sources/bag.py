@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from ros2_vodistill.calibration import load_camera
@@ -17,6 +18,8 @@ from ros2_vodistill.sources.recording import Message, Recording, listed, stamp_o
 from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS, COMPRESSED, IMAGE, INFO
 from ros2_vodistill.sources.transforms import Transforms, mount_of, plain
 from ros2_vodistill.trajectory import Trajectory, load
+
+_PATIENCE = 100  # calibrations that may be unusable before the first good one
 
 
 class BagSource(Source):
@@ -110,20 +113,21 @@ class BagSource(Source):
         if beside not in infos and len(infos) == 1:
             topic = infos[0]
             self._notes.add("camera", f"'{topic}' is used, the only camera_info; there is no '{beside}'")
-        message = self._recording.first(topic) if topic in infos else None
-        if message is None:
+        if topic not in infos:
             others = f"; not taken, because not beside the images: {', '.join(infos)}" if infos else ""
-            self.searched.append(
-                f"topic {topic} (no message)" if topic in infos else f"topic {beside} (not there{others})"
-            )
+            self.searched.append(f"topic {beside} (not there{others})")
             return None
-        try:
-            camera = Camera.from_camera_info(message.body, rectified=self._rectified)
-        except VodistillError as error:
-            self.searched.append(f"topic {topic} ({error.problem})")
-            return None
-        self._info = topic
-        return camera
+        problem = "no message"
+        for message in islice(self._recording.messages([topic]), _PATIENCE):
+            try:
+                camera = Camera.from_camera_info(message.body, rectified=self._rectified)
+            except VodistillError as error:
+                problem = error.problem
+                continue
+            self._info = topic
+            return camera
+        self.searched.append(f"topic {topic} ({problem})")
+        return None
 
     def _compare(self, message: Message, stamp: float) -> None:
         """A calibration that is not the first one: which one fits the images is not known here, so it is told."""
@@ -133,7 +137,7 @@ class BagSource(Source):
             problem = "it differs"
         except VodistillError as error:
             problem = error.problem
-        kept = "the first one is used for all images"
+        kept = "the first one that can be used holds for all images"
         self._notes.add("calibration changes", f"'{message.topic}' at {stamp:.6f} s: {problem}; {kept}")
 
     @property

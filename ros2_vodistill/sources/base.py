@@ -131,7 +131,7 @@ class Source(ABC):
         for stamp, image in self._frames():
             if last is not None and stamp <= last:
                 self._notes.add("frame not later than the one before", f"{stamp:.6f} s after {last:.6f} s")
-            last = stamp
+            last = stamp if last is None else max(last, stamp)
             yield stamp, image
         if last is None:
             reasons = "; ".join(self.notes) or "it holds no frames"
