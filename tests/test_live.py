@@ -511,6 +511,27 @@ def test_a_new_calibration_goes_on_from_the_same_pose() -> None:
     np.testing.assert_allclose(robot.published[-1].pose, before, atol=1e-12)
 
 
+def test_after_a_calibration_that_fails_it_goes_on_from_the_same_pose(monkeypatch: pytest.MonkeyPatch) -> None:
+    robot = Robot()
+    for _ in range(4):
+        robot.step()
+    before = robot.published[-1].pose
+    robot.feed.set_place(MOUNT, geometry.make(PLACE[:3, :3], [0.9, 0.0, 1.0]))
+    robot.feed.work()
+
+    def refuse(*_: object) -> None:
+        raise VodistillError("it sees nothing", "Calibrate it.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(robot.odometry, "set_camera", refuse)
+        robot.feed.set_camera(CAMERA.scaled(16, 12))
+        robot.step()
+        assert robot.health()[0] is Level.ERROR
+    robot.feed.set_camera(CAMERA)
+    robot.step()
+    np.testing.assert_allclose(robot.published[-1].pose, before, atol=1e-12)
+
+
 def test_set_pose_and_reset_come_before_the_next_frame() -> None:
     robot = Robot()
     for _ in range(3):

@@ -64,6 +64,7 @@ class Feed:
         self._camera: Camera | None = None
         self._place: tuple[Mount, Array] | None = None
         self._body: Body | None = None
+        self._last_body: Body | None = None  # while a calibration is in trouble
         self._trouble = ""  # with the calibration or the mount, until it changes
 
     # From any thread
@@ -206,7 +207,7 @@ class Feed:
         if camera is None or place is None:
             return
         mount, base_from_camera = place
-        body = self._body
+        body = self._last_body = self._body or self._last_body
         self._body, self._trouble = None, ""
         try:
             self.odometry.set_camera(camera, mount)
