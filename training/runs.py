@@ -132,8 +132,8 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             _begin(network, start, place.teacher if run.start_from_teacher and not run.start else None)
             _adopt(network, stage, place.teacher)
             trainer = _trainer(experiment, stage, settings, folder, place, network, description)
-            if run.start and stage is stages[0] and trainer.state.step == 0:
-                trainer.state.samples = clips_seen(Path(run.start))
+            if start is not None and trainer.state.step == 0:
+                trainer.state.samples = clips_seen(start)
             done = budget.train(trainer, place.say)
             if place.accelerator.is_main_process and (ending or not finished(final_folder(folder))):
                 shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")

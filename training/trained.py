@@ -48,13 +48,8 @@ def weights_file(path: Path) -> Path:
 
 
 def clips_seen(path: Path) -> int:
-    """Clips that a run's stages, and the weights that it started from, were trained on; or, of a file alone, what it
-    says of the stage that wrote it."""
-    stages = [s.parent for s in path.glob("*/checkpoints") if not final_folder(s.parent).exists()]
-    if not stages:
-        return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))
-    newest = (checkpoint.latest(stage / "checkpoints") for stage in stages)
-    return sum(int(checkpoint.read_json(c / "state.json")["samples"]) for c in newest if c)
+    """Clips that a run's weights, or those of a file, were trained on: by all stages, and before these began."""
+    return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))
 
 
 def finished(folder: Path) -> bool:
