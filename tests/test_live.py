@@ -152,11 +152,12 @@ def test_a_feed_that_was_given_a_longer_slot_works_on_every_frame_of_a_burst() -
         ((10.0, 10.0, 10.1), 2, 0, {"duplicate": 1}),
         ((10.0, 10.1, 10.05, 10.2), 3, 0, {"overtaken": 1}),
         ((10.0, 14.0, 10.0, 10.1), 4, 1, {"backwards": 1, "gap": 1}),
+        ((10.0, 20.0, 10.1, 10.2), 4, 1, {"ahead": 1, "gap": 1}),
         ((10.0, 12.0), 2, 0, {"gap": 1}),
         ((10.0, 1e6), 2, 1, {"jump": 1}),
         ((0.0, 0.0), 2, 0, {"without stamp": 2}),
     ],
-    ids=["steady", "duplicate", "overtaken", "loop", "gap", "set ahead", "no stamps"],
+    ids=["steady", "duplicate", "overtaken", "loop", "one ahead", "gap", "set ahead", "no stamps"],
 )
 def test_clock_rules(stamps: tuple[float, ...], used: int, restarts: int, counted: dict[str, int]) -> None:
     rules = Stamps(disorder=0.2, jump=3600.0, gap=1.0)
@@ -436,6 +437,19 @@ def test_a_bag_that_loops_starts_again(at_start: bool) -> None:
     assert robot.feed.vitals.counts["restarts"] == 1
     assert "restarted: stamps went back by 0.40 s" in robot.health()[1]
     assert bool(robot.published[-1].pose_covariance[0, 0] > 1.0) is not at_start
+
+
+def test_one_stamp_that_is_wrong_does_not_begin_anew() -> None:
+    robot = Robot()
+    for _ in range(5):
+        robot.step()
+    before = robot.published[-1].pose
+    robot.step(stamp=robot.wall + 10 * SECOND)
+    for _ in range(3):
+        robot.step()
+    after = robot.published[-1].pose
+    assert before[0, 3] < after[0, 3] < before[0, 3] + 0.2
+    assert "restarted: one stamp was 9.80 s ahead" in robot.health()[1]
 
 
 def test_a_gap_holds_the_pose_and_says_so() -> None:

@@ -149,7 +149,7 @@ class Feed:
             return
         verdict = self.stamps.judge(frame.stamp, frame.arrived)
         if verdict.restart:
-            self._restart(verdict.restart)
+            self._restart(verdict.restart, verdict.hold)
         if verdict.unused:
             self.vitals.unused(verdict.unused)
             return
@@ -180,11 +180,11 @@ class Feed:
         self._publish(output)
         self.vitals.published((self._wall() - stamp) / SECOND)
 
-    def _restart(self, why: str) -> None:
+    def _restart(self, why: str, hold: bool = False) -> None:
         """Time has jumped: what lies between is unknown."""
         self.vitals.restarted(why)
         finite = np.isfinite(self.odometry.pose).all() and np.isfinite(self.odometry.pose_covariance).all()
-        if self.restart_at_start or not finite:
+        if not finite or (self.restart_at_start and not hold):
             self._reset(None, None)
         else:
             self.odometry.reset(
