@@ -28,12 +28,17 @@ _MARGIN = 4  # pixels
 class Bonnet:
     """Watches frames of one size.
 
+    Args:
+        height, width: of the images.
+        inverted: the camera is mounted upside down, and has the vehicle at the top of its images.
+
     Attributes:
-        rows: of the images, from above, that show the world.
+        rows: of the images, from the other side, that show the world.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, inverted: bool = False) -> None:
         self.height = self.rows = height
+        self._inverted = inverted
         self._top = height - int(_LOWEST * height) // _CELL * _CELL
         self._right = width // _CELL * _CELL
         self.reset()
@@ -43,6 +48,11 @@ class Bonnet:
         shape = (self.height - self._top) // _CELL, self._right // _CELL
         self._edges, self._still = (np.zeros(shape, np.float32) for _ in range(2))
         self._candidate, self._agreed = self.rows, 0
+
+    @property
+    def first(self) -> int:
+        """The uppermost of these rows."""
+        return self.height - self.rows if self._inverted else 0
 
     def look(self, last: Image, this: Image) -> bool:
         """At two frames between which the world has moved; whether `rows` has changed."""
@@ -65,7 +75,8 @@ class Bonnet:
         return True
 
     def _smooth(self, image: Image) -> Picture:
-        return cv2.blur(image[self._top :, : self._right], (3, 3)).astype(np.float32)
+        upright = image[::-1] if self._inverted else image
+        return cv2.blur(np.ascontiguousarray(upright[self._top :, : self._right]), (3, 3)).astype(np.float32)
 
     def _found(self) -> int:
         """The rows above the still edge that most columns have at about one height, if little moves below it; or 0."""

@@ -38,6 +38,7 @@ _FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
 _APART = 3.0  # pixels between the places where half of the corners are expected that are worth a look at both
+_INVERTED = 0.75 * np.pi  # roll of a camera that is mounted upside down
 _FLOOR = 0.01, 5e-4  # share of the step and of the turn, and radians: calibration, shutter and vibration, which no
 # residual shows
 
@@ -89,7 +90,7 @@ class TwoView:
         self._tracker, self._ransac = tracker, ransac
         self._match = Matcher(tracker, self._rays, self._noise)
         self._mount, self._ground = mount, Ground(self._picture.whole, mount)
-        self._bonnet = Bonnet(self._camera.height, self._camera.width)
+        self._bonnet = Bonnet(self._camera.height, self._camera.width, abs(mount.roll) > _INVERTED)
         self._schedule = schedule
         self.reset()
 
@@ -108,7 +109,10 @@ class TwoView:
         if newest is None:
             return
         picture = newest.picture
-        fresh = self._tracker.corners(picture.small[: self._bonnet.rows], newest.points, picture.grain)
+        first, rows = self._bonnet.first, self._bonnet.rows
+        above = np.array([0.0, first])
+        world = picture.small[first : first + rows]
+        fresh = self._tracker.corners(world, newest.points - above, picture.grain) + above
         depths = newest.carried.depths + Depths.unknown(len(fresh))
         points, carried = np.concatenate([newest.points, fresh]), replace(newest.carried, depths=depths)
         self._reference = replace(newest, points=points, carried=carried)
@@ -177,13 +181,15 @@ class TwoView:
 
     def _views(self, picture: Picture) -> Views:
         """Of the ground, above the bonnet."""
-        return self._ground.views(picture.whole[: self._picture.rows(self._bonnet.rows)]) if self._schedule else []
+        first, rows = (self._picture.rows(number) for number in (self._bonnet.first, self._bonnet.rows))
+        return self._ground.views(picture.whole[first : first + rows]) if self._schedule else []
 
     def _uncovered(self, reference: Frame, picture: Picture) -> tuple[Frame, Views]:
         """The reference frame and a picture's views where the ground is looked at above the bonnet only."""
         assert self._newest is not None
         whole = self._picture.whole
-        self._ground = Ground(whole.cropped(0, 0, whole.width, self._picture.rows(self._bonnet.rows)), self._mount)
+        first, rows = (self._picture.rows(number) for number in (self._bonnet.first, self._bonnet.rows))
+        self._ground = Ground(whole.cropped(0, first, whole.width, rows), self._mount)
         last, views = self._views(reference.picture), self._views(picture)
         self._newest = replace(self._newest, views=views)
         self._reference = replace(reference, views=last)

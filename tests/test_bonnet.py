@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -40,9 +41,9 @@ def bent(image: Image) -> Image:
     return image
 
 
-def watched(images: list[Image]) -> tuple[Bonnet, list[int]]:
+def watched(images: list[Image], inverted: bool = False) -> tuple[Bonnet, list[int]]:
     """The rows after each frame."""
-    bonnet, rows = Bonnet(200, 480), []
+    bonnet, rows = Bonnet(200, 480, inverted), []
     for last, this in pairwise(images):
         changed = bonnet.look(last, this)
         assert changed == (bonnet.rows != (rows[-1] if rows else 200))
@@ -55,6 +56,13 @@ def test_what_stands_still_is_cut_off_within_a_few_frames(cover: Callable[[Image
     _, rows = watched([cover(image) for image in street()])
     assert rows[0] == 200
     assert ROWS - 20 <= rows[-1] <= ROWS
+
+
+def test_a_camera_that_hangs_upside_down_has_it_at_the_top() -> None:
+    covered = [bent(image) for image in street()]
+    upright, inverted = watched(covered)[0], watched([image[::-1, ::-1] for image in covered], inverted=True)[0]
+    assert inverted.rows == pytest.approx(upright.rows, abs=8)
+    assert (upright.first, inverted.first) == (0, 200 - inverted.rows)
 
 
 def test_a_road_is_not() -> None:
@@ -86,7 +94,14 @@ def test_forgetting_keeps_the_rows() -> None:
 
 
 @pytest.mark.parametrize("cover", [flat, bent], ids=["bar", "bonnet"])
-def test_a_road_behind_a_bonnet_has_the_right_length(cover: Callable[[Image], Image]) -> None:
-    results = compared(ClassicalFrontend(CAMERA, Mount()), [cover(image) for image in street(16)])
+@pytest.mark.parametrize("inverted", [False, True], ids=["upright", "upside down"])
+def test_a_road_behind_a_bonnet_has_the_right_length(cover: Callable[[Image], Image], inverted: bool) -> None:
+    images = [cover(image) for image in street(16)]
+    camera, mount = CAMERA, Mount()
+    if inverted:
+        images = [np.ascontiguousarray(image[::-1, ::-1]) for image in images]
+        middle = {"cx": CAMERA.width - 1 - CAMERA.cx, "cy": CAMERA.height - 1 - CAMERA.cy}
+        camera, mount = replace(CAMERA, **middle), Mount(roll=np.pi)
+    results = compared(ClassicalFrontend(camera, mount), images)
     lengths = [float(np.linalg.norm(result.motion[:3, 3])) for result in results[-4:]]
     assert lengths == pytest.approx([0.5 / HEIGHT] * 4, rel=0.06)
