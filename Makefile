@@ -41,7 +41,7 @@ clean:
 	rm -rf $(VENV) out build dist *.egg-info
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }  # half of one would pass for it the next time
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.run: setup.py | $(BIN)/python

@@ -205,7 +205,10 @@ def bench(
     Example: `vodistill bench --model swift-s --model classical --json bench.json`
     """
     from ros2_vodistill import bench as benchmark
+    from ros2_vodistill.files import require_folder
 
+    if out is not None:
+        require_folder(out.parent)
     with progress_bar() as progress:
         task = progress.add_task("timing", total=None)
         figures = benchmark.compare(
@@ -217,9 +220,10 @@ def bench(
             lambda done, total: progress.update(task, completed=done, total=total),
             teacher or [],
         )
-    if out is not None:
-        benchmark.write(figures, out)
     OUT.print(benchmark.table(figures))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        benchmark.write(figures, out)
 
 
 def main() -> None:

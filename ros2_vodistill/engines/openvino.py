@@ -30,6 +30,8 @@ class OpenVinoEngine(HostEngine):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
+            # Each process would else have its one thread on the first core, whatever else is there.
+            "ENABLE_CPU_PINNING": False,
             # Some processors would else compute in bfloat16, whatever the graph says.
             "INFERENCE_PRECISION_HINT": "f32",
         }

@@ -10,6 +10,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -71,14 +72,12 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
     recorder = Recorder()
     try:
         _wait(recorder, lambda: stopped() or recorder.count_subscribers(source.topic) > 0, _PATIENCE)
-        player = subprocess.Popen(
-            ["ros2", "bag", "play", str(bag), "--rate", str(rate), "--delay", "2", "--disable-keyboard-controls"],
-            stdin=subprocess.DEVNULL,
-        )
-        try:
-            _wait(recorder, lambda: stopped() or player.poll() is not None)
-        finally:
-            _end(player)
+        with tempfile.TemporaryDirectory() as folder:
+            player = subprocess.Popen(_play(bag, source.topic, rate, Path(folder)), stdin=subprocess.DEVNULL)
+            try:
+                _wait(recorder, lambda: stopped() or player.poll() is not None)
+            finally:
+                _end(player)
         if player.returncode and not stopped():
             raise VodistillError(
                 f"`ros2 bag play {bag}` failed with code {player.returncode}", "See what it printed above."
@@ -89,6 +88,21 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
     finally:
         recorder.destroy_node()
     return _judged(source, estimate, recorder.base, out)
+
+
+def _play(bag: Path, images: str, rate: float, folder: Path) -> list[str]:
+    """The command: what the node listens to alone, for a bag may have an odom and a tf of its own; and as it listens,
+    whatever profiles were recorded, or lost when the bag was converted."""
+    base = images.removesuffix("/compressed")
+    topics = images, f"{base.rpartition('/')[0]}/camera_info", "/tf_static"
+    reliable = {"reliability": "reliable", "history": "keep_all"}
+    wanted = dict.fromkeys(topics, reliable) | {"/tf_static": {**reliable, "durability": "transient_local"}}
+    profiles = folder / "qos.yaml"
+    profiles.write_text(json.dumps(wanted))  # JSON is YAML
+    return [
+        "ros2", "bag", "play", str(bag), "--rate", str(rate), "--delay", "2", "--disable-keyboard-controls",
+        "--qos-profile-overrides-path", str(profiles), "--topics", *topics,
+    ]  # fmt: skip
 
 
 def _judged(source: BagSource, estimate: Trajectory, base: str, out: Path) -> dict[str, Any]:

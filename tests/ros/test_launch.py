@@ -15,15 +15,22 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's tests need a real ROS 2")
 
 from ament_index_python.packages import get_packages_with_prefixes
+from rosbags.interfaces import QosDurability, QosReliability
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from ros2_vodistill import trajectory
+from ros2_vodistill import geometry, trajectory
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.sources import open_source
+from ros2_vodistill.sources.messages import STORE, odometry
+from ros2_vodistill.sources.record import LATCHED
+from ros2_vodistill.sources.ros_types import ODOMETRY
 from tests.ros.camera import COUNT, frames
 from tests.ros.process import IMAGE, INFO, PATIENCE, REPOSITORY, Ros, alive
 from tests.ros.talk import Listener, core
 
 pytestmark = pytest.mark.slow
+
+CONTENT = LATCHED._replace(durability=QosDurability.VOLATILE, reliability=QosReliability.BEST_EFFORT)
 
 
 def replaying(ros: Ros, bag: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -45,8 +52,8 @@ def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
     process = replayed(ros, bag, "model:=brightness", "rate:=0.5")
     assert process.returncode == 0, ros.told()
     source = open_source(bag)
-    odometry = VisualOdometry(ros.folder / "models" / "brightness", camera=source.require_camera(), mount=source.mount)
-    poses = {stamp: odometry.push(image, stamp) for stamp, image in source}
+    core_run = VisualOdometry(ros.folder / "models" / "brightness", camera=source.require_camera(), mount=source.mount)
+    poses = {stamp: core_run.push(image, stamp) for stamp, image in source}
     estimate = trajectory.read_tum(out / "trajectory.tum")
     assert len(estimate) == COUNT - 1
     place = source.place("base_link")
@@ -58,6 +65,30 @@ def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
     assert 0 < figures["ate_unaligned_m"] < 1
     assert "ate_unaligned_m" in ros.told()
     assert not alive(process.pid)
+
+
+def test_a_robots_own_recording_is_replayed_as_any_other(ros: Ros, bag: Path, installed: Path) -> None:
+    """Its driver was content with best effort, its profiles were lost on the way, and wheels have an odom, far away."""
+    recorded = ros.folder / "robot"
+    with Reader(bag) as reader, Writer(recorded, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        copies = {
+            made.id: writer.add_connection(
+                made.topic, made.msgtype, typestore=STORE, offered_qos_profiles=[CONTENT] * (made.topic == IMAGE)
+            )
+            for made in reader.connections
+        }
+        wheels = writer.add_connection("/odom", ODOMETRY, typestore=STORE)
+        far = geometry.make(np.eye(3), [100.0, 0.0, 0.0])
+        for connection, time, raw in reader.messages():
+            writer.write(copies[connection.id], time, raw)
+            if connection.topic == IMAGE:
+                message = odometry(time + 10**7, "odom", "base_link", far, np.zeros(6))
+                writer.write(wheels, time + 10**7, STORE.serialize_cdr(message, ODOMETRY))
+    process = replayed(ros, recorded, "model:=brightness", "rate:=0.5")
+    assert process.returncode == 0, ros.told()
+    estimate = trajectory.read_tum(ros.folder / "out" / "trajectory.tum")
+    assert len(estimate) == COUNT - 1
+    assert np.abs(estimate.poses[:, :3, 3]).max() < 10
 
 
 def test_a_replay_without_odometry_fails_with_a_code(ros: Ros, bag: Path, installed: Path) -> None:
@@ -158,8 +189,8 @@ def test_in_real_time_the_node_stays_near_vodistill_run(ros: Ros, installed: Pat
     assert process.returncode == 0, ros.told()
     live = trajectory.read_tum(out / "trajectory.tum")
     source = open_source(demo)
-    odometry = VisualOdometry(model, camera=source.require_camera(), mount=source.mount)
-    estimates = {stamp: odometry.push(image, stamp) for stamp, image in source}
+    core_run = VisualOdometry(model, camera=source.require_camera(), mount=source.mount)
+    estimates = {stamp: core_run.push(image, stamp) for stamp, image in source}
     place = source.place("base_link")
     pairs = [
         (pose, place @ estimates[stamp].pose @ np.linalg.inv(place))
