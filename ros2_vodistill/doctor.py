@@ -11,9 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ros2_vodistill.engines import ENGINES, UnavailableError, make, tensorrt
-from ros2_vodistill.engines.onnx_gpu import OnnxTensorRtEngine
-from ros2_vodistill.engines.tensorrt import TensorRtEngine
+from ros2_vodistill.engines import ENGINES, UnavailableError, make, room, tensorrt
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT, Model, shipped
 
@@ -38,7 +36,7 @@ class Finding:
 _PACKAGES = {
     "numpy": "",
     "opencv-python-headless": "",
-    "onnxruntime": "",
+    "onnxruntime": "pip install onnxruntime",
     "openvino": "pip install 'ros2_vodistill[openvino]', for --engine openvino",
     "rosbags": "",
     "rerun-sdk": "pip install 'ros2_vodistill[rerun]', for `vodistill run --rerun`",
@@ -67,12 +65,21 @@ def _packages() -> Iterator[Finding]:
         try:
             yield Finding(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            if name.startswith("opencv"):
+            if name == "onnxruntime" and (instead := _version("onnxruntime-gpu")):
+                yield Finding("onnxruntime-gpu", True, instead)
+            elif name.startswith("opencv"):
                 below = int(cv2.__version__.split(".")[0]) < 5
                 advice = "" if below else "OpenCV 5 breaks cv_bridge: pip install 'opencv-python-headless<5'"
                 yield Finding("opencv", below, f"{cv2.__version__} from elsewhere", advice)
             else:
                 yield Finding(name, False, "not installed", remedy)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _models() -> Iterator[Finding]:
@@ -94,11 +101,11 @@ def _engines() -> Iterator[Finding]:
     for name in ENGINES:
         what = f"engine {name}"
         try:
-            if name == TensorRtEngine.name:
+            if name == "tensorrt":
                 ready, found = tensorrt.examine(model)
                 yield Finding(what, True, found, "" if ready else f"vodistill engine build {DEFAULT}")
-            elif name == OnnxTensorRtEngine.name:  # making it would build for minutes
-                OnnxTensorRtEngine.require()
+            elif name == "onnxruntime-tensorrt":  # making it would build for minutes
+                room("onnx_gpu").OnnxTensorRtEngine.require()
                 yield Finding(what, True, "this onnxruntime has it; the first start builds for minutes")
             else:
                 yield Finding(what, True, f"runs {DEFAULT} on {make(model, name)[0].device}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -185,6 +186,22 @@ def test_what_is_in_brackets_is_printed(
 
 def absent(name: str) -> str:
     raise importlib.metadata.PackageNotFoundError(name)
+
+
+def test_without_onnxruntime_doctor_says_what_to_do(
+    vodistill: Vodistill, bright: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ros2_vodistill.engines import make
+    from ros2_vodistill.model import Model
+
+    for name in [name for name in sys.modules if name.startswith("ros2_vodistill.engines.onnx")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, out, _ = vodistill("doctor")
+    assert code in (0, 1)
+    assert "onnxruntime cannot be imported" in out and "pip install onnxruntime" in out
+    if importlib.util.find_spec("openvino"):
+        assert make(Model.load(bright))[0].name == "openvino"
 
 
 @pytest.mark.parametrize("command", ["", "run", "eval", "models", "doctor", "bench", "engine build"])

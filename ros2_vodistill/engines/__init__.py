@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
 from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
-__all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make"]
+__all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make", "room"]
+
+
+_INSTALL = "Install it again: pip install onnxruntime, or on a GPU onnxruntime-gpu in its place."
+
+
+def room(module: str) -> ModuleType:
+    """A module of engines; UnavailableError where what it stands on is not installed."""
+    try:
+        return import_module(f"{__name__}.{module}")
+    except ImportError as error:
+        raise UnavailableError(f"{error.name or module} cannot be imported: {error}", _INSTALL) from error
 
 
 def _later(module: str, maker: str) -> Callable[[Model, int], Engine]:
     """What makes an engine, imported when it is asked for: each brings megabytes that the others don't need."""
 
     def made(model: Model, threads: int) -> Engine:
-        engine: Engine = getattr(import_module(f"{__name__}.{module}"), maker)(model, threads)
+        engine: Engine = getattr(room(module), maker)(model, threads)
         return engine
 
     return made

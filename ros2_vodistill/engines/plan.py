@@ -98,6 +98,12 @@ class PlanCache:
             self._say(f"{error.problem}: the plan is built anew at every start. {error.remedy}")
         return build() if plan is None else plan
 
+    def forget(self, key: Key, why: str) -> None:
+        """Remove the plan, if there is one."""
+        self._say(f"{why}: it is built anew")
+        with suppress(OSError):
+            (self.folder / key.file).unlink(missing_ok=True)
+
     def others(self, key: Key) -> list[Key]:
         """Keys of the plans of the same model that belong to something else."""
         found = []

@@ -32,6 +32,10 @@ Progress = Callable[[str, int, int], object]
 """Told the phase of a build, its step and the number of steps."""
 
 
+class RefusedError(UnavailableError):
+    """TensorRT does not take a plan, although it is whole and was built by this version for this GPU."""
+
+
 class TensorRtEngine(Engine):
     """A plan on a GPU: one launch of a CUDA graph a step, for each of the two directions between the sets of states.
 
@@ -47,13 +51,7 @@ class TensorRtEngine(Engine):
     def __init__(self, model: Model, trt: Any, gpu: Gpu, plan: bytes) -> None:
         self.model, self.device = model, f"{gpu.name}, TensorRT {trt.__version__}"
         self._trt, self._gpu = trt, gpu
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
-            raise VodistillError(
-                f"TensorRT {trt.__version__} cannot load the plan of {model.path}",
-                "Its messages are above. Build it again: vodistill engine build.",
-            )
+        self._runtime, self._engine = _loaded(trt, model, plan)
         card = model.card
         self._sets = [{name: self._new(4 * int(np.prod(s))) for name, s in card.states.items()} for _ in range(2)]
         self._views = {name: gpu.pinned((1, 1, v.height, v.width), np.uint8) for name, v in card.views.items()}
@@ -137,16 +135,29 @@ def open_tensorrt(model: Model, threads: int) -> TensorRtEngine:
         log.warning("building the plan of %s for %s: this takes minutes, once", model.card.name, gpu.name)
         return build(trt, model)
 
-    plan = PlanCache(say=log.warning).get(key(trt, gpu, model), made)
-    return TensorRtEngine(model, trt, gpu, plan)
+    cache = PlanCache(say=log.warning)
+    return TensorRtEngine(model, trt, gpu, _kept(cache, key(trt, gpu, model), trt, model, made))
 
 
 def prepare(model: Model, say: Callable[[str], object], progress: Progress) -> Path:
-    """Build the plan for this machine's GPU unless it is there, and keep it; its file."""
+    """Build the plan for this machine's GPU unless one that it takes is there, and keep it; its file."""
     trt, gpu = machine()
     cache, wanted = PlanCache(say=say), key(trt, gpu, model)
-    cache.get(wanted, lambda: build(trt, model, progress), must_keep=True)
+    _kept(cache, wanted, trt, model, lambda: build(trt, model, progress), must_keep=True)
     return cache.folder / wanted.file
+
+
+def _kept(
+    cache: PlanCache, wanted: Key, trt: Any, model: Model, made: Callable[[], bytes], *, must_keep: bool = False
+) -> bytes:
+    """The plan, see `PlanCache.get`; one that TensorRT does not take any more is built once anew."""
+    plan = cache.get(wanted, made, must_keep=must_keep)
+    try:
+        _loaded(trt, model, plan)
+    except RefusedError as error:
+        cache.forget(wanted, error.problem)
+        plan = cache.get(wanted, made, must_keep=must_keep)
+    return plan
 
 
 def examine(model: Model) -> tuple[bool, str]:
@@ -156,7 +167,25 @@ def examine(model: Model) -> tuple[bool, str]:
     wanted = key(trt, gpu, model)
     found = PlanCache(say=said.append).load(wanted)
     on = f"{wanted.software} on {wanted.gpu}"
-    return found is not None, f"{on}, the plan is built" if found else "; ".join([f"{on}, no plan yet", *said])
+    if found is None:
+        return False, "; ".join([f"{on}, no plan yet", *said])
+    try:
+        _loaded(trt, model, found)
+    except RefusedError as error:
+        return False, f"{on}, {error.problem}"
+    return True, f"{on}, the plan is built"
+
+
+def _loaded(trt: Any, model: Model, plan: bytes) -> tuple[Any, Any]:
+    """TensorRT's runtime, and the engine that a plan is."""
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise RefusedError(
+            f"TensorRT {trt.__version__} cannot load the plan of {model.path}",
+            "Its messages are above. Use --engine onnxruntime meanwhile.",
+        )
+    return runtime, engine
 
 
 def machine() -> tuple[ModuleType, Gpu]:

@@ -12,6 +12,7 @@ import pytest
 
 from ros2_vodistill.engines import UnavailableError, make, tensorrt
 from ros2_vodistill.engines.gpu import Gpu
+from ros2_vodistill.engines.plan import PlanCache
 from ros2_vodistill.engines.tensorrt import TensorRtEngine, build
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model, shipped
@@ -193,6 +194,31 @@ def test_engine_build_keeps_the_plan_and_doctor_says_whether_it_fits(machine: di
     ready, found = tensorrt.examine(model)
     assert not ready
     assert "gpu: Fake (8.7), here Another (8.7)" in found
+
+
+def test_a_kept_plan_that_is_not_taken_any_more_is_built_anew_once(
+    machine: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a change of the driver, which the plan's key does not know."""
+    model = Model.load(brightness_model(tmp_path / "bright"))
+    wanted = tensorrt.key(*tensorrt.machine(), model)
+
+    def prepare() -> None:
+        tensorrt.prepare(model, lambda text: None, lambda *step: None)
+
+    for use in (lambda: make(model, "tensorrt"), prepare):
+        PlanCache().get(wanted, lambda: b"stale")
+        builds = machine["builds"]
+        assert tensorrt.examine(model)[0] is False
+        use()
+        assert machine["builds"] == builds + 1
+        assert tensorrt.examine(model)[0] is True
+        PlanCache().forget(wanted, "the next one")
+    assert "it is built anew" in caplog.text
+    monkeypatch.setattr(tensorrt, "build", lambda *_: b"useless")
+    with pytest.raises(UnavailableError, match="cannot load the plan"):
+        make(model, "tensorrt")
+    assert make(model, "auto")[0].name == "onnxruntime"
 
 
 def test_engine_build_is_an_error_where_nothing_can_be_kept(
