@@ -147,7 +147,7 @@ def strode(guessed: NDArray[np.float64], share: float, sure: float, rise: float 
     """What the ground says of MOTION, of whose way this much is known and whose length is guessed."""
     told = tracks(MOTION, ground=1.0, rise=rise)
     ground = replace(cells(told), counts=joined(told).double()[:, None, 5:])
-    first, worth = torch.tensor([[[share * FAR, 0.0]]]), torch.tensor([[[0.06] * 3 + [0.3 * FAR, 0.015]]])
+    first, worth = torch.tensor([[[share * FAR]]]), torch.tensor([[[0.06] * 3 + [0.3 * FAR, 0.015]]])
     known = sure * torch.eye(3).double()[None, None]
     return floor.stride(course(guessed), first.double(), worth.double(), known, ground)
 
@@ -172,10 +172,10 @@ def test_the_ground_tells_a_way_that_dips_from_another_length(dip: float, share:
 
 
 def test_without_ground_what_was_believed_of_way_and_length_stays() -> None:
-    first, worth = torch.tensor([[[0.3, 0.0]]]).double(), torch.full((1, 1, 5), 0.1).double()
+    first, worth = torch.tensor([[[0.3]]]).double(), torch.full((1, 1, 5), 0.1).double()
     none = cells(tracks(MOTION), counts=0.0)
     found = floor.stride(course(MOTION), first, worth, torch.eye(3).double()[None, None], none)
-    torch.testing.assert_close(found.found, first)
+    torch.testing.assert_close(found.found, torch.tensor([[[0.3, 0.0]]]).double())
     torch.testing.assert_close(found.way, course(MOTION).way)
 
 

@@ -39,7 +39,7 @@ def stride(courses: Courses, first: Tensor, worth: Tensor, sure: Tensor, ground:
 
     Args:
         courses: turn and direction (N, 1).
-        first: length and rise (N, 1, 2) that are believed before.
+        first: length (N, 1, 1) that is believed before; the ground is believed level.
         worth: (N, 1, 5) units of the way's change, and standard deviations of length and rise.
         sure: (N, 1, 3, 3) what is known of the way, its information in those units.
         ground: cells.
@@ -50,7 +50,7 @@ def stride(courses: Courses, first: Tensor, worth: Tensor, sure: Tensor, ground:
     seen = lines.turned @ ground.rays
     place = (onward * ground.place).sum(2, keepdim=True)
     one, certain = eye(5, worth), functional.pad(sure, (0, 2, 0, 2))
-    first = functional.pad(first, (3, 0))
+    first = functional.pad(first, (3, 1))
     found, way = first, courses.way[..., None]
     for _ in range(_STEPS):
         far, rise = found[..., 3:, None].split(1, 2)

@@ -104,9 +104,8 @@ class Polish(nn.Module):
         for _ in range(self.steps):
             courses, surely, agreeing = fit(courses, first, worth, True, cells)
         far = (start.square().sum(2, keepdim=True) + _STILL**2).sqrt()
-        level = torch.cat([far, torch.zeros_like(far)], 2)
         units = torch.cat([worth[..., 3:], width * (far + _LEAST), rise], 2)
-        stride = floor.stride(courses, level, units, surely[..., 3:, 3:], ground)
+        stride = floor.stride(courses, far, units, surely[..., 3:, 3:], ground)
         strange = 1 + astray(courses.since(first), worth) / TAILS
         turn_known = surely.diagonal(dim1=2, dim2=3)[..., :3]
         known = torch.cat([torch.cat([turn_known, stride.known, strange], 2).log(), agreeing, stride.agreeing], 2)
