@@ -173,7 +173,7 @@ def quantize(
     from training import ship
 
     experiment = configuration.load(config, overrides)
-    console.print(str(ship.lower(model, precision, experiment, out or model.parent)))
+    console.print(str(ship.lower(model, precision, experiment, out or model.parent, _command())))
 
 
 @app.command()

@@ -150,8 +150,8 @@ class Shipping:
     Attributes:
         family: of the network; its class's name where empty.
         description: one sentence for people.
-        data: what it was trained on.
-        licence: of that.
+        data: what it was trained on; that which data.kind says where empty.
+        licence: of that, likewise.
         min_translation: shortest step that is worth a new reference frame, in the network's unit.
         min_rotation: smallest rotation that is worth one, radians.
         max_interval: longest time between two frames, seconds.
@@ -160,8 +160,8 @@ class Shipping:
 
     family: str = ""
     description: str = ""
-    data: str = "generated world"
-    licence: str = "Apache-2.0"
+    data: str = ""
+    licence: str = ""
     min_translation: float = 0.03
     min_rotation: float = 0.004
     max_interval: float = 0.5

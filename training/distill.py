@@ -12,9 +12,10 @@ from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.config import Experiment
 from training.networks.base import Network, d_rate
+from training.origin import check, complete
 from training.recipes import spelled_out
 from training.report import markdown
-from training.runs import Budget, Place, make_accelerator, train
+from training.runs import Budget, Place, make_accelerator, resolved, train
 from training.score import milliseconds, score
 from training.trained import WEIGHTS, load_network
 
@@ -55,7 +56,7 @@ def distill(
         place = Place(folder / name, accelerator, teacher, say)
         done &= train(experiment, spelled_out(run, experiment.training), place, budget)
     if done and accelerator.is_main_process:
-        summarise(experiment, folder, [name for name in experiment.students if (folder / name / WEIGHTS).exists()], say)
+        summarise(experiment, folder, [name for name in experiment.students if complete(folder / name)], say)
     return done
 
 
@@ -84,6 +85,9 @@ def find_teacher(experiment: Experiment, folder: Path, budget: Budget, say: Call
     limit_threads(experiment)
     if experiment.teacher.path:
         return load_network(experiment.teacher.path)
+    if complete(folder / TEACHER):
+        check(folder / TEACHER, experiment, experiment.teacher, resolved(experiment.teacher))
+        return load_network(folder / TEACHER)
     if not train_teacher(experiment, folder, budget, say):
         return None
     return load_network(folder / TEACHER)

@@ -76,10 +76,13 @@ class Learner(nn.Module):
             output.log_variance.flatten(0, 1),
             None if lesson is None else lesson.confidence.flatten(0, 1),
         )
-        losses = {_key(p): p.weight * loss(_judged(poses, p.of, output)) for p, loss in self.pose}
-        for settings, loss in zip(self.stage.features, self.features, strict=True):
+        losses: dict[str, Tensor] = {}
+        for judged, loss in self.pose:
+            losses[_unused(_key(judged), losses)] = judged.weight * loss(_judged(poses, judged.of, output))
+        for settings, between in zip(self.stage.features, self.features, strict=True):
             ramp = min(1.0, (step + 1) / settings.ramp) if settings.ramp else 1.0
-            losses[_key(settings)] = settings.weight * ramp * loss(_features(settings, output.features, lesson, batch))
+            cost = between(_features(settings, output.features, lesson, batch))
+            losses[_unused(_key(settings), losses)] = settings.weight * ramp * cost
         if self.stage.matching:
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
         if self.stage.tracking or self.stage.grounding:
@@ -134,6 +137,12 @@ def _key(settings: Pose | Feature) -> str:
     if settings.student == "hint":
         return settings.loss
     return f"{settings.loss}:{'+'.join(_names(settings.student))}"
+
+
+def _unused(name: str, losses: dict[str, Tensor]) -> str:
+    """This name, or, of a second loss that would have it, the next."""
+    number = sum(known.partition("#")[0] == name for known in losses)
+    return f"{name}#{number + 1}" if number else name
 
 
 def _select(network: Network, stage: Stage) -> None:

@@ -91,6 +91,12 @@ class Trainer:
         self.state = State()
         self.bad_steps, self.evaluated = 0, -1
         self._restore()
+        steps = accelerator.gather(torch.tensor([self.state.step], device=accelerator.device)).tolist()
+        if len(set(steps)) > 1:
+            raise VodistillError(
+                f"{folder}: the processes found checkpoints of steps {', '.join(map(str, steps))}",
+                "let all hosts see one folder, and give it with --runs",
+            )
 
     def train(self, minutes: float = 0.0, steps: int = 0, decay: int = 0) -> State:
         """Go on for so many minutes or steps (0: no such limit) or to the end; with `decay` end after so many more."""

@@ -98,7 +98,8 @@ def on_frames(steps: Steps, stream: Stream, count: int) -> Motions:
 
 def recording_errors(steps: Steps, recording: Recording) -> dict[str, Any]:
     """The metrics of the trajectory that a network makes of a recording, in metres where its camera's height is known,
-    and `step_ratio`: how long the estimated path is beside the true one. With GPS alone, the error of its positions."""
+    and `step_ratio`: how long the estimated path is beside the true one, where that can be told. With GPS alone, the
+    error of its positions."""
     motions, _ = on_recording(steps, recording)
     known = steps.unit == "metre" or recording.mount.height is not None
     if steps.unit == "camera_height":
@@ -109,7 +110,7 @@ def recording_errors(steps: Steps, recording: Recording) -> dict[str, Any]:
     truth = Trajectory(recording.stamps, recording.level_poses())
     estimate = Trajectory(recording.stamps, truth.poses[0] @ poses)
     found = metrics.evaluate(estimate, truth, scale_known=known)
-    return {**found, "step_ratio": estimate.path_length / max(truth.path_length, 1e-9)}
+    return {**found, "step_ratio": estimate.path_length / max(truth.path_length, 1e-9) if known else None}
 
 
 def read_recording(settings: Measure) -> Recording:

@@ -32,8 +32,29 @@ FRAMES = 128
 """On which int8 is calibrated."""
 
 
-def quantize(model: Path, precision: str, out: Path, calibration: Stream, held_out: Stream, clips: int) -> Path:
-    """Write out/NAME-PRECISION beside the fp32 model that it is made of; its card says what that costs in accuracy."""
+def quantize(
+    model: Path,
+    precision: str,
+    out: Path,
+    calibration: Stream,
+    held_out: Stream,
+    clips: int,
+    *,
+    rotation_weight: float = 100.0,
+    data: str = "held out",
+    command: str = "",
+) -> Path:
+    """Write out/NAME-PRECISION beside the fp32 model that it is made of; its card says what that costs in accuracy.
+
+    Args:
+        model: fp32, exported.
+        precision: one of `PRECISIONS`.
+        out: folder of the models.
+        calibration: what int8 is calibrated on.
+        held_out: what both are measured on; so many `clips` of it.
+        rotation_weight: of rotations in the error.
+        data, command: for the card.
+    """
     if precision not in PRECISIONS:
         raise VodistillError(f"precision {precision!r}", f"it can be {', '.join(PRECISIONS)}")
     card = checkpoint.read_json(model / CARD)
@@ -50,15 +71,16 @@ def quantize(model: Path, precision: str, out: Path, calibration: Stream, held_o
             _static(model / GRAPH, folder / GRAPH, source, calibration)
         onnx.checker.check_model(str(folder / GRAPH), full_check=True)
         pairs = {"fp32": source, precision: OnnxSteps(folder / GRAPH, source.views, source.unit)}
-        errors = {p: clip_errors(on_frames(steps, held_out, clips)) for p, steps in pairs.items()}
-        write_card(folder, {**card, "name": name, "precision": precision, "measured": _measured(precision, errors)})
+        errors = {p: clip_errors(on_frames(steps, held_out, clips), rotation_weight) for p, steps in pairs.items()}
+        write_card(
+            folder, {**card, "name": name, "precision": precision, "measured": [_row(data, command, precision, errors)]}
+        )
     return out / name
 
 
-def _measured(precision: str, errors: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+def _row(data: str, command: str, precision: str, errors: dict[str, dict[str, float]]) -> dict[str, Any]:
     drop = {key: errors[precision][key] / errors["fp32"][key] - 1 for key in ("error", "r_deg")}
-    row = {"data": "generated world, held out", "command": f"python -m training quantize --precision {precision}"}
-    return [{**row, **errors[precision], "fp32": errors["fp32"], "drop": drop}]
+    return {"data": data, "command": command, **errors[precision], "fp32": errors["fp32"], "drop": drop}
 
 
 @contextmanager

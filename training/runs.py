@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import gc
-import json
-import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import accelerate
 import torch
-import yaml
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from ros2_vodistill.errors import VodistillError
-from training import checkpoint, networks
+from training import checkpoint, losses, networks, origin
 from training.config import Experiment
 from training.data import streams
 from training.learner import Learner
@@ -28,13 +23,13 @@ from training.measure import clip_errors, on_clips, read_recording, recording_er
 from training.networks.base import Network
 from training.networks.grow import grow
 from training.recipes import recipe
-from training.settings import override, plain
+from training.settings import override
 from training.stages import Run, Stage, Training
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
 from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_network, weights_file
 
-WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio")
+WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio", "ate_gps_m")
 """What is written of a real sequence's metrics while training."""
 UNTAUGHT = {"baseline", "gaussian", "laplace"}
 """Losses that no teacher is asked for."""
@@ -113,17 +108,20 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
 
     The run's network.safetensors is its newest average until a stage is finished, and the finished network then.
     """
-    stages = tuple(replace(s, freeze=s.freeze + run.freeze) for s in run.stages or recipe(run.method))
+    stages = resolved(run)
+    plans = [(stage, _settings(experiment, run, stage, place.folder)) for stage in stages]
+    _check_names(stages, place.folder)
     description = networks.specify(network_name(run), networks.build(run.network))
+    origin.check(place.folder, experiment, run, stages)
+    place.accelerator.wait_for_everyone()
     if place.accelerator.is_main_process:
-        _write_origin(place.folder, experiment, run, stages)
+        origin.write(place.folder, experiment, run, stages)
     start = weights_file(Path(run.start)) if run.start else None
-    for stage in stages:
+    for stage, settings in plans:
         folder = place.folder / stage.name
         if not finished(folder):
             if agreed(place.accelerator, budget.spent):
                 return False
-            settings = override(experiment.training, {**run.training, **stage.training}, f"{folder}: training")
             ending = budget.decay > 0 and settings.steps == 0
             if ending:
                 folder = _branch(folder, place.accelerator)
@@ -145,6 +143,34 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
     return True
 
 
+def resolved(run: Run) -> tuple[Stage, ...]:
+    """The stages of a run."""
+    return tuple(replace(s, freeze=s.freeze + run.freeze) for s in run.stages or recipe(run.method))
+
+
+def _settings(experiment: Experiment, run: Run, stage: Stage, folder: Path) -> Training:
+    """Of a stage, whose losses are looked at, too, before anything is trained."""
+    settings = override(experiment.training, {**run.training, **stage.training}, f"{folder / stage.name}: training")
+    if settings.precision != experiment.training.precision:
+        raise VodistillError(
+            f"{folder / stage.name}: precision is {settings.precision}, and {experiment.training.precision} elsewhere",
+            "set it for the whole experiment: training.precision",
+        )
+    for pose in stage.pose:
+        losses.build_pose(pose.loss, **pose.options)
+    for feature in stage.features:
+        losses.check_features(feature.loss, feature.options)
+    return settings
+
+
+def _check_names(stages: tuple[Stage, ...], folder: Path) -> None:
+    """A stage's name is that of its folder."""
+    names = [stage.name for stage in stages]
+    for name in names:
+        if names.count(name) > 1 or final_folder(folder / name).name in names:
+            raise VodistillError(f"{folder}: stages are named {', '.join(names)}", "give each a name of its own")
+
+
 def network_name(run: Run) -> str:
     """The registered name of a run's network."""
     return run.network if isinstance(run.network, str) else str(run.network.get("name", ""))
@@ -160,7 +186,7 @@ def evaluation(experiment: Experiment, network: Network, device: torch.device) -
         values = clip_errors(on_clips(network, held_out, experiment.data.held_out), weight)
         for recording in recordings:
             found = recording_errors(TorchSteps(network), recording)
-            values.update({f"{recording.name}/{k}": found[k] for k in WATCHED if found[k] is not None})
+            values.update({f"{recording.name}/{k}": found[k] for k in WATCHED if found.get(k) is not None})
         return values
 
     return measure
@@ -241,21 +267,3 @@ def _branch(folder: Path, accelerator: Accelerator) -> Path:
             copy.replace(copy.with_name(newest.name))
     accelerator.wait_for_everyone()
     return final
-
-
-def _write_origin(folder: Path, experiment: Experiment, run: Run, stages: tuple[Stage, ...]) -> None:
-    """config.yaml and code.json: from what this folder can be made again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {"experiment": plain(experiment), "run": plain(run), "stages": plain(stages)}
-    checkpoint.write_text(folder / "config.yaml", yaml.safe_dump(values, sort_keys=False))
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "accelerate": accelerate.__version__}
-    code = {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain", "--", "training"))}
-    checkpoint.write_text(folder / "code.json", json.dumps({**code, "seed": experiment.seed, **versions}, indent=1))
-
-
-def _git(*arguments: str) -> str:
-    try:
-        root = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
@@ -54,7 +55,7 @@ def hint_error(student: Network, teacher: Network, stream: Stream, clips: int) -
     teacher.eval()
     device = student.motion_scale.device
     errors = []
-    for i in range(max(1, clips // stream.batch_size)):
+    for i in range(math.ceil(clips / stream.batch_size)):
         views = stream.batch(i).to(device).views
         ours, theirs = (network(views, features=True).features["hint"] for network in (student, teacher))
         errors.append(float((ours - theirs).square().mean()))
@@ -93,11 +94,12 @@ def _trajectories(network: Network, experiment: Experiment) -> Iterator[tuple[Tr
     device = network.motion_scale.device
     stream = streams.held_out(replace(data, held_out=table.sequences), network, device, table.length)
     stamps = np.arange(float(table.length))
-    for i in range(max(1, table.sequences // stream.batch_size)):
+    for i in range(math.ceil(table.sequences / stream.batch_size)):
         batch = stream.batch(i).to(device)
         with torch.no_grad():
             motions = network(batch.views).motion.double().cpu().numpy()
-        for estimate, truth in zip(motions, batch.motions.double().cpu().numpy(), strict=True):
+        left = table.sequences - i * stream.batch_size
+        for estimate, truth in list(zip(motions, batch.motions.double().cpu().numpy(), strict=True))[:left]:
             yield _trajectory(estimate, stamps), _trajectory(truth, stamps)
 
 

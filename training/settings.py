@@ -189,6 +189,12 @@ def _merge(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
+    for i, key in enumerate(keys[:-1]):
         values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            above = ".".join(keys[: i + 1])
+            raise VodistillError(
+                f"--set {'.'.join(keys)}: {above} is {values!r}, which holds no {keys[i + 1]!r}",
+                f"set the whole of it: --set '{above}=...', in YAML",
+            )
     values[keys[-1]] = value

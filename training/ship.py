@@ -10,7 +10,7 @@ import torch
 
 from ros2_vodistill.model import read_card
 from training.calibrate import covariance_scale
-from training.config import Experiment, Measure
+from training.config import Experiment, Measure, Shipping
 from training.data import streams
 from training.data.batch import Stream
 from training.evaluate import errors
@@ -20,6 +20,13 @@ from training.networks import Network, d_rate
 from training.quantize import quantize
 from training.steps import TorchSteps
 from training.trained import clips_seen, description, load_network
+
+SOURCES = {
+    "world": ("generated world", "Apache-2.0"),
+    "kitti": ("KITTI odometry", "CC BY-NC-SA 3.0"),
+    "malaga": ("Malaga urban", "that of its authors"),
+}
+"""What networks are trained on, and the licence that they fall under, by `data.kind`."""
 
 
 def ship(
@@ -37,7 +44,7 @@ def ship(
     held_out = streams.held_out(experiment.data, network, torch.device("cpu"))
     motions = on_clips(network, held_out, experiment.data.held_out)
     measured: list[dict[str, Any]] = [
-        {"data": f"{experiment.shipping.data}, held out", "command": command, **errors(motions, experiment)}
+        {"data": f"{named(experiment).data}, held out", "command": command, **errors(motions, experiment)}
     ]
     for recording in map(read_recording, measures):
         found = recording_errors(TorchSteps(network), recording)
@@ -50,7 +57,13 @@ def ship(
     )
     scale = covariance_scale(motions)
     frames = _consecutive(experiment, network)
-    return export(network, origin, experiment.shipping, motions, scale, measured, frames, out)
+    return export(network, origin, named(experiment), motions, scale, measured, frames, out)
+
+
+def named(experiment: Experiment) -> Shipping:
+    """What the card is to say, with the data and their licence."""
+    shipping, (data, licence) = experiment.shipping, SOURCES[experiment.data.kind]
+    return replace(shipping, data=shipping.data or data, licence=shipping.licence or licence)
 
 
 def _teacher(path: Path) -> tuple[str, int]:
@@ -67,9 +80,19 @@ def _consecutive(experiment: Experiment, network: Network) -> Stream:
     return streams.held_out(replace(experiment.data, held_out=1), network, torch.device("cpu"), frames)
 
 
-def lower(model: Path, precision: str, experiment: Experiment, out: Path) -> Path:
+def lower(model: Path, precision: str, experiment: Experiment, out: Path, command: str) -> Path:
     """A lower precision of an exported model, calibrated on training clips and measured on held-out ones."""
     steps, cpu = open_model(model), torch.device("cpu")
     calibration = streams.training(experiment.data, steps, 8, experiment.seed, cpu)
     held_out = streams.held_out(experiment.data, steps, cpu)
-    return quantize(model, precision, out, calibration, held_out, experiment.data.held_out)
+    return quantize(
+        model,
+        precision,
+        out,
+        calibration,
+        held_out,
+        experiment.data.held_out,
+        rotation_weight=experiment.confidence.rotation_weight,
+        data=f"{named(experiment).data}, held out",
+        command=command,
+    )

@@ -124,6 +124,13 @@ def test_plain_values_are_read_back(values: dict[str, object]) -> None:
     assert build(Experiment, plain(experiment), "test") == experiment
 
 
+def test_an_override_below_what_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text("name: toy\nteacher: {network: swift-s}\n")
+    with pytest.raises(VodistillError, match=r"teacher\.network is 'swift-s', which holds no 'memory'"):
+        config.load(file, ["teacher.network.memory=0"])
+
+
 def test_override_replaces_only_what_is_given() -> None:
     changed = override(Training(), {"rate": 1}, "test")
     assert changed == dataclasses.replace(Training(), rate=1.0)

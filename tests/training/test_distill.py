@@ -354,8 +354,9 @@ def test_a_stage_begins_with_what_it_adopts(tmp_path: Path, shifts: None) -> Non
     with pytest.raises(VodistillError, match="without a teacher"):
         runs.train(experiment(), Run(network=SPEC, stages=(still,)), alone, Budget())
     strange = dataclasses.replace(still, name="strange", adopt=("polish.*",))
+    elsewhere = dataclasses.replace(taught, folder=tmp_path / "elsewhere")
     with pytest.raises(VodistillError, match=r"adopt 'polish\.\*' matches nothing"):
-        runs.train(experiment(), Run(network=SPEC, stages=(strange,)), taught, Budget())
+        runs.train(experiment(), Run(network=SPEC, stages=(strange,)), elsewhere, Budget())
 
 
 def test_a_run_goes_on_from_trained_weights_and_counts_their_clips(tmp_path: Path, shifts: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def test_a_run_and_its_model_err_alike(run: Path, tmp_path: Path) -> None:
     assert card.measured[0]["command"] == "the command"
     assert card.measured[1]["rpe_t_m"] == pytest.approx(rpe[0], rel=1e-4)
     assert (card.teacher, card.d_rate) == (None, None)
+
+
+def test_a_card_names_the_data_and_their_licence() -> None:
+    kitti = dataclasses.replace(TOY, data=dataclasses.replace(TOY.data, kind="kitti"))
+    found = [(named.data, named.licence) for named in (ship.named(TOY), ship.named(kitti))]
+    assert found == [("generated world", "Apache-2.0"), ("KITTI odometry", "CC BY-NC-SA 3.0")]
+    own = dataclasses.replace(kitti, shipping=dataclasses.replace(TOY.shipping, data="KITTI 00-08"))
+    assert (ship.named(own).data, ship.named(own).licence) == ("KITTI 00-08", "CC BY-NC-SA 3.0")
 
 
 def test_what_is_hidden_tells_nothing(run: Path, tmp_path: Path) -> None:

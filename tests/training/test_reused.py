@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from ros2_vodistill import geometry
-from training.config import Augmentation
+from ros2_vodistill.errors import VodistillError
+from training import networks
+from training.config import Augmentation, Data
+from training.data import streams
 from training.data.batch import Batch
 from training.data.reused import Clip, Reused, mirrored, reversed_in_time, soften
 
@@ -110,3 +113,8 @@ def test_processes_share_a_batch() -> None:
     whole = stream.batch(30)
     parts = [stream.batch(30, rank, 2) for rank in range(2)]
     assert torch.equal(torch.cat([p.motions for p in parts]), whole.motions)
+
+
+def test_masks_are_not_to_be_had_of_clips_that_are_shown_again() -> None:
+    with pytest.raises(VodistillError, match="lost the objects' masks"):
+        streams.training(Data(reuse=2), networks.build("swift-xxs"), 2, 0, torch.device("cpu"), masks=True)

@@ -35,6 +35,8 @@ def training(
     """What a network learns from; with the masks of objects, or the optical flow, where they are asked for."""
     if flow and data.kind != "world":
         raise VodistillError("`matching` and `flow` need optical flow", "take the generated world, or leave them out")
+    if masks and data.kind == "world" and data.reuse > 1:
+        raise VodistillError("clips that are shown again have lost the objects' masks", "set data.reuse to 1")
     if data.kind == "world":
         clips: Stream
         if data.clips:
@@ -105,5 +107,7 @@ def recordings(data: Data, names: tuple[str, ...]) -> list[Recording]:
     if not data.root:
         raise VodistillError(f"data.kind is {data.kind}, and data.root is empty", "give the data set's folder")
     if data.kind == "malaga":
-        raise VodistillError("data.kind is malaga, which has no true poses to train on", "evaluate on it instead")
+        raise VodistillError(
+            "data.kind is malaga, which has no true poses to train on", "measure on it: --measure FOLDER"
+        )
     return [kitti.read_sequence(Path(data.root), name, data.colour, data.height) for name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from training.losses.review import Review
 
 __all__ = [
     "FEATURES", "POSE", "Confidence", "Features", "PoseLoss", "Poses",
-    "build_features", "build_pose", "claimed_errors", "teacher_errors",
+    "build_features", "build_pose", "check_features", "claimed_errors", "teacher_errors",
 ]  # fmt: skip
 
 FEATURES: dict[str, Callable[..., LevelLoss | Review]] = {
@@ -45,7 +46,7 @@ def build_pose(name: str, **options: Any) -> PoseLoss:
     """A loss on motions: call it with `Poses`."""
     kind = _known(name, POSE, "pose loss")
     _check(name, options, [field.name for field in dataclasses.fields(kind)])
-    return kind(**options)
+    return kind(**_numbers(options))
 
 
 def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **options: Any) -> nn.Module:
@@ -56,11 +57,28 @@ def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **
         student, teacher: channels of each level, shallow to deep.
         options: of the loss.
     """
-    kind = _known(name, FEATURES, "feature loss")
-    _check(name, options, [p for p in inspect.signature(kind).parameters if p not in ("student", "teacher")])
+    check_features(name, options)
+    kind: Any = FEATURES[name]
+    options = _numbers(options)
     if kind is Review:
         return Review(student, teacher, **options)
     return SumOverLevels([kind(ours, theirs, **options) for ours, theirs in zip(student, teacher, strict=True)])
+
+
+def check_features(name: str, options: Mapping[str, Any]) -> None:
+    """An error where there is no loss on features of that name, or it has no such options."""
+    kind = _known(name, FEATURES, "feature loss")
+    _check(name, options, [p for p in inspect.signature(kind).parameters if p not in ("student", "teacher")])
+
+
+def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML 1.1 reads 7e-5 as text."""
+    found = dict(options)
+    for name, value in options.items():
+        if isinstance(value, str):
+            with suppress(ValueError):
+                found[name] = float(value)
+    return found
 
 
 def _known(name: str, registry: Mapping[str, Any], what: str) -> Any:
