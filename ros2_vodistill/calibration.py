@@ -18,20 +18,23 @@ _FORMS = (
 )
 
 
-def load_camera(path: Path | str, image_size: tuple[int, int] | None = None, *, rectified: bool = False) -> Camera:
+def load_camera(
+    path: Path | str, image_size: tuple[int, int] | None = None, *, rectified: bool = False, name: str = ""
+) -> Camera:
     """The camera in a file, whose form is told from its content.
 
     Args:
-        path: a KITTI calib.txt or calib_cam_to_cam.txt (camera 0), a EuRoC sensor.yaml, a Kalibr camchain (cam0), the
+        path: a KITTI calib.txt or calib_cam_to_cam.txt (camera 0), a EuRoC sensor.yaml, a Kalibr camchain, the
             YAML of a ROS camera_info (as the calibrator writes or `ros2 topic echo` prints it), or a line
             `fx fy cx cy [k1 k2 p1 p2 [k3]]`.
         image_size: width and height of the images that it is for. Files without a size need it; where it is another
             size of the same shape, the camera is scaled to it.
         rectified: the images are rectified already: a ROS file's projection matrix holds. Others hold no two.
+        name: of the camera, or of its topic, where a file holds several; the first one where it is empty.
     """
     path = Path(path)
     try:
-        return _fit(_parse(_text(path), image_size, rectified), image_size)
+        return _fit(_parse(_text(path), image_size, rectified, name), image_size)
     except VodistillError as error:
         raise VodistillError(f"calibration {path}: {error.problem}", error.remedy) from error
 
@@ -40,7 +43,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise VodistillError("no such file", "Check the path that was given with --calib.") from None
+        raise VodistillError("no such file", "Check the path.") from None
     except IsADirectoryError:
         raise VodistillError("this is a folder", "Give the calibration file in it.") from None
     except UnicodeDecodeError:
@@ -49,7 +52,7 @@ def _text(path: Path) -> str:
         raise VodistillError(f"cannot be read: {error.strerror}", "Check the file and its permissions.") from error
 
 
-def _parse(text: str, image_size: tuple[int, int] | None, rectified: bool) -> Camera:
+def _parse(text: str, image_size: tuple[int, int] | None, rectified: bool, camera: str) -> Camera:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "%"))]
     if not lines:
         raise VodistillError("the file is empty", _FORMS)
@@ -65,7 +68,7 @@ def _parse(text: str, image_size: tuple[int, int] | None, rectified: bool) -> Ca
         raise VodistillError(f"neither YAML nor KITTI's form: {' '.join(str(error).split())}", _FORMS) from error
     if isinstance(content, Mapping):
         if "cam0" in content:
-            return _kalibr(_mapping(content, "cam0"), "distortion_coeffs")
+            return _kalibr(_mapping(content, _in_camchain(content, camera)), "distortion_coeffs")
         if "intrinsics" in content:
             return _kalibr(content, "distortion_coefficients")
         if "camera_matrix" in content:
@@ -87,6 +90,18 @@ def _kitti(name: str, rows: Mapping[str, str], image_size: tuple[int, int] | Non
 def _plain(line: str, image_size: tuple[int, int] | None) -> Camera:
     fx, fy, cx, cy, *distortion = _floats(line.replace(",", " ").split(), "the line", (4, 8, 9))
     return Camera(*_needed(image_size), "plumb_bob" if distortion else "pinhole", fx, fy, cx, cy, tuple(distortion))
+
+
+def _in_camchain(content: Mapping[str, Any], camera: str) -> str:
+    """The key of the camera that is called so, or whose topic is."""
+    cameras = {key: _mapping(content, key) for key in content if re.fullmatch(r"cam\d+", str(key))}
+    topics = {key: str(one.get("rostopic", "")).strip("/") for key, one in cameras.items()}
+    wanted = camera.strip("/").removesuffix("/compressed")
+    found = next((key for key, topic in topics.items() if wanted and wanted in (key, topic)), None)
+    if found is None and wanted and len(cameras) > 1:
+        told = ", ".join(f"{key} ({topic or 'no rostopic'})" for key, topic in topics.items())
+        raise VodistillError(f"it has {told}, and none is '{wanted}'", "Give a file with that camera alone.")
+    return found or "cam0"
 
 
 def _kalibr(content: Mapping[str, Any], coefficients: str) -> Camera:

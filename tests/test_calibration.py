@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,10 @@ cam0:
 cam1:
   camera_model: pinhole
 """
+
+FIRST = KALIBR.partition("cam1:")[0]
+SECOND = FIRST.partition("cam0:")[2].replace("190.97,", "200.0,").replace("/cam0/image_raw", "/right/image")
+CHAIN = f"{FIRST}cam1:{SECOND}"
 
 ROS = """\
 image_width: 640
@@ -210,3 +215,21 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
 def test_real_kitti_calibration(shared_data: Path) -> None:
     camera = load_camera(shared_data / "kitti00" / "calib.txt", (1241, 376))
     assert camera == Camera(1241, 376, "pinhole", 718.856, 718.856, 607.1928, 185.2157)
+
+
+@pytest.mark.parametrize(
+    ("name", "camera"),
+    [("", 0), ("cam0", 0), ("/cam0/image_raw", 0), ("cam1", 1), ("/right/image", 1), ("/right/image/compressed", 1)],
+)
+def test_of_a_camchain_the_camera_that_is_meant(tmp_path: Path, name: str, camera: int) -> None:
+    (tmp_path / "chain.yaml").write_text(CHAIN)
+    assert load_camera(tmp_path / "chain.yaml", name=name) == (EQUIDISTANT, replace(EQUIDISTANT, fx=200.0))[camera]
+
+
+def test_of_a_camchain_no_camera_but_the_one_that_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text(CHAIN)
+    told = r"it has cam0 \(cam0/image_raw\), cam1 \(right/image\), and none is 'left/image'"
+    with pytest.raises(VodistillError, match=told):
+        load_camera(tmp_path / "chain.yaml", name="/left/image")
+    (tmp_path / "one.yaml").write_text(CHAIN.partition("cam1:")[0])
+    assert load_camera(tmp_path / "one.yaml", name="/left/image") == EQUIDISTANT

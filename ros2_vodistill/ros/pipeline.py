@@ -45,7 +45,7 @@ class Pipeline:
         odometry = self._make_odometry()
         self._images = Images(made.node, settings, self._on_frame)
         path, rectified = settings["camera_info_file"], self._images.rectified
-        camera = load_camera(path, rectified=rectified) if path else None
+        camera = load_camera(path, rectified=rectified, name=self._images.topic) if path else None
         self._outputs = Outputs(made, settings)
         clock = made.node.get_clock()
         self._feed = Feed(

@@ -106,7 +106,7 @@ class BagSource(Source):
         base = image_base(self.topic)
         if calibration is not None:
             first = next(iter(self))
-            return load_camera(calibration, first[1].shape[::-1], rectified=self._rectified)
+            return load_camera(calibration, first[1].shape[::-1], rectified=self._rectified, name=self.topic)
         beside = f"{base.rpartition('/')[0]}/camera_info"
         infos = [topic for topic, kind in self._recording.types.items() if kind == INFO]
         topic = beside

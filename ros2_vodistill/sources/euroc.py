@@ -37,7 +37,7 @@ def open_euroc(path: Path, options: Options) -> ImageFiles:
     stamps, files = read_listing(folder / TABLE, folder / "data", per_second=10**9)
     truth = load(options.truth, stamps) if options.truth else _read_truth(root / TRUTH, folder)
     source = ImageFiles(path, stamps, files, truth)
-    source.find_camera(options, [folder / SENSOR])
+    source.find_camera(options, [folder / SENSOR], camera)
     return source
 
 
@@ -65,7 +65,8 @@ def _read_truth(folder: Path, camera: Path) -> Trajectory | None:
 def _on_body(sensor: Path) -> Array:
     """The pose (4x4) of a sensor on the body, T_BS; the body itself where the file does not say."""
     try:
-        content = yaml.safe_load(sensor.read_text(encoding="utf-8"))
+        text = sensor.read_text(encoding="utf-8")
+        content = yaml.safe_load("\n".join(line for line in text.splitlines() if not line.startswith("%")))
         pose = np.array(content["T_BS"]["data"], float).reshape(4, 4)
     except FileNotFoundError:
         return np.eye(4)

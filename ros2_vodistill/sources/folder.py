@@ -44,14 +44,14 @@ class ImageFiles(Source):
                 )
             yield stamp, image
 
-    def find_camera(self, options: Options, files: Sequence[Path]) -> None:
-        """Take the camera from the user's file, or from the first of these that is there."""
+    def find_camera(self, options: Options, files: Sequence[Path], name: str = "") -> None:
+        """Take the camera, of that name, from the user's file, or from the first of these that is there."""
         file = options.calibration or next((file for file in files if file.exists()), None)
         if file is None:
             self.searched += [str(file) for file in files]
             return
         first = next(iter(self))
-        self.camera = load_camera(file, first[1].shape[::-1])
+        self.camera = load_camera(file, first[1].shape[::-1], name=name)
 
 
 def open_folder(path: Path, options: Options) -> ImageFiles:
