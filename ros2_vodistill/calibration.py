@@ -34,7 +34,13 @@ def load_camera(
     """
     path = Path(path)
     try:
-        return _fit(_parse(_text(path), image_size, rectified, name), image_size)
+        camera = _fit(_parse(_text(path), image_size, rectified, name), image_size)
+        if rectified and any(camera.distortion):
+            raise VodistillError(
+                "it is of the raw images, for it has distortion, and these are rectified",
+                "Give that of the rectified images, or a ROS camera_info, which holds both.",
+            )
+        return camera
     except VodistillError as error:
         raise VodistillError(f"calibration {path}: {error.problem}", error.remedy) from error
 

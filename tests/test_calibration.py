@@ -233,3 +233,10 @@ def test_of_a_camchain_no_camera_but_the_one_that_is_meant(tmp_path: Path) -> No
         load_camera(tmp_path / "chain.yaml", name="/left/image")
     (tmp_path / "one.yaml").write_text(CHAIN.partition("cam1:")[0])
     assert load_camera(tmp_path / "one.yaml", name="/left/image") == EQUIDISTANT
+
+
+@pytest.mark.parametrize("text", [EUROC, KALIBR], ids=["euroc", "kalibr"])
+def test_raw_cameras_calibrations_are_not_those_of_rectified_images(tmp_path: Path, text: str) -> None:
+    (tmp_path / "camera.yaml").write_text(text)
+    with pytest.raises(VodistillError, match=r"of the raw images.*these are rectified"):
+        load_camera(tmp_path / "camera.yaml", rectified=True)
