@@ -65,7 +65,7 @@ def compare(
     alone = [(model, False) for model in (*teachers, *models)]
     refined = [(model, True) for model in models if model != CLASSICAL]
     contenders = [
-        (model, refine, engine, count)
+        (model, refine, "auto" if model == CLASSICAL else engine, count)
         for (model, refine), engine, count in product(alone + refined, engines, threads)
         if model != CLASSICAL or engine == engines[0]
     ]
