@@ -143,7 +143,7 @@ class VisualOdometry:
             if stamp - self._reference_stamp > self.max_gap:
                 self._restart(fault)
             return self._withheld(stamp, last, fault)
-        if frozen and (speed is None or abs(speed) > _STANDS):
+        if frozen and not self._why and (speed is None or abs(speed) > _STANDS):  # else it is the first one anyway
             return self._withheld(stamp, last, "the image is frozen: it equals the last one")
         relative = self.frontend.compare(picture)
         if relative is None:

@@ -338,6 +338,16 @@ def test_a_camera_that_shows_the_same_for_long_is_compared_with_that() -> None:
     assert after.pose_covariance[2, 2] < before.pose_covariance[2, 2] + 1e-2
 
 
+def test_after_a_new_calibration_the_same_image_is_one_to_begin_with() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.5, 0.1)
+    vo.set_camera(CAMERA)
+    vo.frontend = Scripted()
+    assert pushed(vo, 0.5, 0.2).reasons == ("restarted after a new calibration",)
+    assert pushed(vo, 1.0, 0.3).status is Status.TRACKING
+
+
 def test_a_frozen_image_of_a_camera_that_stands_is_no_fault() -> None:
     frontend = Scripted()
     vo = odometry(frontend=frontend)
