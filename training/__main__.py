@@ -226,7 +226,16 @@ def explain() -> None:
 
     Example: `python -m training explain | less`
     """
-    for key, default, meaning in settings.explain(configuration.Experiment):
+    from training.data.generated import OWN
+    from training.world import WorldConfig
+
+    rows = []
+    for row in settings.explain(configuration.Experiment):
+        rows.append(row)
+        if row[0] == "data.world":
+            world = settings.explain(WorldConfig, "data.world.")
+            rows += [inner for inner in world if inner[0].split(".")[2] not in OWN]
+    for key, default, meaning in rows:
         print(f"{key}{f' = {default}' if default else ''}\n    {meaning}")
 
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ros2_vodistill.errors import VodistillError
-from training import config
+from training import config, networks
 from training.cells import cells
 from training.config import Experiment
+from training.data.generated import WorldStream
 from training.recipes import RECIPES, recipe
 from training.settings import build, explain, override, plain
 from training.stages import Training
@@ -143,6 +144,26 @@ def test_every_setting_is_explained() -> None:
     assert known["training.rate"] == ("0.0001", "the highest learning rate.")
     assert "teacher.stages[].pose[].loss" in known
     assert "students.NAME.network" in known
+
+
+def test_the_worlds_settings_are_explained_where_they_stand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from training import __main__ as commands
+
+    monkeypatch.setattr("sys.argv", ["training", "explain"])
+    with pytest.raises(SystemExit, match="0"):
+        commands.main()
+    lines = capsys.readouterr().out.splitlines()
+    for setting in ("places.street", "rig.pitch_error_deg", "motion.platforms"):
+        assert any(line.startswith(f"data.world.{setting}") for line in lines)
+    assert not any(line.startswith(("data.world.frames", "data.world.view")) for line in lines)
+
+
+@pytest.mark.parametrize("setting", ["frames", "view"])
+def test_what_is_not_the_worlds_to_say_is_refused(setting: str) -> None:
+    with pytest.raises(VodistillError, match=f"data.world.{setting} is not the world's to say"):
+        WorldStream(config.Data(world={setting: 8}), networks.build("swift-xxs"), 1)
 
 
 def test_every_recipe_names_losses_that_exist() -> None:

@@ -15,6 +15,9 @@ from training.data.batch import Batch, Observer, share
 from training.settings import plain
 from training.world import Clip, WorldConfig, render
 
+OWN = {"frames": "set data.frames", "view": "set the network's views"}
+"""What others say of the world, and who."""
+
 EIGHTH = 8
 
 PARTS = 4
@@ -51,6 +54,8 @@ class WorldStream:
             )
         self.device, self.masks, self.flow = device or torch.device("cpu"), masks, flow
         self.unit = observer.unit
+        if taken := [name for name in OWN if name in data.world]:
+            raise VodistillError(f"data.world.{taken[0]} is not the world's to say", OWN[taken[0]])
         configs = {
             name: WorldConfig.from_dict({**data.world, "frames": data.frames, "view": _fields(name, view)})
             for name, view in observer.views.items()
