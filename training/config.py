@@ -62,6 +62,7 @@ class Data:
         colour: KITTI's colour camera (image_2) and not its grey one (image_0).
         train: names of the sequences to train on; the paper's by default.
         test: names of the sequences to measure on; the paper's by default.
+        validation: names of the sequences by which training is watched, and stopped (`patience`); `test` where empty.
         height: of the camera above the ground in recorded data, metres.
         frames: length of a clip or window.
         stride: frames between the starts of two windows of a recording.
@@ -81,6 +82,7 @@ class Data:
     colour: bool = False
     train: tuple[str, ...] = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
     test: tuple[str, ...] = ("09", "10")
+    validation: tuple[str, ...] = ()
     height: float = 1.65
     frames: int = 2
     stride: int = 1

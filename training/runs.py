@@ -178,7 +178,8 @@ def network_name(run: Run) -> str:
 
 def evaluation(experiment: Experiment, network: Network, device: torch.device) -> Callable[[Network], dict[str, float]]:
     """What is measured while training: held-out clips, then the real sequences that the experiment names."""
-    held_out = streams.held_out(experiment.data, network, device)
+    data = experiment.data
+    held_out = streams.held_out(replace(data, test=data.validation or data.test), network, device)
     recordings = [read_recording(m) for m in experiment.measure]
     weight = experiment.confidence.rotation_weight
 

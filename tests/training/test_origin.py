@@ -136,6 +136,20 @@ def test_a_teacher_that_was_ended_teaches(tmp_path: Path, shifts: None) -> None:
     assert load_network(tmp_path / "mine").parameter_count() > 0
 
 
+def test_training_is_not_watched_on_what_it_is_measured_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def held_out(data: Data, *_: object) -> ShiftStream:
+        asked.append(data.test)
+        return ShiftStream(4, 3, seed=99)
+
+    monkeypatch.setattr(streams, "held_out", held_out)
+    for validation in ((), ("08",)):
+        toy = dataclasses.replace(experiment(), data=Data(held_out=4, validation=validation))
+        evaluation(toy, network(), torch.device("cpu"))
+    assert asked == [("09", "10"), ("08",)]
+
+
 def test_a_recording_without_poses_is_measured_while_training(tmp_path: Path, shifts: None) -> None:
     folder = tmp_path / "malaga-urban-dataset-extract-07"
     write_malaga(folder)
