@@ -75,8 +75,8 @@ class Bonnet:
         return True
 
     def _smooth(self, image: Image) -> Picture:
-        upright = image[::-1] if self._inverted else image
-        return cv2.blur(np.ascontiguousarray(upright[self._top :, : self._right]), (3, 3)).astype(np.float32)
+        upright = cv2.flip(image, 0) if self._inverted else image
+        return cv2.blur(upright[self._top :, : self._right], (3, 3)).astype(np.float32)
 
     def _found(self) -> int:
         """The rows above the still edge that most columns have at about one height, if little moves below it; or 0."""

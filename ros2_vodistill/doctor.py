@@ -62,17 +62,16 @@ def _packages() -> Iterator[Finding]:
     import cv2
 
     for name, remedy in _PACKAGES.items():
-        try:
-            yield Finding(name, True, importlib.metadata.version(name))
-        except importlib.metadata.PackageNotFoundError:
-            if name == "onnxruntime" and (instead := _version("onnxruntime-gpu")):
-                yield Finding("onnxruntime-gpu", True, instead)
-            elif name.startswith("opencv"):
-                below = int(cv2.__version__.split(".")[0]) < 5
-                advice = "" if below else "OpenCV 5 breaks cv_bridge: pip install 'opencv-python-headless<5'"
-                yield Finding("opencv", below, f"{cv2.__version__} from elsewhere", advice)
-            else:
-                yield Finding(name, False, "not installed", remedy)
+        if found := _version(name):
+            yield Finding(name, True, found)
+        elif name == "onnxruntime" and (instead := _version("onnxruntime-gpu")):
+            yield Finding("onnxruntime-gpu", True, instead)
+        elif name.startswith("opencv"):
+            below = int(cv2.__version__.split(".")[0]) < 5
+            advice = "" if below else "OpenCV 5 breaks cv_bridge: pip install 'opencv-python-headless<5'"
+            yield Finding("opencv", below, f"{cv2.__version__} from elsewhere", advice)
+        else:
+            yield Finding(name, False, "not installed", remedy)
 
 
 def _version(package: str) -> str | None:

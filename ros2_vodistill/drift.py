@@ -50,6 +50,11 @@ class Drift:
         return replace(self, covariance=self.covariance + by)
 
 
+def unseen(speed: float = 0.0) -> Array:
+    """6x6 of a second's motion that nobody sees: as far as it went before, at least 1 m (or unit); 0.2 rad."""
+    return np.diag([max(speed, 1.0) ** 2] * 3 + [0.04] * 3)
+
+
 @dataclass(frozen=True)
 class Fix:
     """When a pose was known last.
@@ -64,14 +69,9 @@ class Fix:
     drift: Drift
     speed: float = 0.0
 
-    @property
-    def unseen(self) -> Array:
-        """6x6 of a second's motion that nobody sees: as far as it went before, at least 1 m (or unit); 0.2 rad."""
-        return np.diag([max(self.speed, 1.0) ** 2] * 3 + [0.04] * 3)
-
     def unseen_until(self, stamp: float) -> Drift:
         """Of the same pose, at a later time, if nothing was seen in between."""
-        return self.drift.grown(self.unseen * (stamp - self.stamp) ** 2)
+        return self.drift.grown(unseen(self.speed) * (stamp - self.stamp) ** 2)
 
 
 def _root(covariance: Array) -> Array:

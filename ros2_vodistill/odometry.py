@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import frames, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.classical import ClassicalFrontend
-from ros2_vodistill.drift import Drift, Fix
+from ros2_vodistill.drift import Drift, Fix, unseen
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.estimate import Estimate, Status
@@ -224,7 +224,7 @@ class VisualOdometry:
     def _standing(self, stamp: float, reason: str) -> Estimate:
         """Where it was, for how fast it is nobody knows."""
         assert self._fix is not None
-        return self._estimate(stamp, np.zeros(6), self._fix.unseen, Status.DEGRADED, (reason,))
+        return self._estimate(stamp, np.zeros(6), unseen(self._fix.speed), Status.DEGRADED, (reason,))
 
     def _follow(
         self,

@@ -121,13 +121,8 @@ def replay(
         list(notes or []),
         truth,
     )
-    if truth is not None and not asked:
-        try:
-            _errors(run)
-        except VodistillError as error:
-            run.truth = None
-            run.notes.append(f"truth: not used: {error.problem}")
-    run.metrics = _measure(run, odometry)
+    errors = _errors(run, asked)
+    run.metrics = _measure(run, odometry, errors)
     return run
 
 
@@ -158,7 +153,7 @@ def _described(odometry: VisualOdometry) -> dict[str, Any]:
     }
 
 
-def _measure(run: Run, odometry: VisualOdometry) -> dict[str, Any]:
+def _measure(run: Run, odometry: VisualOdometry, errors: dict[str, Any] | None) -> dict[str, Any]:
     p50, p99 = np.percentile(run.latency, [50, 99])
     cost = {
         "latency_ms": {"p50": float(p50), "p99": float(p99)},
@@ -169,16 +164,20 @@ def _measure(run: Run, odometry: VisualOdometry) -> dict[str, Any]:
         "notes": run.notes,
         "options": run.options,
     }
+    if errors is None:
+        errors = {"frames": len(run.estimate), "path_length_m": run.estimate.path_length}
+    return {**errors, "scale_from": run.steps[-1].scale.value, **cost}
+
+
+def _errors(run: Run, asked: bool) -> dict[str, Any] | None:
+    """Against the truth, if there is one; one that nobody asked for and that does not fit is dropped, with a note."""
     if run.truth is None:
-        return {
-            "frames": len(run.estimate),
-            "path_length_m": run.estimate.path_length,
-            "scale_from": run.steps[-1].scale.value,
-            **cost,
-        }
-    return {**_errors(run), "scale_from": run.steps[-1].scale.value, **cost}
-
-
-def _errors(run: Run) -> dict[str, Any]:
-    assert run.truth is not None
-    return metrics.evaluate(run.estimate, run.truth, scale_known=run.steps[-1].scale is not Scale.UNKNOWN)
+        return None
+    try:
+        return metrics.evaluate(run.estimate, run.truth, scale_known=run.steps[-1].scale is not Scale.UNKNOWN)
+    except VodistillError as error:
+        if asked:
+            raise
+        run.truth = None
+        run.notes.append(f"truth: not used: {error.problem}")
+        return None

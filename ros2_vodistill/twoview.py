@@ -181,14 +181,18 @@ class TwoView:
 
     def _views(self, picture: Picture) -> Views:
         """Of the ground, above the bonnet."""
-        first, rows = (self._picture.rows(number) for number in (self._bonnet.first, self._bonnet.rows))
+        first, rows = self._above_bonnet()
         return self._ground.views(picture.whole[first : first + rows]) if self._schedule else []
+
+    def _above_bonnet(self) -> tuple[int, int]:
+        """The first of the rows of whole images that show the world, and their number."""
+        return self._picture.rows(self._bonnet.first), self._picture.rows(self._bonnet.rows)
 
     def _uncovered(self, reference: Frame, picture: Picture) -> tuple[Frame, Views]:
         """The reference frame and a picture's views where the ground is looked at above the bonnet only."""
         assert self._newest is not None
         whole = self._picture.whole
-        first, rows = (self._picture.rows(number) for number in (self._bonnet.first, self._bonnet.rows))
+        first, rows = self._above_bonnet()
         self._ground = Ground(whole.cropped(0, first, whole.width, rows), self._mount)
         last, views = self._views(reference.picture), self._views(picture)
         self._newest = replace(self._newest, views=views)

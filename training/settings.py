@@ -168,10 +168,17 @@ def _mapping(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
     return {str(k): _convert(kinds[1], v, where, f"{key}.{k}") for k, v in value.items()}
 
 
-def _scalar(kind: Any, value: Any, where: str, key: str) -> Any:
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as text
+def number(value: Any) -> Any:
+    """Of text that is a number, as which YAML 1.1 reads 1e-4, that number; all else as it is."""
+    if isinstance(value, str):
         with contextlib.suppress(ValueError):
             return float(value)
+    return value
+
+
+def _scalar(kind: Any, value: Any, where: str, key: str) -> Any:
+    if kind is float:
+        value = number(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):

@@ -24,7 +24,6 @@ from training.trained import clips_seen, description, load_network
 SOURCES = {
     "world": ("generated world", "Apache-2.0"),
     "kitti": ("KITTI odometry", "CC BY-NC-SA 3.0"),
-    "malaga": ("Malaga urban", "that of its authors"),
 }
 """What networks are trained on, and the licence that they fall under, by `data.kind`."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ _WORKSPACE = 1 << 30  # bytes
 _LEVEL = 3  # of optimisation while building; more takes longer and gained nothing in the documentation's figures
 _FLAGS = f"strongly typed, no TF32, level {_LEVEL}, workspace {_WORKSPACE}"
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], object]
 """Told the phase of a build, its step and the number of steps."""
 
@@ -135,29 +136,27 @@ def open_tensorrt(model: Model, threads: int) -> TensorRtEngine:
         log.warning("building the plan of %s for %s: this takes minutes, once", model.card.name, gpu.name)
         return build(trt, model)
 
-    cache = PlanCache(say=log.warning)
-    return TensorRtEngine(model, trt, gpu, _kept(cache, key(trt, gpu, model), trt, model, made))
+    cache, wanted = PlanCache(say=log.warning), key(trt, gpu, model)
+    return _used(cache, wanted, made, partial(TensorRtEngine, model, trt, gpu))
 
 
 def prepare(model: Model, say: Callable[[str], object], progress: Progress) -> Path:
     """Build the plan for this machine's GPU unless one that it takes is there, and keep it; its file."""
     trt, gpu = machine()
     cache, wanted = PlanCache(say=say), key(trt, gpu, model)
-    _kept(cache, wanted, trt, model, lambda: build(trt, model, progress), must_keep=True)
+    _used(cache, wanted, lambda: build(trt, model, progress), partial(_loaded, trt, model), must_keep=True)
     return cache.folder / wanted.file
 
 
-def _kept(
-    cache: PlanCache, wanted: Key, trt: Any, model: Model, made: Callable[[], bytes], *, must_keep: bool = False
-) -> bytes:
-    """The plan, see `PlanCache.get`; one that TensorRT does not take any more is built once anew."""
-    plan = cache.get(wanted, made, must_keep=must_keep)
+def _used(
+    cache: PlanCache, wanted: Key, made: Callable[[], bytes], use: Callable[[bytes], T], *, must_keep: bool = False
+) -> T:
+    """What comes of the plan, see `PlanCache.get`; one that TensorRT does not take any more is built once anew."""
     try:
-        _loaded(trt, model, plan)
+        return use(cache.get(wanted, made, must_keep=must_keep))
     except RefusedError as error:
         cache.forget(wanted, error.problem)
-        plan = cache.get(wanted, made, must_keep=must_keep)
-    return plan
+        return use(cache.get(wanted, made, must_keep=must_keep))
 
 
 def examine(model: Model) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.drift import Drift, Fix
+from ros2_vodistill.drift import unseen
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.live.body import Body
@@ -19,7 +19,7 @@ from ros2_vodistill.live.output import Output
 from ros2_vodistill.live.slot import Frame, Slot
 from ros2_vodistill.live.speed import Speed
 from ros2_vodistill.live.stamps import SECOND, Stamps
-from ros2_vodistill.live.vitals import Vitals
+from ros2_vodistill.live.vitals import UNKNOWN_SCALE, Vitals
 from ros2_vodistill.odometry import Estimate, Scale, Status, VisualOdometry
 
 
@@ -174,7 +174,7 @@ class Feed:
         degraded = estimate.status is not Status.TRACKING
         self.vitals.counts["frames degraded"] += degraded
         if self.withhold_degraded and (degraded or estimate.scale is Scale.UNKNOWN):
-            why = estimate.reasons if degraded else ("the scale is unknown: give camera_height or a speed",)
+            why = estimate.reasons if degraded else (UNKNOWN_SCALE,)
             self.vitals.refused("withheld", f"withheld, because {'; '.join(why)}")
             return
         self._publish(output)
@@ -187,9 +187,7 @@ class Feed:
         if not finite or (self.restart_at_start and not hold):
             self._reset(None, None)
         else:
-            self.odometry.reset(
-                self.odometry.pose, Fix(0.0, Drift(self.odometry.pose_covariance)).unseen_until(1.0).covariance
-            )
+            self.odometry.reset(self.odometry.pose, self.odometry.pose_covariance + unseen())
 
     def _reset(self, pose: Array | None, covariance: Array | None) -> None:
         if self._body is None:

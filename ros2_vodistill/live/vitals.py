@@ -12,6 +12,7 @@ from ros2_vodistill.odometry import Estimate, Scale, Status
 
 _ODD_AGE = 60.0  # seconds beyond which a frame's age says that two clocks are at work
 _RECENT = 5.0  # seconds for which a fault is told
+UNKNOWN_SCALE = "the scale is unknown: give camera_height or a speed"
 
 
 class Vitals:
@@ -133,7 +134,7 @@ class Vitals:
         if estimate.status is not Status.TRACKING:
             notes.append(f"degraded: {'; '.join(estimate.reasons)}")
         if estimate.scale is Scale.UNKNOWN:
-            notes.append("the scale is unknown: give camera_height or a speed")
+            notes.append(UNKNOWN_SCALE)
         if stampless:
             notes.append("frames have no stamp: the time of arrival is used")
         elif self._age is not None and abs(self._age) >= _ODD_AGE:

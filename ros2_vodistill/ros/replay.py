@@ -28,7 +28,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.ros import messages
-from ros2_vodistill.sources.bag import BagSource
+from ros2_vodistill.sources.bag import BagSource, info_beside
 from ros2_vodistill.sources.base import Options
 from ros2_vodistill.sources.transforms import pose_of_pose
 from ros2_vodistill.trajectory import Trajectory, write_tum
@@ -93,8 +93,7 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
 def _play(bag: Path, images: str, rate: float, folder: Path) -> list[str]:
     """The command: what the node listens to alone, for a bag may have an odom and a tf of its own; and as it listens,
     whatever profiles were recorded, or lost when the bag was converted."""
-    base = images.removesuffix("/compressed")
-    topics = images, f"{base.rpartition('/')[0]}/camera_info", "/tf_static"
+    topics = images, info_beside(images), "/tf_static"
     reliable = {"reliability": "reliable", "history": "keep_all"}
     wanted = dict.fromkeys(topics, reliable) | {"/tf_static": {**reliable, "durability": "transient_local"}}
     profiles = folder / "qos.yaml"

@@ -103,11 +103,10 @@ class BagSource(Source):
 
     def _find_camera(self, calibration: Path | None) -> Camera | None:
         """From the user's file, the camera_info beside the images, or the only camera_info that there is."""
-        base = image_base(self.topic)
         if calibration is not None:
             first = next(iter(self))
             return load_camera(calibration, first[1].shape[::-1], rectified=self._rectified, name=self.topic)
-        beside = f"{base.rpartition('/')[0]}/camera_info"
+        beside = info_beside(self.topic)
         infos = [topic for topic, kind in self._recording.types.items() if kind == INFO]
         topic = beside
         if beside not in infos and len(infos) == 1:
@@ -185,6 +184,11 @@ def choose_topic(recording: Recording, chosen: str | None, notes: Notes) -> str:
 def image_base(topic: str) -> str:
     """The topic of the raw images, of which this may be image_transport's compressed copy."""
     return topic.removesuffix("/compressed")
+
+
+def info_beside(topic: str) -> str:
+    """The topic of the calibration that belongs to images."""
+    return f"{image_base(topic).rpartition('/')[0]}/camera_info"
 
 
 def _grey(message: Message) -> Image:

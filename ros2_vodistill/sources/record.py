@@ -21,6 +21,7 @@ from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.sources import messages, ros_types
+from ros2_vodistill.sources.bag import info_beside
 from ros2_vodistill.sources.base import Image
 from ros2_vodistill.sources.transforms import FLU_FROM_OPTICAL
 from ros2_vodistill.trajectory import Trajectory
@@ -122,7 +123,7 @@ def write_bag(
             static = messages.transform(times[0], BASE, frame, child_from_camera)
             add("/tf_static", ros_types.TRANSFORMS, lambda i, _: None if i else static, [LATCHED])
         if camera is not None:
-            beside = f"{topic.rpartition('/')[0]}/camera_info"
+            beside = info_beside(topic)
             add(beside, ros_types.INFO, lambda i, _: messages.camera_info(times[i], frame, camera))
         if poses is not None:
             world = child_from_camera if mount else geometry.make(FLU_FROM_OPTICAL, np.zeros(3))

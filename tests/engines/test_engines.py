@@ -68,31 +68,31 @@ def test_an_engine_has_the_name_that_it_is_asked_for_by(name: str, tmp_path: Pat
     assert opened(brightness_model(tmp_path / "bright"), name).name == name
 
 
-def test_an_openvino_that_does_not_know_an_option_runs_without_it(tmp_path: Path) -> None:
-    """In a process of its own, for what is refused is refused deep inside."""
+def said_alone(code: str, folder: Path) -> list[str]:
+    """What code prints in a process of its own, of a small model as `model`, in words."""
     pytest.importorskip("openvino", reason="openvino is not installed")
+    begin = (
+        "import sys; from pathlib import Path; from ros2_vodistill.engines import make; "
+        "from ros2_vodistill.model import Model; model = Model.load(Path(sys.argv[1])); "
+    )
+    command = [sys.executable, "-c", begin + code, str(brightness_model(folder / "bright"))]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_an_openvino_that_does_not_know_an_option_runs_without_it(tmp_path: Path) -> None:
+    """Alone, for what is refused is refused deep inside."""
     code = (
-        "import sys; from pathlib import Path; from ros2_vodistill.engines import make, openvino; "
-        "from ros2_vodistill.model import Model; openvino._PLAIN = {'NO_SUCH_OPTION': 'NO'}; "
-        "engine = make(Model.load(Path(sys.argv[1])), 'openvino')[0]; engine.inputs['image'][...] = 100; "
+        "from ros2_vodistill.engines import openvino; openvino._PLAIN = {'NO_SUCH_OPTION': 'NO'}; "
+        "engine = make(model, 'openvino')[0]; engine.inputs['image'][...] = 100; "
         "print(engine.name, round(float(engine.step()[0][2]), 4))"
     )
-    model = brightness_model(tmp_path / "bright")
-    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["openvino", "1.0"]
+    assert said_alone(code, tmp_path) == ["openvino", "1.0"]
 
 
 def test_one_engine_does_not_load_the_others(tmp_path: Path) -> None:
     """Each takes twenty megabytes of a robot's memory and more."""
-    pytest.importorskip("openvino", reason="openvino is not installed")
-    code = (
-        "import sys; from pathlib import Path; from ros2_vodistill.engines import make; "
-        "from ros2_vodistill.model import Model; "
-        "print(make(Model.load(Path(sys.argv[1])), 'openvino')[0].name, 'onnxruntime' in sys.modules)"
-    )
-    model = brightness_model(tmp_path / "bright")
-    done = subprocess.run([sys.executable, "-c", code, str(model)], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["openvino", "False"]
+    code = "print(make(model, 'openvino')[0].name, 'onnxruntime' in sys.modules)"
+    assert said_alone(code, tmp_path) == ["openvino", "False"]
 
 
 @pytest.mark.parametrize("name", list(ENGINES))

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from ros2_vodistill.errors import VodistillError
-from tests.training.toy import SPEC, VIEW, ShiftStream, description, network
+from tests.training.toy import SPEC, TEACHER, VIEW, ShiftStream, description, network
 from training import checkpoint, config, networks, runs
 from training.config import Data, Experiment
-from training.data import streams
 from training.data.batch import Batch
 from training.data.blank import blanked
 from training.distill import train_teacher
@@ -26,8 +25,6 @@ from training.settings import build, read
 from training.stages import Feature, Pose, Run, Stage, Training
 from training.teacher import Lesson, Teacher, confidence
 from training.trained import clips_seen, finished, load_network
-
-TEACHER = {**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}
 
 
 def big(seed: int = 1) -> networks.Network:
@@ -230,14 +227,6 @@ def test_every_recipe_trains_a_step(method: str) -> None:
         reached = gradients(learner)
         assert all(math.isfinite(value) for value in reached.values())
         assert any(value > 0 for value in reached.values())
-
-
-@pytest.fixture
-def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiments see shifted textures instead of the generated world."""
-    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_, **__: ShiftStream(size, 3, seed))
-    monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
-    monkeypatch.setattr(streams, "confidence", lambda *_: (ShiftStream(4, 3, seed=98), 8))
 
 
 def experiment(**settings: object) -> Experiment:

@@ -17,7 +17,6 @@ from tests.training.test_data import write_kitti
 from tests.training.toy import SPEC, ShiftStream
 from training import networks, ship
 from training.config import Data, Experiment, Measure
-from training.data import streams
 from training.evaluate import evaluate, find_experiment
 from training.runs import Budget, Place, make_accelerator, train
 from training.stages import Run, Training
@@ -34,10 +33,8 @@ TOY = Experiment(
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(tmp_path: Path, shifts: None) -> Path:
     """A trained run; experiments see shifted textures instead of the generated world."""
-    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_, **__: ShiftStream(size, 3, seed))
-    monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
     place = Place(tmp_path / "run", make_accelerator(TOY.training), say=lambda _: None, quiet=True)
     assert train(TOY, TOY.teacher, place, Budget())
     return place.folder

@@ -11,7 +11,7 @@ import torch
 
 from ros2_vodistill.errors import VodistillError
 from tests.training.test_data import write_malaga
-from tests.training.toy import SPEC, ShiftStream, description, network
+from tests.training.toy import SPEC, TEACHER, ShiftStream, description, network
 from training import checkpoint, runs
 from training.config import Data, Experiment, Measure
 from training.data import streams
@@ -23,16 +23,7 @@ from training.runs import Budget, Place, evaluation, make_accelerator
 from training.stages import Feature, Pose, Run, Stage, Training
 from training.trained import load_network
 
-TEACHER = {**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}
 SUPERVISED = Run(network=SPEC, method="supervised")
-
-
-@pytest.fixture
-def shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiments see shifted textures instead of the generated world."""
-    monkeypatch.setattr(streams, "training", lambda data, observer, size, seed, *_, **__: ShiftStream(size, 3, seed))
-    monkeypatch.setattr(streams, "held_out", lambda *_: ShiftStream(4, 3, seed=99))
-    monkeypatch.setattr(streams, "confidence", lambda *_: (ShiftStream(4, 3, seed=98), 8))
 
 
 def experiment(training: dict[str, Any] | None = None, **settings: Any) -> Experiment:

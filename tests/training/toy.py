@@ -21,6 +21,7 @@ SPEC: dict[str, Any] = {
     "guided": 3,
     "uncertainty": True,
 }
+TEACHER: dict[str, Any] = {**SPEC, "width": 0.25, "layers": [32, 16, 16, 8]}
 
 
 class ShiftStream:

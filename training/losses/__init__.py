@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from training.losses.hints import AttentiveHint, Hint
 from training.losses.masked import MaskedGenerative
 from training.losses.pose import POSE, PoseLoss, Poses
 from training.losses.review import Review
+from training.settings import number
 
 __all__ = [
     "FEATURES", "POSE", "Confidence", "Features", "PoseLoss", "Poses",
@@ -46,7 +46,7 @@ def build_pose(name: str, **options: Any) -> PoseLoss:
     """A loss on motions: call it with `Poses`."""
     kind = _known(name, POSE, "pose loss")
     _check(name, options, [field.name for field in dataclasses.fields(kind)])
-    return kind(**_numbers(options))
+    return kind(**{key: number(value) for key, value in options.items()})
 
 
 def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **options: Any) -> nn.Module:
@@ -59,7 +59,7 @@ def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **
     """
     check_features(name, options)
     kind: Any = FEATURES[name]
-    options = _numbers(options)
+    options = {key: number(value) for key, value in options.items()}
     if kind is Review:
         return Review(student, teacher, **options)
     return SumOverLevels([kind(ours, theirs, **options) for ours, theirs in zip(student, teacher, strict=True)])
@@ -69,16 +69,6 @@ def check_features(name: str, options: Mapping[str, Any]) -> None:
     """An error where there is no loss on features of that name, or it has no such options."""
     kind = _known(name, FEATURES, "feature loss")
     _check(name, options, [p for p in inspect.signature(kind).parameters if p not in ("student", "teacher")])
-
-
-def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """YAML 1.1 reads 7e-5 as text."""
-    found = dict(options)
-    for name, value in options.items():
-        if isinstance(value, str):
-            with suppress(ValueError):
-                found[name] = float(value)
-    return found
 
 
 def _known(name: str, registry: Mapping[str, Any], what: str) -> Any:
