@@ -253,6 +253,12 @@ def test_segments_are_the_official_ones(seed: int, step: int) -> None:
     assert segments.r_deg_per_100m == pytest.approx(np.degrees(rows[:, 3].mean()) * 100)
 
 
+def test_the_official_lengths_are_those_of_the_benchmark() -> None:
+    segments = metrics.kitti_segments(straight(902), straight(902))
+    assert sorted(set(segments.length)) == [100, 200, 300, 400, 500, 600, 700, 800]
+    assert sorted(set(segments.first[segments.length == 800])) == list(range(0, 110, 10))
+
+
 def test_a_short_path_has_no_official_segment_but_may_have_shorter_ones() -> None:
     estimate, truth = straight(51, 1.02), straight(51)
     assert metrics.evaluate(estimate, truth)["kitti_t_percent"] is None

@@ -39,6 +39,18 @@ def test_what_carries_the_camera_goes_that_far(base: list[float], unit: float) -
     assert np.linalg.norm(gone[:3, 3]) == pytest.approx(distance, abs=1e-6)
 
 
+@pytest.mark.parametrize("likely", [0.5, 2.0])
+def test_of_two_lengths_it_is_the_likelier(likely: float) -> None:
+    """A slide against the way that the arm swings: short, it makes good a part of it; long, more than all."""
+    swing = geometry.make(np.eye(3), [0.0, 0.0, 1.0])  # a metre ahead of what carries it
+    motion = geometry.from_motion([0.04, 0, 0, 0, 0.05, 0])
+    found = [stretch(motion, distance, swing, likely) for distance in (0.03, 0.0)]
+    gone = swing @ geometry.from_motion([found[0] * 0.04, 0, 0, 0, 0.05, 0]) @ geometry.invert(swing)
+    assert np.linalg.norm(gone[:3, 3]) == pytest.approx(0.03, abs=1e-9)
+    assert (found[0] < found[1]) == (likely < found[1])
+    assert found[0] > 0
+
+
 def test_without_an_arm_it_is_the_ratio_of_lengths() -> None:
     motion = geometry.from_motion([0, 0, 0.25, 0, 0.3, 0])
     assert stretch(motion, 0.5) == pytest.approx(2.0)
