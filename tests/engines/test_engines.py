@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,13 @@ def test_a_model_that_fails_is_an_error_also_for_auto(tmp_path: Path) -> None:
     folder = spoil(brightness_model(tmp_path / "bright"), "Flourish", "nowhere")
     with pytest.raises(VodistillError, match="Flourish"):
         make(Model.load(folder))
+
+
+def test_nobody_is_told(tmp_path: Path) -> None:
+    """Newer onnxruntimes keep a device's name, and what they mean to send to their makers, in the user's cache."""
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    code = "from ros2_vodistill import engines, model; engines.make(model.Model.load('swift-s'), 'onnxruntime')"
+    subprocess.run([sys.executable, "-c", code], env=environment | {"HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []
