@@ -199,7 +199,7 @@ class Mount:
         if abs(self.pitch) >= math.radians(80):
             raise VodistillError(
                 f"the mount's pitch is {self.pitch:g} rad ({math.degrees(self.pitch):.0f} degrees)",
-                "It must be less than 80 degrees up or down. Note that this angle is in radians.",
+                "It must be less than 80 degrees up or down; in Python, it is given in radians.",
             )
 
     @classmethod

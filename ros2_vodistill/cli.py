@@ -88,14 +88,14 @@ def run(
     )
     for passed in odometry.passed_over:
         note(f"passed over {passed}")
-    count = _length(frames)
+    count, truth = _length(frames), frames.truth
     with progress_bar() as progress:
         task = progress.add_task(f"{odometry.name} on {frames.name}", total=count)
         result = replay(
             frames,
             odometry,
-            truth=frames.truth,
-            asked=gt is not None or gt_topic is not None,
+            truth=truth,
+            fitting=False,
             notes=frames.notes,
             options={"source": str(source)},
             length=count,
@@ -109,6 +109,8 @@ def run(
         note(f"note: {line}")
     OUT.print(table_of(result.metrics))
     OUT.print(f"report: {out / 'report.html'}", soft_wrap=True)
+    if truth is not None and result.truth is None and (gt or gt_topic):
+        raise VodistillError("nothing was measured: the truth does not fit, see the note", f"All else is in {out}.")
 
 
 @app.command(name="eval")
@@ -125,7 +127,10 @@ def evaluate(
     from ros2_vodistill import metrics, trajectory
 
     stamps = None if times is None else trajectory.read_times(times)
-    figures = metrics.evaluate(trajectory.load(estimate, stamps), trajectory.load(truth, stamps))
+    path = trajectory.load(estimate, stamps)
+    figures = metrics.evaluate(path, trajectory.load(truth, stamps))
+    if part := metrics.part(figures, path):
+        note(part)
     emit(figures, as_json)
 
 

@@ -200,5 +200,11 @@ def evaluate(
     return errors if scale_known else errors | dict.fromkeys(NEEDS_SCALE)
 
 
+def part(errors: dict[str, Any], estimate: Trajectory) -> str:
+    """That the truth covers only a part of the estimate, in words; empty where it covers all."""
+    compared, all_of_them = errors["frames"], len(estimate)
+    return "" if compared == all_of_them else f"truth: it covers {compared} of {all_of_them} poses; errors are of these"
+
+
 def _rms(values: Array) -> float | None:
     return float(np.sqrt(np.mean(values**2))) if len(values) else None

@@ -42,7 +42,10 @@ class NetworkFrontend:
         self._reference: NDArray[np.uint8] | None = None
         self._newest = np.empty_like(engine.inputs["image"])
         low = {name: warp.coverage for name, warp in self.warps.items() if warp.coverage < _COVERED}
-        self._always = tuple(f"the camera sees only {share:.0%} of {name}" for name, share in low.items())
+        self._always = tuple(
+            f"the camera sees only {share:.0%} of {name}: is its calibration for {camera.width}x{camera.height}?"
+            for name, share in low.items()
+        )
         engine.reset()
 
     def reset(self) -> None:

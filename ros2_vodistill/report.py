@@ -75,7 +75,7 @@ def write_html(run: Run, path: Path) -> None:
         f'<div class="grid">{"".join(sections)}</div></body></html>\n'
     )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _section(title: str, body: str, wide: bool = False) -> str:

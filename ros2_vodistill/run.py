@@ -19,6 +19,7 @@ from ros2_vodistill.files import replacing
 from ros2_vodistill.odometry import Estimate, Scale, VisualOdometry
 from ros2_vodistill.trajectory import Trajectory
 
+UNSCALED = "camera heights"
 _SAMPLES = 6  # frames that are kept for the report
 _UNKNOWN = np.full((6, 6), np.nan)  # covariance
 
@@ -51,13 +52,18 @@ class Run:
     truth: Trajectory | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def unit(self) -> str:
+        """Of its lengths, as axes have it: `m`, or what they are where the scale is unknown."""
+        return UNSCALED if self.steps[-1].scale is Scale.UNKNOWN else "m"
+
 
 def replay(
     frames: Iterable[tuple[float, NDArray[np.uint8]]],
     odometry: VisualOdometry,
     *,
     truth: Trajectory | None = None,
-    asked: bool = True,
+    fitting: bool = True,
     notes: list[str] | None = None,
     options: dict[str, Any] | None = None,
     length: int | None = None,
@@ -69,7 +75,7 @@ def replay(
         frames: (stamp, grey image) pairs.
         odometry: fresh, with its camera set.
         truth: camera-to-world poses of the optical frame, to measure against.
-        asked: whether somebody asked for that truth; otherwise it is left out, with a note, where it does not fit.
+        fitting: whether a truth that does not fit is an error; otherwise it is left out, with a note.
         notes: the list to which the source adds what it could not read while it is iterated.
         options: to be written beside the figures.
         length: number of frames, if known: spreads the samples.
@@ -121,7 +127,7 @@ def replay(
         list(notes or []),
         truth,
     )
-    errors = _errors(run, asked)
+    errors = _errors(run, fitting)
     run.metrics = _measure(run, odometry, errors)
     return run
 
@@ -134,7 +140,8 @@ def write(run: Run, folder: Path) -> None:
         raise VodistillError(
             f"{folder} cannot be made: {error.strerror}", "Choose another folder with --out."
         ) from error
-    trajectory.write_tum(folder / "trajectory.tum", run.estimate)
+    remark = "" if run.unit == "m" else f"lengths are in {run.unit}: the scale is unknown"
+    trajectory.write_tum(folder / "trajectory.tum", run.estimate, remark)
     trajectory.write_kitti(folder / "trajectory.kitti", run.estimate)
     with replacing(folder / "metrics.json") as path:
         path.write_text(json.dumps(run.metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -155,6 +162,8 @@ def _described(odometry: VisualOdometry) -> dict[str, Any]:
 
 def _measure(run: Run, odometry: VisualOdometry, errors: dict[str, Any] | None) -> dict[str, Any]:
     p50, p99 = np.percentile(run.latency, [50, 99])
+    if run.unit != "m":
+        run.notes.append(f"the scale is unknown: lengths are in {run.unit}. Give the camera's height above the ground.")
     cost = {
         "latency_ms": {"p50": float(p50), "p99": float(p99)},
         "frames_per_s": float(1e3 / run.latency.mean()),
@@ -165,19 +174,22 @@ def _measure(run: Run, odometry: VisualOdometry, errors: dict[str, Any] | None) 
         "options": run.options,
     }
     if errors is None:
-        errors = {"frames": len(run.estimate), "path_length_m": run.estimate.path_length}
+        errors = {"frames": len(run.estimate), "path_length_m": run.estimate.path_length if run.unit == "m" else None}
     return {**errors, "scale_from": run.steps[-1].scale.value, **cost}
 
 
-def _errors(run: Run, asked: bool) -> dict[str, Any] | None:
-    """Against the truth, if there is one; one that nobody asked for and that does not fit is dropped, with a note."""
+def _errors(run: Run, fitting: bool) -> dict[str, Any] | None:
+    """Against the truth, if there is one that fits."""
     if run.truth is None:
         return None
     try:
-        return metrics.evaluate(run.estimate, run.truth, scale_known=run.steps[-1].scale is not Scale.UNKNOWN)
+        errors = metrics.evaluate(run.estimate, run.truth, scale_known=run.unit == "m")
     except VodistillError as error:
-        if asked:
+        if fitting:
             raise
         run.truth = None
         run.notes.append(f"truth: not used: {error.problem}")
         return None
+    if part := metrics.part(errors, run.estimate):
+        run.notes.append(part)
+    return errors

@@ -36,7 +36,8 @@ def read_table(path: str | Path, columns: Sequence[int]) -> Table:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise VodistillError(f"{path} cannot be read: {reason}", "give a text file of numbers") from error
+        remedy = "check the path" if isinstance(error, OSError) else "give a text file of numbers"
+        raise VodistillError(f"{path} cannot be read: {reason}", remedy) from error
     rows: list[list[float]] = []
     lines: list[int] = []
     for number, line in enumerate(text.splitlines(), start=1):

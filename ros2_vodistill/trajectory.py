@@ -22,6 +22,7 @@ Alignment = Literal["none", "origin", "se3", "sim3"]
 TUM_COLUMNS, KITTI_COLUMNS, INDEXED_KITTI_COLUMNS = 8, 12, 13
 MAX_GAP = 0.25  # seconds
 STAMP_TOLERANCE = 1e-4  # seconds; files round their stamps to this
+NANOSECONDS = 1e14  # seconds that no clock shows
 ROTATION_TOLERANCE = 1e-2  # of R^T R and of a quaternion's length; files round to four digits
 
 LOGGER = logging.getLogger(__name__)
@@ -135,12 +136,13 @@ def read_times(path: str | Path) -> Array:
     return stamps
 
 
-def write_tum(path: str | Path, trajectory: Trajectory) -> None:
-    """Stamps to the nanosecond, all else to the last bit."""
+def write_tum(path: str | Path, trajectory: Trajectory, remark: str = "") -> None:
+    """Stamps to the nanosecond, all else to the last bit; the remark is a comment's."""
     quaternions = geometry.to_quaternion(trajectory.poses[:, :3, :3])
     rows = np.hstack([trajectory.positions, quaternions]).tolist()
     lines = [f"{stamp:.9f} {_exact(row)}" for stamp, row in zip(trajectory.stamps.tolist(), rows, strict=True)]
-    _write_lines(Path(path), ["# timestamp tx ty tz qx qy qz qw", *lines])
+    comments = ["# timestamp tx ty tz qx qy qz qw", *([f"# {remark}"] if remark else [])]
+    _write_lines(Path(path), [*comments, *lines])
 
 
 def write_kitti(path: str | Path, trajectory: Trajectory) -> None:
@@ -161,7 +163,10 @@ def associate(
         f"{np.diff(truth.stamps).max(initial=0.0):.6g}"
     )
     if estimate.indexed != truth.indexed:
-        raise VodistillError(f"one of two trajectories has no times: {spans}", "give the file with its frames' times")
+        raise VodistillError(
+            f"one of two trajectories has no times: {spans}",
+            "give the times of its frames: a KITTI sequence's times.txt (vodistill eval --times)",
+        )
     stamps, times = estimate.stamps, truth.stamps
     left = np.clip(np.searchsorted(times, stamps, side="right") - 1, 0, max(len(times) - 2, 0))
     right = np.minimum(left + 1, len(times) - 1)
@@ -204,6 +209,12 @@ def align(estimate: Trajectory, truth: Trajectory, mode: Alignment) -> Trajector
 
 
 def _from_tum(table: Table) -> Trajectory:
+    latest = table.numbers[:, 0].max()
+    if NANOSECONDS < latest < np.inf:
+        raise VodistillError(
+            f"{table.path} has its stamps in nanoseconds, as EuRoC's truth has, whose quaternions begin with w",
+            f"give EuRoC's folder, or convert it: evo_traj euroc {table.path.name} --save_as_tum",
+        )
     repeats = np.diff(table.numbers[:, 0], prepend=np.nan) == 0
     if repeats.any():
         first = table.lines[int(repeats.argmax())]

@@ -6,6 +6,7 @@ import errno
 import importlib.metadata
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -508,8 +509,8 @@ def test_a_full_disk_leaves_no_half_written_recording_for_the_viewer(
     assert not list(file.parent.iterdir())
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_a_truth_of_another_time_costs_nothing_unless_it_was_asked_for(bright: Path, asked: bool) -> None:
+@pytest.mark.parametrize("fitting", [False, True])
+def test_a_truth_of_another_time_costs_nothing_unless_it_must_fit(bright: Path, fitting: bool) -> None:
     """As that of a bag whose tracking system has its own clock."""
     from ros2_vodistill.odometry import VisualOdometry
     from ros2_vodistill.run import replay
@@ -518,9 +519,9 @@ def test_a_truth_of_another_time_costs_nothing_unless_it_was_asked_for(bright: P
     truth = trajectory.Trajectory(np.array(STAMPS) + 5000, POSES)
 
     def run() -> Run:
-        return replay(zip(STAMPS, frames(), strict=True), odometry, truth=truth, asked=asked)
+        return replay(zip(STAMPS, frames(), strict=True), odometry, truth=truth, fitting=fitting)
 
-    if asked:
+    if fitting:
         with pytest.raises(VodistillError, match="5100"):
             run()
         return
@@ -528,6 +529,67 @@ def test_a_truth_of_another_time_costs_nothing_unless_it_was_asked_for(bright: P
     assert result.truth is None and result.metrics["frames"] == COUNT
     assert "rpe_t_m" not in result.metrics
     assert any(line.startswith("truth: not used: ") for line in result.metrics["notes"])
+
+
+def test_a_truth_that_turns_out_not_to_fit_does_not_cost_the_trajectory(
+    vodistill: Vodistill, bright: Path, tmp_path: Path
+) -> None:
+    """Only the end of a bag tells."""
+    write_bag(tmp_path / "bag", frames(), CAMERA, STAMPS)
+    truth, out = tum(tmp_path / "truth.tum", 5000.0), tmp_path / "out"
+    code, printed, err = vodistill("run", tmp_path / "bag", "--model", bright, "--gt", truth, "--out", out)
+    assert code == 2
+    assert "truth: not used" in err and "5000" in err and "nothing was measured" in err
+    assert len(trajectory.load(out / "trajectory.tum")) == COUNT
+    assert "rpe_t_m" not in printed + (out / "metrics.json").read_text()
+
+
+def test_a_truth_without_times_is_refused_before_the_work(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
+) -> None:
+    write_bag(tmp_path / "bag", frames(), CAMERA, STAMPS)
+    poses, out = sequence / "poses.txt", tmp_path / "out"
+    code, _, err = vodistill("run", tmp_path / "bag", "--model", bright, "--gt", poses, "--out", out)
+    assert code == 2
+    assert f"{poses} has no times" in err
+    assert not out.exists()
+
+
+def test_a_truth_that_covers_a_part_is_told(vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path) -> None:
+    part, out = tmp_path / "part.tum", tmp_path / "out"
+    trajectory.write_tum(part, trajectory.Trajectory(np.array(STAMPS[:5]), POSES[:5]))
+    code, _, err = vodistill("run", sequence, "--model", bright, "--gt", part, "--out", out)
+    told = f"it covers 5 of {COUNT} poses"
+    assert code == 0 and told in err
+    assert any(told in note for note in json.loads((out / "metrics.json").read_text())["notes"])
+    code, _, err = vodistill("eval", out / "trajectory.tum", part)
+    assert code == 0 and told in err
+
+
+@pytest.mark.parametrize("height", [None, 1.5])
+def test_an_unknown_scale_is_told_wherever_lengths_are(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, height: float | None
+) -> None:
+    write_bag(tmp_path / "bag", frames(), CAMERA, STAMPS)
+    out = tmp_path / "out"
+    known = [] if height is None else ["--camera-height", height]
+    code, _, err = vodistill("run", tmp_path / "bag", "--model", bright, *known, "--out", out)
+    assert code == 0
+    heights, figures = "lengths are in camera heights", json.loads((out / "metrics.json").read_text())
+    assert (heights in err) == (height is None)
+    assert (figures["path_length_m"] is None) == (height is None)
+    assert (heights in (out / "trajectory.tum").read_text()) == (height is None)
+    page = (out / "report.html").read_text()
+    assert ("(camera heights)" in page) == (height is None)
+    assert ("forward (m)" in page) == (height is not None)
+
+
+def test_a_name_that_is_no_text_does_not_cost_the_report(vodistill: Vodistill, sequence: Path, bright: Path) -> None:
+    odd = sequence.rename(sequence.with_name(os.fsdecode(b"Gr\xf6\xdfe")))
+    out = odd.with_name("out")
+    code, _, err = vodistill("run", odd, "--model", bright, "--out", out)
+    assert code == 0, err
+    assert "Gr\\udcf6\\udcdfe" in (out / "report.html").read_text()
 
 
 def test_times_that_are_not_there_are_told_whatever_reads_them(vodistill: Vodistill, tmp_path: Path) -> None:

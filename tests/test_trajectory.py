@@ -128,6 +128,7 @@ BAD_FILES = {
     "empty": ("", "holds no numbers"),
     "only comments": ("# nothing\n", "holds no numbers"),
     "word": (f"1 {IDENTITY_TUM}\n2 0 0 zero 0 0 0 1\n", "line 2: .*'zero'"),
+    "EuRoC's": (f"1403636580838555648 {IDENTITY_TUM.replace(' ', ',')}\n", "in nanoseconds"),
     "seven columns": ("1 2 3 0 0 0 1\n", "line 1: 7 numbers"),
     "columns change": (f"1 {IDENTITY_TUM}\n{IDENTITY_LINE}\n", "line 2: 12 numbers, expected 8"),
     "truncated": (f"{IDENTITY_LINE}\n1 0 0 0 0 1\n", "line 2: 6 numbers"),

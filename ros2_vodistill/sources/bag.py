@@ -17,7 +17,7 @@ from ros2_vodistill.sources.base import Frame, Image, Notes, Options, Source
 from ros2_vodistill.sources.recording import Message, Recording, listed, stamp_of
 from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS, COMPRESSED, IMAGE, INFO
 from ros2_vodistill.sources.transforms import Transforms, mount_of, plain
-from ros2_vodistill.trajectory import Trajectory, load
+from ros2_vodistill.trajectory import Trajectory
 
 _PATIENCE = 100  # calibrations that may be unusable before the first good one
 
@@ -36,7 +36,7 @@ class BagSource(Source):
     """
 
     def __init__(self, path: Path, options: Options) -> None:
-        super().__init__(path, truth=load(options.truth) if options.truth else None)
+        super().__init__(path, truth=options.true_path())
         options.refuse(path, "a bag", "rate")
         self._recording = Recording(path, self._notes)
         self.topic = choose_topic(self._recording, options.topic, self._notes)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.trajectory import Trajectory
+from ros2_vodistill.trajectory import Trajectory, load
 
 Image = NDArray[np.uint8]
 Frame = tuple[float, Image]
@@ -41,6 +41,27 @@ class Options:
     def __post_init__(self) -> None:
         if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
             raise VodistillError(f"a rate of {self.rate} frames per second", "Give a number above zero.")
+
+    def true_path(self, stamps: Sequence[float] | None = None) -> Trajectory | None:
+        """What the user's file with the truth holds, if there is one; an error where it cannot fit.
+
+        Args:
+            stamps: of the frames, seconds, if they are known; also the times of a file that has none.
+        """
+        if self.truth is None:
+            return None
+        truth = load(self.truth, stamps)
+        if truth.indexed:
+            raise VodistillError(
+                f"{self.truth} has no times", "Give a TUM file, or put the file's poses into one with their stamps."
+            )
+        if stamps is not None and (truth.stamps[0] > stamps[-1] or truth.stamps[-1] < stamps[0]):
+            raise VodistillError(
+                f"{self.truth} goes from {truth.stamps[0]:.6f} s to {truth.stamps[-1]:.6f} s, the frames from "
+                f"{stamps[0]:.6f} s to {stamps[-1]:.6f} s",
+                "Give the truth of this recording, on the same clock.",
+            )
+        return truth
 
     def refuse(self, path: Path, kind: str, *names: str) -> None:
         """An error if the user chose one of these options, which mean nothing for this kind of recording."""

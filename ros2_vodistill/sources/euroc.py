@@ -14,7 +14,7 @@ from ros2_vodistill.sources.base import Options
 from ros2_vodistill.sources.folder import ImageFiles
 from ros2_vodistill.sources.listing import read_listing
 from ros2_vodistill.table import read_table
-from ros2_vodistill.trajectory import Trajectory, load
+from ros2_vodistill.trajectory import Trajectory
 
 TRUTH = "state_groundtruth_estimate0"
 TABLE, SENSOR = "data.csv", "sensor.yaml"
@@ -35,7 +35,7 @@ def open_euroc(path: Path, options: Options) -> ImageFiles:
         raise VodistillError(f"{path} has no camera '{camera}'", f"It has {', '.join(present)}.")
     folder = root / camera
     stamps, files = read_listing(folder / TABLE, folder / "data", per_second=10**9)
-    truth = load(options.truth, stamps) if options.truth else _read_truth(root / TRUTH, folder)
+    truth = options.true_path(stamps) or _read_truth(root / TRUTH, folder)
     source = ImageFiles(path, stamps, files, truth)
     source.find_camera(options, [folder / SENSOR], camera)
     return source

@@ -9,7 +9,7 @@ from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.image import decode_compressed
 from ros2_vodistill.sources.base import Frame, Image, Options, Source, natural_order
-from ros2_vodistill.trajectory import Trajectory, load, read_times
+from ros2_vodistill.trajectory import Trajectory, read_times
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
 CALIBRATIONS = ("calib.txt", "camera_info.yaml", "camera.yaml", "sensor.yaml", "camchain.yaml", "calibration.yaml")
@@ -59,7 +59,7 @@ def open_folder(path: Path, options: Options) -> ImageFiles:
     options.refuse(path, "a folder of images", "topic", "truth_topic")
     files = image_files(path)
     stamps = file_times(path / TIMES, files, options)
-    source = ImageFiles(path, stamps, files, load(options.truth, stamps) if options.truth else None)
+    source = ImageFiles(path, stamps, files, options.true_path(stamps))
     source.find_camera(options, [path / name for name in CALIBRATIONS])
     return source
 

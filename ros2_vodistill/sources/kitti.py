@@ -36,9 +36,8 @@ def open_kitti(path: Path, options: Options) -> ImageFiles:
     files = image_files(path / camera)
     stamps = file_times(path / TIMES, files, options)
     calibration = path / CALIBRATION
-    if options.truth:
-        truth: Trajectory | None = load(options.truth, stamps)
-    else:
+    truth = options.true_path(stamps)
+    if truth is None:
         truth = _find_truth(path, stamps if options.rate else path / TIMES)
         if truth is not None and camera != CAMERAS[0]:
             truth = replace(truth, poses=truth.poses @ camera_in_camera_0(calibration, int(camera[-1])))

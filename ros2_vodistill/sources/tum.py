@@ -21,8 +21,7 @@ def open_tum(path: Path, options: Options) -> ImageFiles:
     """The data set has no calibration in its folders; a file beside rgb.txt is found."""
     options.refuse(path, "a TUM sequence", "topic", "truth_topic", "rate")
     stamps, files = read_listing(path / IMAGES, path)
-    poses = options.truth or path / TRUTH
-    truth = load(poses, stamps) if options.truth or poses.exists() else None
+    truth = options.true_path(stamps) or (load(path / TRUTH) if (path / TRUTH).exists() else None)
     source = ImageFiles(path, stamps, files, truth)
     source.find_camera(options, [path / name for name in CALIBRATIONS])
     return source

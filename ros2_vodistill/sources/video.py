@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.image import grey
 from ros2_vodistill.sources.base import Frame, Options, Source
-from ros2_vodistill.trajectory import load
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mkv", ".avi", ".mov", ".webm", ".mpg", ".mpeg", ".ts", ".wmv"})
 
@@ -25,8 +23,8 @@ class VideoSource(Source):
         video = _open(path)
         self._count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))  # 0 or less where the file does not say
         self._rate = options.rate
-        times = np.arange(self._count) / self._rate if self._rate and self._count > 0 else None
-        super().__init__(path, truth=load(options.truth, times) if options.truth else None)
+        times = [i / self._rate for i in range(self._count)] if self._rate and self._count > 0 else None
+        super().__init__(path, truth=options.true_path(times))
         if options.calibration:
             size = (int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT)))
             self.camera = load_camera(options.calibration, size)
