@@ -53,7 +53,8 @@ class Options:
         truth = load(self.truth, stamps)
         if truth.indexed:
             raise VodistillError(
-                f"{self.truth} has no times", "Give a TUM file, or put the file's poses into one with their stamps."
+                f"{self.truth} has no times",
+                "Give a TUM file, whose lines begin with stamps; or, of a video, its --rate.",
             )
         if stamps is not None and (truth.stamps[0] > stamps[-1] or truth.stamps[-1] < stamps[0]):
             raise VodistillError(

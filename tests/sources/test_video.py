@@ -60,6 +60,5 @@ def test_kitti_poses_need_a_rate(clip: Path, tmp_path: Path, sequence: Sequence)
     paced = open_source(clip, truth=poses, rate=10.0).truth
     assert paced is not None
     np.testing.assert_allclose(paced.stamps, np.arange(8) / 10)
-    indexed = open_source(clip, truth=poses).truth
-    assert indexed is not None
-    assert indexed.indexed
+    with pytest.raises(VodistillError, match="has no times"):
+        open_source(clip, truth=poses)
