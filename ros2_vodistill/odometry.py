@@ -105,6 +105,8 @@ class VisualOdometry:
         self._behind, self._back = 0, 0.0  # frames in a row that were too old, and by how much, seconds
         self._last_sample: NDArray[np.uint8] | None = None
         self._reference_stamp = 0.0
+        if self.frontend is not None:
+            self._metres.reset()
         self._restart("")
 
     def push(
@@ -139,13 +141,17 @@ class VisualOdometry:
         sample = picture[::4, ::4].copy()
         frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
         self._last_sample = sample
+        long_ago = stamp - self._reference_stamp > self.max_gap
         if fault := frames.fault(picture):
-            if stamp - self._reference_stamp > self.max_gap:
+            if long_ago:
                 self._restart(fault)
             return self._withheld(stamp, last, fault)
         if frozen and not self._why and (speed is None or abs(speed) > _STANDS):  # else it is the first one anyway
             return self._withheld(stamp, last, "the image is frozen: it equals the last one")
         relative = self.frontend.compare(picture)
+        if relative is not None and relative.lost and long_ago:
+            self._restart(relative.reasons[0])
+            relative = self.frontend.compare(picture)
         if relative is None:
             return self._first(stamp)
         return self._follow(relative, stamp, last, speed, carrier)
@@ -213,9 +219,7 @@ class VisualOdometry:
         assert self.frontend is not None and self._fix is not None
         self._lose_sight(stamp)
         self._fix = replace(self._fix, stamp=stamp, drift=self._drift)
-        self.frontend.advance()
-        self._reference_stamp = stamp
-        self._reference_pose, self._reference_drift = self._pose, self._drift
+        self._advance(stamp)
         if not self._why:
             return None
         why, self._why = self._why, ""
@@ -248,10 +252,10 @@ class VisualOdometry:
         self._drift = before.grown(step) if relative.still else before.moved(motion, step, elapsed)
         angle = float(np.linalg.norm(six[3:]))
         moved = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
-        if not relative.still and ((moved and not relative.lost) or elapsed >= self.frontend.max_interval):
-            self.frontend.advance()
-            self._reference_pose, self._reference_drift = self._pose, self._drift
-            self._reference_stamp = stamp
+        if relative.still:
+            self._reference_stamp = stamp  # what moves next has not moved for longer
+        elif (moved and not relative.lost) or elapsed >= self.frontend.max_interval:
+            self._advance(stamp)
         twist = geometry.log(motion) / elapsed
         self._fix = Fix(stamp, self._drift, float(np.linalg.norm(twist[:3])))
         return self._estimate(
@@ -263,6 +267,13 @@ class VisualOdometry:
             relative.still,
             step if alone and not relative.lost else None,
         )
+
+    def _advance(self, stamp: float) -> None:
+        """The newest frame becomes the reference."""
+        assert self.frontend is not None
+        self.frontend.advance()
+        self._reference_stamp = stamp
+        self._reference_pose, self._reference_drift = self._pose, self._drift
 
     def _estimate(
         self,

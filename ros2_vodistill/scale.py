@@ -83,6 +83,10 @@ class Metres:
         self._usual = 1.0 if unit == "metre" else height if self._counts else None
         source = own if unit == "metre" else Scale.CAMERA_HEIGHT
         self._source = Scale.UNKNOWN if self._usual is None else source
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what speeds have told."""
         self._gone = Gone()
         self.scale = self._source
 

@@ -338,6 +338,48 @@ def test_a_camera_that_shows_the_same_for_long_is_compared_with_that() -> None:
     assert after.pose_covariance[2, 2] < before.pose_covariance[2, 2] + 1e-2
 
 
+def test_nothing_is_reckoned_across_a_long_time_that_nobody_saw() -> None:
+    """The camera hung while the robot went on, and what it sees then has nothing in common with before."""
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    for i in range(30):
+        pushed(vo, 0.5, 0.2 + 0.1 * i)
+    frontend.lost, frontend.reasons = True, ("nothing agrees",)
+    after = pushed(vo, 20.0, 3.2)
+    assert after.status is Status.DEGRADED and "restarted after nothing agrees" in after.reasons[0]
+    np.testing.assert_array_equal(after.pose, before.pose)
+    way = np.linalg.norm(before.twist[:3]) * 3.1
+    assert after.pose_covariance[2, 2] == pytest.approx(before.pose_covariance[2, 2] + way**2, rel=1e-3)
+
+
+def test_a_stop_is_no_part_of_the_step_that_ends_it() -> None:
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    pushed(vo, 0.5, 0.1, speed=10.0)
+    frontend.still = True
+    resting = [pushed(vo, 0.5, 0.2 + 0.1 * i, speed=0.0) for i in range(50)]
+    np.testing.assert_allclose(resting[-1].twist_covariance, resting[0].twist_covariance, rtol=1e-6)
+    frontend.still = False
+    place = vo.pose[:3, 3]
+    after = pushed(vo, 1.0, 5.2, speed=10.0)
+    assert np.linalg.norm(after.pose[:3, 3] - place) == pytest.approx(1.0, rel=1e-6)
+    assert np.linalg.norm(after.twist[:3]) == pytest.approx(10.0, rel=1e-2)
+    assert after.step_covariance is not None
+
+
+def test_reset_forgets_what_speeds_have_told() -> None:
+    vo = odometry(height=None)
+    for _ in range(2):
+        vo.push(frame(0.0), 0.0)
+        first = pushed(vo, 0.5, 0.1)
+        assert (first.scale, np.linalg.norm(first.pose[:3, 3])) == (Scale.UNKNOWN, pytest.approx(0.5))
+        pushed(vo, 1.0, 0.2, speed=4.0)
+        vo.reset()
+
+
 def test_after_a_new_calibration_the_same_image_is_one_to_begin_with() -> None:
     vo = odometry()
     vo.push(frame(0.0), 0.0)
