@@ -21,6 +21,7 @@ from ros2_vodistill import geometry
 from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.lengths import Length
 from ros2_vodistill.rays import basis
 from ros2_vodistill.road import plane_normal
@@ -148,8 +149,11 @@ class Ground:
         horizon = 1 / (_SPARE * far)
         width = 8 * int(2 * min(1.5 * tangent, 2.5) * focal / 8)
         height = 8 * int((1 / self._near - horizon) * focal / 8)
-        view = View(width, height, focal, focal, (width - 1) / 2, -horizon * focal)
-        self._warp = Warp(camera, view, mount.level_from_camera)
+        try:
+            view = View(width, height, focal, focal, (width - 1) / 2, -horizon * focal)
+            self._warp = Warp(camera, view, mount.level_from_camera)
+        except VodistillError:  # no pixel of it is left, or seen
+            return
         seen = (self._warp.map_x >= 0).astype(np.float32)
         for k, block in ((1, 16), (2, 8), (4, 8)):
             centre = (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5

@@ -38,7 +38,8 @@ class Length:
 
 
 def fused(lengths: Iterable[Length | None]) -> Length | None:
-    """The mean by variance, the most certain first; a length that contradicts what was fused before counts less."""
+    """The mean by variance, the most certain first; a length that contradicts what was fused before counts less, and
+    makes the mean less certain."""
     result: Length | None = None
     for length in sorted((known for known in lengths if known is not None), key=lambda known: known.variance):
         if result is None:
@@ -47,7 +48,8 @@ def fused(lengths: Iterable[Length | None]) -> Length | None:
         surprise = (length.value - result.value) ** 2 / (length.variance + result.variance) / _GATE**2
         variance = length.variance * max(1.0, surprise**2)
         share = result.variance / (result.variance + variance)
-        result = Length(result.value + share * (length.value - result.value), (1 - share) * result.variance)
+        value = result.value + share * (length.value - result.value)
+        result = Length(value, (1 - share) * result.variance * max(1.0, surprise))
     return result
 
 

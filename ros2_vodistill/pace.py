@@ -26,13 +26,14 @@ class Pace:
     """Where the last compared frame was, and how the camera came there; lengths in camera heights.
 
     Attributes:
-        since: 4x4, from the reference to the last compared frame.
+        since: 4x4, from the reference to the last compared frame; `known`, to the last one that was measured.
         step: 4x4, from one compared frame to the next, as it was measured last; None where none was yet.
         blind: compared frames since then; what the camera does meanwhile is a random walk.
         away: those of them since the reference.
     """
 
     since: Array = field(default_factory=lambda: np.eye(4))
+    known: Array = field(default_factory=lambda: np.eye(4))
     step: Array | None = None
     blind: int = 0
     away: int = 0
@@ -87,8 +88,11 @@ class Pace:
         """After the motion (4x4) from the reference to the next frame was measured, or reckoned."""
         if not measured:
             return replace(self, since=motion, blind=self.blind + 1, away=self.away + 1)
-        return Pace(motion, geometry.invert(self.since) @ motion)
+        way = geometry.invert(self.known) @ motion
+        step = geometry.exp(geometry.log(way) / (1 + self.blind)) if self.blind else way
+        return Pace(motion, motion, step)
 
     def advanced(self) -> Pace:
         """With the last compared frame as the reference."""
-        return replace(self, since=np.eye(4), away=0)
+        known = geometry.invert(self.since) @ self.known if self.away else np.eye(4)
+        return replace(self, since=np.eye(4), known=known, away=0)

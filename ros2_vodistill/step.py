@@ -29,6 +29,7 @@ _GUESSED = 0.1  # variance of the scale's logarithm that is worth a word
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
 _UNEVEN = 3e-4  # radians: what a road that is cambered, and no plane, may look like a turn by
+_MOVES = 0.05  # camera heights: ground that moves so far is not the lens's dirt
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
 
 _CAMBER = np.diag([_UNEVEN**2] * 3 + [0.0] * 2)  # of a tangent
@@ -113,12 +114,12 @@ def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: Groun
         if scaled.gauge.heave > _RESTLESS:
             reasons.append("the ground and the corners disagree about the length of the step")
     else:
-        if known is None:
-            reasons.append("the scale is unknown: nothing of known size was seen yet")
-        elif known.gauge.variance > _GUESSED:
-            reasons.append("the scale is a guess: no ground was seen for long, or all corners were lost")
         scaled = known or _assumed(sight)
         length = scaled.gauge.doubted(scaled.length)
+    if ground is None and known is None:
+        reasons.append("the scale is unknown: nothing of known size was seen yet")
+    elif scaled.gauge.variance > _GUESSED:
+        reasons.append("the scale is a guess: no ground has told it for long, or all corners were lost")
     if ground is None or not _alike(sight.fit, length.value, ground.translation):
         rotation, translation = sight.fit.rotation, length.value * sight.fit.direction
         covariance = epipolar.spread(sight.fit, length)
@@ -164,8 +165,10 @@ def _measured(known: Scaled | None, gauge: Gauge, ground: Length) -> Scaled:
 
 
 def _alike(fit: Epipolar, length: float, translation: Array) -> bool:
-    """Whether the ground's translation is what the corners and all that is known of its length lead to expect."""
+    """Whether the ground's translation is what the corners and all that is known of its length lead to expect; or the
+    opposite, which corners with little parallax may have taken for it."""
     along = float(translation @ fit.direction)
+    along = -along if along < -_MOVES else along
     return fit.turns_only or length / _FAR_OFF < along < length * _FAR_OFF
 
 

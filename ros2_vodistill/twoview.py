@@ -130,7 +130,8 @@ class TwoView:
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
         likely = pace.reckoned(self._trust.honest(expected)).motion
-        places = self._places(reference, likely) if guess is None else self._places(reference, likely, ahead)
+        others = () if guess is None else (ahead, expected.motion)
+        places = self._places(reference, likely, *others)
         noise, inertia = self._noise, pace.inertia
 
         def solve(first: Array, second: Array) -> Epipolar:
@@ -223,7 +224,9 @@ class TwoView:
         """Nothing can be measured: what is reckoned."""
         reckoned = self._pace.reckoned(self._trust.honest(expected), _UNSEEN)
         assert reckoned.covariance is not None
-        return self._report(reckoned.motion, reckoned.covariance, (reason,), lost=True)
+        apart = geometry.to_motion(geometry.invert(reckoned.motion) @ expected.motion)
+        doubt = np.outer(apart, apart)  # one of the two is wrong
+        return self._report(reckoned.motion, reckoned.covariance + doubt, (reason,), lost=True)
 
     def _report(self, motion: Array, covariance: Array, reasons: tuple[str, ...], lost: bool = False) -> Relative:
         """In the camera's axes; the covariance's turn from the left becomes one of the rotation vector."""

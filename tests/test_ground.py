@@ -207,3 +207,13 @@ def test_a_camera_that_looks_up_has_no_ground() -> None:
     assert ground.levels == []
     assert ground.views(np.zeros((CAMERA.height, CAMERA.width), np.uint8)) == []
     assert ground.measure([], [], prior(motion(0.6), 0.4), SCHEDULE) is None
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "focal", "degrees"), [(80, 60, 88.0, -12.0), (64, 64, 80.0, -15.0), (640, 480, 640.0, 79.0)]
+)
+def test_a_camera_that_hardly_sees_ground_is_none_that_is_refused(
+    width: int, height: int, focal: float, degrees: float
+) -> None:
+    camera = Camera(width, height, "pinhole", focal, focal, (width - 1) / 2, (height - 1) / 2)
+    assert Ground(camera, Mount(1.0, np.radians(degrees))).levels == []

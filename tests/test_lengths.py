@@ -68,6 +68,14 @@ def test_a_ground_that_hardly_moves_sets_no_scale_against_a_claim() -> None:
     assert told.gauge == gauge
 
 
+def test_lengths_that_contradict_each_other_are_less_certain_than_either() -> None:
+    sure, other = Length(0.48, 0.07**2), Length(1.68, 0.15**2)
+    both = fused([sure, other])
+    assert both is not None and both.variance > sure.variance
+    alike = fused([sure, Length(0.5, 0.07**2)])
+    assert alike is not None and alike.variance == pytest.approx(sure.variance / 2)
+
+
 def test_a_ground_that_is_wrong_once_moves_nothing() -> None:
     wild = settled().drifted().measured(SAID, Length(3 * STEP, 1e-5))
     assert wild.length.value == pytest.approx(STEP, rel=0.02)

@@ -97,6 +97,20 @@ def test_inertia_keeps_the_turn_and_the_way_and_a_step_that_creeps_only_the_turn
     assert creeping.turns == pytest.approx(inertia.turns)
 
 
+@pytest.mark.parametrize("advancing", [False, True])
+def test_what_was_reckoned_wrongly_is_no_step(advancing: bool) -> None:
+    """After a sudden turn the camera goes straight on, and a frame in between shows nothing."""
+    turned = geometry.from_motion([0.0, 0.0, 0.5, 0.0, 0.35, 0.0])
+    straight = geometry.from_motion([0.0, 0.0, 0.5, 0.0, 0.0, 0.0])
+    pace = Pace().followed(turned).advanced()
+    pace = pace.followed(pace.reckoned(Guess(turned)).motion, measured=False)
+    motion = straight @ straight
+    if advancing:
+        motion, pace = geometry.invert(pace.since) @ motion, pace.advanced()
+    pace = pace.followed(motion)
+    np.testing.assert_allclose(pace.step, straight, atol=1e-12)
+
+
 def test_unseen_frames_keep_the_last_step_and_make_it_vaguer() -> None:
     seen = Pace().followed(STEP).advanced()
     blind = seen.followed(OTHER, measured=False)

@@ -255,6 +255,22 @@ def test_a_mount_that_is_turned_keeps_the_axes_of_the_camera() -> None:
     assert np.degrees(geometry.angle(results[-1].motion[:3, :3].T @ true[:3, :3])) < 0.1
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_sudden_turn_is_looked_for_where_the_inner_one_says_and_else_told_to_be_unknown(told: bool) -> None:
+    camera = Camera(480, 360, "pinhole", 300, 300, 239.5, 179.5)
+    along = [motion(0.3)] * 4
+    poses = geometry.accumulate(np.stack([*along, motion(0.3, np.radians(30)), motion(0.3)]))
+    inner = Rough(poses, degrees=1.0)
+    images = street(poses, camera)
+    if not told:
+        images[5] = np.random.default_rng(0).integers(60, 190, images[5].shape).astype(np.uint8)
+    results, _ = refined(inner, images, camera)
+    turn = results[4].motion[:3, :3].T @ geometry.relative(poses)[4, :3, :3]
+    error, spread = np.degrees(geometry.angle(turn)), np.degrees(np.sqrt(results[4].covariance[4, 4]))
+    assert results[4].lost != told
+    assert error < (0.1 if told else 3 * spread)
+
+
 def test_standing_still_overrules_the_inner_one() -> None:
     poses = np.stack([np.eye(4)] * 4)
     inner = Rough(poses)

@@ -48,6 +48,38 @@ def test_a_scale_that_is_a_guess_is_told() -> None:
     assert "unknown" in reasons(np.inf)[0]
 
 
+def looked(translation: np.ndarray) -> GroundFit:
+    """A ground that is sure of this way."""
+    length = float(np.linalg.norm(translation))
+    return GroundFit(
+        rotation=ASIDE[:3, :3], translation=translation, road=np.zeros(3), covariance=1e-6 * np.eye(9), score=0.9,
+        static=0.0, support=0.9, strain=0.1, length=Length(length, (0.02 * length) ** 2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("share", "follows"), [(-1.0, True), (-0.1, False)])
+def test_corners_that_have_the_way_back_to_front_yield_to_a_ground_that_moves(share: float, follows: bool) -> None:
+    motion = ASIDE.copy()
+    motion[:3, 3] *= 4
+    first, second, depths = wall(motion)
+    fit = fitted(first, second, motion)
+    sight, pace = Sight((first, second), fit, fit), Length(4 * LENGTH, (2 * LENGTH) ** 2)
+    before = Carried(depths, gauge=Gauge(variance=0.02**2))
+    ground = looked(share * motion[:3, 3])
+    found = step.concluded(before, sight, step.foretold(before, sight, pace, None), ground).motion[:3, 3]
+    assert (found @ ground.translation > 0) == follows
+
+
+def test_a_scale_that_is_a_guess_is_told_where_a_ground_did_not_set_it_too() -> None:
+    first, second, depths = wall(ASIDE)
+    fit = fitted(first, second, ASIDE)
+    sight = Sight((first, second), fit, fit)
+    before = Carried(depths, gauge=Gauge(variance=1.0))
+    vague = replace(looked(ASIDE[:3, 3]), length=Length(LENGTH, LENGTH**2))
+    reasons = step.concluded(before, sight, step.foretold(before, sight, PACE, None), vague).reasons
+    assert any("guess" in reason for reason in reasons)
+
+
 def test_a_scale_in_which_all_is_too_near_to_be_true_is_not_believed() -> None:
     first, second, depths = wall(ASIDE)
     fit = fitted(first, second, ASIDE)
