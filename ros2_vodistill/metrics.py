@@ -2,6 +2,9 @@
 
 Except for `evaluate`, every function takes an estimate and a truth that are associated: equally long, row by row at the
 same time. What cannot be computed is None, never NaN.
+
+A step is from one frame to the next: where frames between are left out, as in a hole in the truth, there is none. evo
+goes by rows and takes the way across a hole for one step; without holes the two agree.
 """
 
 from __future__ import annotations
@@ -26,16 +29,19 @@ VARIANCE_THRESHOLD = 1e-12  # of the accumulated variance: smaller increments of
 
 
 def relative_errors(estimate: Trajectory, truth: Trajectory, delta: int = 1) -> tuple[Array, Array]:
-    """Errors of the motions over `delta` frames, from every frame: lengths in metres (M,), angles in radians (M,)."""
+    """Errors of the motions over `delta` frames, from every row: lengths in metres (N - delta,), angles in radians
+    (N - delta,). Here alone NaN stands for a way on which frames were left out, so that rows stay rows."""
     measured = geometry.invert(estimate.poses[:-delta]) @ estimate.poses[delta:]
     true = geometry.invert(truth.poses[:-delta]) @ truth.poses[delta:]
     errors = geometry.invert(true) @ measured
-    return np.linalg.norm(errors[:, :3, 3], axis=1), geometry.angle(errors)
+    known = estimate.follows(delta)
+    lengths, angles = np.linalg.norm(errors[:, :3, 3], axis=1), geometry.angle(errors)
+    return np.where(known, lengths, np.nan), np.where(known, angles, np.nan)
 
 
 def rpe(estimate: Trajectory, truth: Trajectory, delta: int = 1) -> tuple[float | None, float | None]:
     """RMS relative pose error over `delta` frames: metres and degrees."""
-    lengths, angles = relative_errors(estimate, truth, delta)
+    lengths, angles = (errors[estimate.follows(delta)] for errors in relative_errors(estimate, truth, delta))
     return _rms(lengths), _rms(np.degrees(angles))
 
 
@@ -102,7 +108,7 @@ def direction_error(estimate: Trajectory, truth: Trajectory) -> float | None:
 
     A step without length has no direction and counts as 90 degrees.
     """
-    measured, true = (geometry.relative(t.poses)[:, :3, 3] for t in (estimate, truth))
+    measured, true = _steps(estimate, truth)
     length = np.linalg.norm(true, axis=1)
     moving = length > STEP_THRESHOLD * (_rms(length) or 0.0)
     measured, true = measured[moving], true[moving]
@@ -114,10 +120,17 @@ def direction_error(estimate: Trajectory, truth: Trajectory) -> float | None:
 
 def rpe_scaled(estimate: Trajectory, truth: Trajectory) -> float | None:
     """RMS translation error of the steps in metres, each first stretched to its true length: for an unknown scale."""
-    measured, true = (geometry.relative(t.poses)[:, :3, 3] for t in (estimate, truth))
+    measured, true = _steps(estimate, truth)
     measured_length, true_length = (np.linalg.norm(steps, axis=1, keepdims=True) for steps in (measured, true))
     stretch = true_length / np.where(measured_length > 0, measured_length, 1.0)
     return _rms(np.linalg.norm(stretch * measured - true, axis=1))
+
+
+def _steps(estimate: Trajectory, truth: Trajectory) -> tuple[Array, Array]:
+    """Measured and true translations (M, 3) from each frame to the next."""
+    known = estimate.follows()
+    measured, true = (geometry.relative(t.poses)[known, :3, 3] for t in (estimate, truth))
+    return measured, true
 
 
 def nees(estimate: Trajectory, truth: Trajectory) -> float | None:

@@ -39,6 +39,7 @@ class Trajectory:
         steps: (N, 6, 6) the same of the motions from the pose before to each; NaN where that is not known by itself, as
             for the first. Errors of steps may be alike, so that these do not add up to `covariances`.
         indexed: the stamps are frame numbers, because the file had no times.
+        numbers: (N,) increasing, of the poses in the trajectory that this is a part of; None where it is whole.
     """
 
     stamps: Array
@@ -46,6 +47,7 @@ class Trajectory:
     covariances: Array | None = None
     steps: Array | None = None
     indexed: bool = False
+    numbers: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name in ("stamps", "poses", "covariances", "steps"):
@@ -89,12 +91,20 @@ class Trajectory:
     def select(self, rows: ArrayLike) -> Trajectory:
         """Only these rows: a mask or increasing numbers."""
         rows = np.asarray(rows)
+        numbers = (np.arange(len(self)) if self.numbers is None else self.numbers)[rows]
         covariances = None if self.covariances is None else self.covariances[rows]
         steps = None if self.steps is None else self.steps[rows]
         if steps is not None:
-            numbers = np.flatnonzero(rows) if rows.dtype == bool else rows
-            steps[np.diff(numbers, prepend=-1) != 1] = np.nan  # the pose before is another one
-        return replace(self, stamps=self.stamps[rows], poses=self.poses[rows], covariances=covariances, steps=steps)
+            before = np.flatnonzero(rows) if rows.dtype == bool else rows
+            steps[np.diff(before, prepend=-1) != 1] = np.nan  # the pose before is another one
+        stamps, poses = self.stamps[rows], self.poses[rows]
+        return replace(self, stamps=stamps, poses=poses, covariances=covariances, steps=steps, numbers=numbers)
+
+    def follows(self, delta: int = 1) -> NDArray[np.bool_]:
+        """(N - delta,) whether no pose was left out on the way from each to the one `delta` rows on."""
+        if self.numbers is None:
+            return np.ones(max(0, len(self) - delta), bool)
+        return self.numbers[delta:] - self.numbers[:-delta] == delta
 
     def transformed(self, transform: ArrayLike, scale: float = 1.0) -> Trajectory:
         """Scaled about the world's origin, then moved by the 4x4 `transform` into another world."""

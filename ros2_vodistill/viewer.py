@@ -66,6 +66,8 @@ def _log_truth(stream: RecordingStream, run: Run) -> None:
     estimate, truth = associate(run.estimate, run.truth)
     moved = align(truth, estimate, "origin")
     stream.log("world/truth", rr.LineStrips3D([moved.positions], colors=[[107, 114, 128]]), static=True)
-    for stamp, error in zip(truth.stamps[1:], metrics.relative_errors(estimate, truth)[0], strict=True):
+    known = estimate.follows()
+    errors = metrics.relative_errors(estimate, truth)[0][known]
+    for stamp, error in zip(truth.stamps[1:][known], errors, strict=True):
         stream.set_time("stamp", duration=float(stamp - run.estimate.stamps[0]))
         stream.log("plots/error", rr.Scalars(float(error)))

@@ -64,13 +64,17 @@ def evo_value(metric: Any, estimate: Trajectory, truth: Trajectory, alignment: s
 
 
 def assert_evo_agrees(estimate: Trajectory, truth: Trajectory) -> None:
-    """To 1e-6, of metres and degrees or of the value where that is larger."""
+    """To 1e-6, of metres and degrees or of the value where that is larger; evo's steps across holes do not count."""
     relation = evo_metrics.PoseRelation
     for delta in (1, 7):
         lengths, degrees = metrics.rpe(estimate, truth, delta)
         for relation_of, value in [(relation.translation_part, lengths), (relation.rotation_angle_deg, degrees)]:
             metric = evo_metrics.RPE(relation_of, delta=delta, all_pairs=True)
-            assert value == pytest.approx(evo_value(metric, estimate, truth), rel=1e-6, abs=1e-6)
+            by_rows = evo_value(metric, estimate, truth)
+            steps = metric.error[estimate.follows(delta)]
+            assert value == pytest.approx(float(np.sqrt(np.mean(steps**2))), rel=1e-6, abs=1e-6)
+            if len(steps) == len(estimate) - delta:
+                assert value == pytest.approx(by_rows, rel=1e-6, abs=1e-6)
     for mode in ("none", "origin", "se3", "sim3"):
         expected = evo_value(evo_metrics.APE(relation.translation_part), estimate, truth, mode)
         assert metrics.ate(estimate, truth, mode) == pytest.approx(expected, rel=1e-6, abs=1e-6)
@@ -215,6 +219,39 @@ def test_direction_is_compared_where_the_camera_moves() -> None:
     measured[7] = np.eye(4)
     assert metrics.direction_error(follow(measured), truth) == pytest.approx(90 / 3)
     assert metrics.rpe_scaled(follow(measured), truth) == pytest.approx(np.sqrt((1 + 2 * 0.01**2) / 10))
+
+
+def test_the_way_across_a_hole_in_the_truth_is_no_step() -> None:
+    """Steps that are 1 % too long, and a truth that lost sight for 3 s: what is left of them errs as the whole does."""
+    truth, estimate = straight(200), straight(200, step=1.01)
+    seen = np.r_[:80, 110:200]
+    holed = truth.select(seen)
+    whole, found = metrics.evaluate(estimate, truth), metrics.evaluate(estimate, holed)
+    assert found["frames"] == 170
+    assert whole["rpe_t_m"] == pytest.approx(0.01)
+    for name in ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg"):
+        assert found[name] == pytest.approx(whole[name], abs=1e-9), name
+    pair = associate(estimate, holed)
+    assert metrics.rpe(*pair, delta=10)[0] == pytest.approx(0.1)
+    lengths, angles = metrics.relative_errors(*pair)
+    assert len(lengths) == len(angles) == 169
+    assert np.flatnonzero(np.isnan(lengths)).tolist() == np.flatnonzero(np.isnan(angles)).tolist() == [79]
+    assert np.flatnonzero(np.isnan(metrics.relative_errors(*pair, 10)[0])).tolist() == list(range(70, 80))
+
+
+def test_a_turn_in_a_hole_of_the_truth_has_no_direction() -> None:
+    """Where nobody looked the estimate turned back: that one way would be off by much more than any step."""
+    motions = np.tile(FORWARD, (20, 1, 1))
+    measured = motions.copy()
+    measured[9] = geometry.from_motion([0, 0, 0, 0, np.pi, 0])
+    truth, estimate = follow(motions), follow(measured)
+    seen = np.r_[:9, 13:21]
+    found = metrics.evaluate(estimate, truth.select(seen))
+    for name in ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg"):
+        assert found[name] == pytest.approx(0, abs=1e-6), name
+    alone = estimate.select([3, 9]), truth.select([3, 9])
+    assert metrics.rpe(*alone) == (None, None)
+    assert metrics.rpe_scaled(*alone) is metrics.direction_error(*alone) is None
 
 
 # KITTI's segments

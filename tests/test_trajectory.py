@@ -247,6 +247,17 @@ def test_lengths_and_selection() -> None:
         assert part.path_length == 2
 
 
+def test_a_part_knows_where_poses_were_left_out() -> None:
+    whole = wander(8)
+    assert whole.follows().tolist() == [True] * 7
+    assert whole.follows(9).tolist() == []
+    part = whole.select([1, 2, 3, 5, 6])
+    assert part.follows().tolist() == [True, True, False, True]
+    assert part.follows(2).tolist() == [True, False, False]
+    again = part.transformed(np.eye(4)).select(np.array([True, False, True, True, True]))
+    assert again.follows().tolist() == [False, False, True]
+
+
 # association
 
 
