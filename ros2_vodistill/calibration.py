@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
@@ -32,15 +35,30 @@ def load_camera(
         rectified: the images are rectified already: a ROS file's projection matrix holds. Others hold no two.
         name: of the camera, or of its topic, where a file holds several; the first one where it is empty.
     """
-    path = Path(path)
-    try:
-        camera = _fit(_parse(_text(path), image_size, rectified, name), image_size)
+    with _naming(path):
+        camera = _fit(_parse(_text(Path(path)), image_size, rectified, name), image_size)
         if rectified and any(camera.distortion):
             raise VodistillError(
                 "it is of the raw images, for it has distortion, and these are rectified",
                 "Give that of the rectified images, or a ROS camera_info, which holds both.",
             )
         return camera
+
+
+def load_projection(path: Path | str, name: str) -> NDArray[np.float64]:
+    """The 3x4 matrix of KITTI's line `name`, such as P2: from the axes of camera 0, in metres, to a camera's pixels."""
+    with _naming(path):
+        rows = _rows(_text(Path(path)).splitlines())
+        if name not in rows:
+            raise VodistillError(f"no line {name}:", "It must have one for the camera that took the images.")
+        return _projection(name, rows)
+
+
+@contextmanager
+def _naming(path: Path | str) -> Iterator[None]:
+    """What is wrong in this block is so with this file."""
+    try:
+        yield
     except VodistillError as error:
         raise VodistillError(f"calibration {path}: {error.problem}", error.remedy) from error
 
@@ -62,7 +80,7 @@ def _parse(text: str, image_size: tuple[int, int] | None, rectified: bool, camer
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "%"))]
     if not lines:
         raise VodistillError("the file is empty", _FORMS)
-    rows = dict(line.split(":", 1) for line in lines if ":" in line)
+    rows = _rows(lines)
     for name in ("P0", "P_rect_00"):
         if name in rows:
             return _kitti(name, rows, image_size)
@@ -84,13 +102,31 @@ def _parse(text: str, image_size: tuple[int, int] | None, rectified: bool, camer
     raise VodistillError("no calibration of a known form", _FORMS)
 
 
+def _rows(lines: Sequence[str]) -> dict[str, str]:
+    """KITTI's lines by their names."""
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
 def _kitti(name: str, rows: Mapping[str, str], image_size: tuple[int, int] | None) -> Camera:
     """The rectified images of camera 0."""
-    matrix = _floats(rows[name].split(), name, (12,))
+    matrix = _projection(name, rows)
     if "S_rect_00" in rows:
         width, height = _floats(rows["S_rect_00"].split(), "S_rect_00", (2,))
         image_size = (round(width), round(height))
-    return Camera(*_needed(image_size), "pinhole", matrix[0], matrix[5], matrix[2], matrix[6])
+    return Camera(*_needed(image_size), "pinhole", matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
+
+
+def _projection(name: str, rows: Mapping[str, str]) -> NDArray[np.float64]:
+    """3x4, without skew, in pixels."""
+    matrix = np.array(_floats(rows[name].split(), name, (12,))).reshape(3, 4)
+    (fx, _, cx), (_, fy, cy), _ = matrix[:, :3].tolist()
+    plain = np.allclose(matrix[:, :3], [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], rtol=0, atol=1e-6)
+    if not (np.isfinite(matrix).all() and plain and min(fx, fy) > 0):
+        raise VodistillError(
+            f"{name} is {rows[name].strip()}",
+            "It must be fx 0 cx a 0 fy cy b 0 0 1 c: a projection row by row, with focal lengths above zero.",
+        )
+    return matrix
 
 
 def _plain(line: str, image_size: tuple[int, int] | None) -> Camera:
