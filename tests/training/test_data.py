@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,18 +102,30 @@ def test_views_of_a_recording_are_the_warped_frames(tmp_path: Path) -> None:
     assert np.abs(seen[2:-2, 2:-2] - blocks[2:-2, 2:-2]).max() <= 2.0
 
 
+def calibrated(numbers: str) -> Callable[[Path], int]:
+    return lambda folder: (folder / "calib.txt").write_text(f"P0: {numbers}\n")
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
         (lambda f: (f / "calib.txt").write_text("P1: 1 2 3\n"), "calib.txt"),
-        (lambda f: (f / "calib.txt").write_text("P0: 1 2 3\n"), "calib.txt"),
-        (lambda f: (f / "calib.txt").write_text(f"P0: {'x ' * 12}\n"), "calib.txt"),
-        (lambda f: (f / "calib.txt").write_text(f"P0: {'0 ' * 12}\n"), "calib.txt"),
+        (lambda f: (f / "calib.txt").write_bytes(b"\xff\xfe\x00P0"), "calib.txt"),
+        (calibrated("1 2 3"), "calib.txt"),
+        (calibrated("x " * 12), "calib.txt"),
+        (calibrated("0 " * 12), "calib.txt"),
+        (calibrated("-60 0 47.5 0 0 -60 31.5 0 0 0 1 0"), "calib.txt: P0 is -60"),
+        (calibrated("60 0 nan 0 0 60 31.5 0 0 0 1 0"), "calib.txt: P0 is 60 0 nan"),
+        (calibrated("60 0 47.5 inf 0 60 31.5 0 0 0 1 0"), "calib.txt: P0 is 60 0 47.5 inf"),
+        (calibrated("60 5 47.5 0 0 60 31.5 0 0 0 1 0"), "calib.txt: P0 is 60 5"),
+        (calibrated("60 0 47.5 0 0 60 31.5 0 0 0 2 0"), "calib.txt: P0 is 60 0"),
         (lambda f: (f / "calib.txt").unlink(), "calib.txt"),
         (lambda f: (f / "times.txt").write_text("0\n1\n"), "times.txt"),
         (lambda f: (f / "times.txt").write_text("a\nb\n"), "times.txt"),
         (lambda f: (f.parents[1] / "poses" / "00.txt").unlink(), "00.txt"),
         (lambda f: (f.parents[1] / "poses" / "00.txt").write_text("1 2 3\n"), "00.txt"),
+        (lambda f: number_poses(f, [7, 12, 17, 22, 27, 32]), "00.txt: 6 poses, of frames 7 to 32, for the 6 images"),
+        (lambda f: number_poses(f, [0, 1, 2, 3, 5]), "00.txt: 5 poses, of frames 0 to 5, for the 6 images"),
         (lambda f: (f / "image_0" / "000000.png").write_text("no"), "000000.png"),
         (lambda f: [p.unlink() for p in (f / "image_0").iterdir()], "image_0"),
     ],
@@ -123,6 +136,30 @@ def test_errors_name_the_file(tmp_path: Path, damage: object, named: str) -> Non
     with pytest.raises(VodistillError) as caught:
         kitti.read_sequence(tmp_path, "00")
     assert named in caught.value.problem
+    assert caught.value.remedy
+    assert "--calib" not in caught.value.remedy
+
+
+def number_poses(folder: Path, frames: list[int]) -> None:
+    """Poses with the frames' numbers before them: the 13 columns of a truth that does not have every frame."""
+    rows = poses(len(frames))[:, :3].reshape(-1, 12)
+    np.savetxt(folder.parents[1] / "poses" / "00.txt", np.column_stack([frames, rows]))
+
+
+def test_poses_may_say_which_frame_they_are_of(tmp_path: Path) -> None:
+    folder = write_kitti(tmp_path)
+    number_poses(folder, [0, 1, 2, 3, 4, 5])
+    assert kitti.read_sequence(tmp_path, "00").poses == pytest.approx(poses(6), abs=1e-7)
+
+
+def test_images_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """8.png, 9.png, 10.png, ...: not as words would be; and what other systems leave beside them is no frame."""
+    folder = write_kitti(tmp_path)
+    for i in range(6):
+        (folder / "image_0" / f"{i:06d}.png").rename(folder / "image_0" / f"{i + 8}.png")
+    (folder / "image_0" / "._8.png").write_bytes(b"of a Macintosh")
+    names = [path.name for path in kitti.read_sequence(tmp_path, "00").images]
+    assert names == ["8.png", "9.png", "10.png", "11.png", "12.png", "13.png"]
 
 
 def test_a_frame_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -227,7 +264,7 @@ def write_malaga(folder: Path, count: int = 4) -> None:
     (folder / CALIBRATION).write_text(
         "# rectified\n[CAMERA_LEFT]\nresolution=[80 60]\ncx=40.4\ncy=30.9\nfx=62.1\nfy=62.2\n[CAMERA_RIGHT]\ncx=1\n"
     )
-    rows = [[1261230000.0 + i, 0.64, -0.07, 5, 2, 7, 1, 2, 10.0 * i, 20.0, 1.5, 3, 1, 1, 1] for i in range(count + 1)]
+    rows = [[1261230000.0 + i, 0.64, -0.07, 5, 2, 7, 1, 2, 10.0 * i, 25.0, 1.5, 3, 1, 1, 1] for i in range(count + 1)]
     text = "\n".join(" ".join(map(str, row)) for row in rows)
     (folder / f"{folder.name}_all-sensors_GPS.txt").write_text("% Time Lat Lon Alt fix #sats speed dir X Y Z\n" + text)
 
@@ -241,7 +278,7 @@ def test_malaga_is_read_with_its_gps(tmp_path: Path) -> None:
     assert recording.stamps - recording.stamps[0] == pytest.approx([0, 1, 2, 3])
     assert (recording.camera.fx, recording.camera.cy, recording.camera.width) == (62.1, 30.9, 80)
     assert recording.gps is not None
-    assert recording.gps[2] == pytest.approx([1261230002.0, 20.0, 20.0, 1.5])
+    assert recording.gps[2] == pytest.approx([1261230002.0, 20.0, 25.0, 1.5])  # east, north, up
     with pytest.raises(VodistillError, match="no true poses"):
         recording.motions("metre")
 
@@ -257,6 +294,13 @@ def test_malaga_is_read_with_its_gps(tmp_path: Path) -> None:
         (lambda f: min(f.glob("*/*_left.jpg")).write_text("no"), "_left.jpg"),
         (lambda f: min(f.glob("*/*_left.jpg")).rename(next(f.glob("*_Images")) / "a_left.jpg"), "a_left"),
         (lambda f: [p.unlink() for p in f.glob("*/*_left.jpg")], "_Images"),
+        (lambda f: focal(f, "-62.1"), "a=0_800x600.txt: the camera's focal length fx is -62.1"),
+        (lambda f: focal(f, "nan"), "a=0_800x600.txt: the camera's fx is nan"),
+        (lambda f: fixes(f, "1261230001.0 1 1 1 1 1 1 1 nan 20 1.5"), "GPS.txt: a fix of 1261230001.0 nan 20.0 1.5"),
+        (lambda f: fixes(f, "nan 1 1 1 1 1 1 1 10 20 1.5"), "GPS.txt: a fix of nan 10.0 20.0 1.5"),
+        (lambda f: fixes(f, "1261230000.0 1 1 1 1 1 1 1 10 20 1.5"), "GPS.txt: fixes at 1 time"),
+        (lambda f: call_first(f, "img_CAMERA1_nan_left.jpg"), "img_CAMERA1_nan_left.jpg: no time in its name"),
+        (lambda f: call_first(f, "img_CAMERA2_1261230001.080210_left.jpg"), "img_CAMERA2_1261230001.080210_left.jpg"),
     ],
 )  # fmt: skip
 def test_errors_of_an_extract_name_the_file(tmp_path: Path, damage: object, named: str) -> None:
@@ -267,6 +311,39 @@ def test_errors_of_an_extract_name_the_file(tmp_path: Path, damage: object, name
         malaga.read_extract(folder)
     assert named in caught.value.problem
     assert caught.value.remedy
+    assert "--calib" not in caught.value.remedy
+
+
+def focal(folder: Path, value: str) -> None:
+    """The left camera with another fx."""
+    path = folder / CALIBRATION
+    path.write_text(path.read_text().replace("fx=62.1", f"fx={value}"))
+
+
+def fixes(folder: Path, second: str) -> None:
+    """GPS of a fix that is sound and this one."""
+    path = folder / f"{folder.name}_all-sensors_GPS.txt"
+    path.write_text(f"1261230000.0 1 1 1 1 1 1 1 0 20 1.5\n{second}\n")
+
+
+def call_first(folder: Path, name: str) -> None:
+    """The first image under another name."""
+    first = min(folder.glob("*/*_left.jpg"))
+    first.rename(first.with_name(name))
+
+
+def test_images_of_an_extract_are_in_the_order_of_their_times(tmp_path: Path) -> None:
+    """Whatever comes before the time in their names; and what other systems leave beside the files is none of them."""
+    folder = tmp_path / "malaga-urban-dataset-extract-07"
+    write_malaga(folder)
+    images = next(folder.glob("*_Images"))
+    call_first(folder, "img_CAMERA9_1261230000.080210_left.jpg")
+    for path in (*images.iterdir(), *folder.iterdir()):
+        path.with_name(f"._{path.name}").write_bytes(b"of a Macintosh")
+    recording = malaga.read_extract(folder)
+    assert recording.stamps - recording.stamps[0] == pytest.approx([0, 1, 2, 3])
+    assert [path.name.split("_")[1] for path in recording.images] == ["CAMERA9", "CAMERA1", "CAMERA1", "CAMERA1"]
+    assert recording.gps is not None
 
 
 def test_processes_share_a_batch_equally() -> None:

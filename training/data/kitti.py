@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_vodistill.calibration import load_projection
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.sources.folder import image_files, read_image
 from ros2_vodistill.trajectory import read_kitti, read_times
 from training.data.recording import Recording
 
@@ -29,17 +30,18 @@ def read_folder(
     folder: Path, poses: Path | None = None, images: str = "image_0", mount: Mount | None = None
 ) -> Recording:
     """A folder with images, calib.txt, times.txt and, if `poses` is not given, poses.txt (or no truth)."""
-    files = sorted(p for p in (folder / images).glob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    files = image_files(folder / images) if (folder / images).is_dir() else []
     if not files:
         raise VodistillError(f"{folder / images}: holds no images", "it must hold 000000.png, 000001.png, ...")
-    first = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED)
-    if first is None:
-        raise VodistillError(f"{files[0]}: not an image", "restore the file")
-    matrix = _projection(folder / "calib.txt", f"P{images[-1]}")
-    height, width = first.shape[:2]
+    height, width = read_image(files[0]).shape
+    matrix = load_projection(folder / "calib.txt", f"P{images[-1]}")
     camera = Camera(width, height, "pinhole", matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
     stamps = read_times(folder / "times.txt")
-    _same_length(folder / "times.txt", len(stamps), files)
+    if len(stamps) != len(files):
+        raise VodistillError(
+            f"{folder / 'times.txt'}: {len(stamps)} lines for the {len(files)} images in {files[0].parent}",
+            "restore them",
+        )
     truth = poses or (folder / "poses.txt" if (folder / "poses.txt").exists() else None)
     return Recording(
         name=folder.name,
@@ -53,31 +55,13 @@ def read_folder(
 
 def _poses(path: Path, projection: NDArray[np.float64], files: list[Path]) -> NDArray[np.float64]:
     """KITTI's poses are the first grey camera's; the others sit beside it, at the place that their projection says."""
-    poses = read_kitti(path).poses
-    _same_length(path, len(poses), files)
+    truth = read_kitti(path)
+    if not np.array_equal(truth.stamps, np.arange(len(files))):
+        raise VodistillError(
+            f"{path}: {len(truth)} poses, of frames {truth.stamps[0]:.0f} to {truth.stamps[-1]:.0f}, "
+            f"for the {len(files)} images in {files[0].parent}",
+            "it must hold the pose of every frame, in order from 0",
+        )
     offset = np.eye(4)
     offset[:3, 3] = -np.linalg.solve(projection[:, :3], projection[:, 3])
-    return poses @ offset
-
-
-def _projection(path: Path, name: str) -> NDArray[np.float64]:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise VodistillError(f"{path}: {error.strerror}", "restore the file") from error
-    for line in lines:
-        key, _, values = line.partition(":")
-        if key.strip() == name:
-            try:
-                matrix = np.array([float(v) for v in values.split()]).reshape(3, 4)
-            except ValueError as error:
-                raise VodistillError(f"{path}: {name} is {values.strip()!r}", "it must be 12 numbers") from error
-            if not matrix[0, 0] * matrix[1, 1] * matrix[2, 2] > 0:
-                raise VodistillError(f"{path}: {name} has no focal length", "it must be a 3x4 projection, row by row")
-            return matrix
-    raise VodistillError(f"{path}: no line {name}:", "the calibration must name the camera that took the images")
-
-
-def _same_length(path: Path, count: int, files: list[Path]) -> None:
-    if count != len(files):
-        raise VodistillError(f"{path}: {count} lines for the {len(files)} images in {files[0].parent}", "restore them")
+    return truth.poses @ offset

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.image import decode_compressed
+from ros2_vodistill.sources.folder import read_image
 from ros2_vodistill.view import Patch, View, Warp
 
 
@@ -72,10 +72,7 @@ class Recording:
     def views(self, index: int, views: Mapping[str, View | Patch]) -> dict[str, NDArray[np.uint8]]:
         """The canonical views of one frame."""
         path = self.images[index]
-        try:
-            image = decode_compressed(path.read_bytes())
-        except (OSError, VodistillError) as error:
-            raise VodistillError(f"{path}: cannot be read: {error}", "restore the file") from error
+        image = read_image(path)
         if image.shape != (self.camera.height, self.camera.width):
             size, expected = (f"{a}x{b}" for a, b in (image.shape[::-1], (self.camera.width, self.camera.height)))
             raise VodistillError(f"{path}: is {size}, the calibration {expected}", "all frames must have one size")
