@@ -18,13 +18,15 @@ from ros2_vodistill.camera import Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from tests.training.toy import ShiftStream
+from training import checkpoint
 from training.config import Augmentation, Confidence, Data
 from training.data import kitti, malaga, streams
 from training.data.augment import augment
 from training.data.batch import batches, share
-from training.data.generated import WorldStream
+from training.data.generated import PARTS, WorldStream
 from training.data.kept import ClipSet, Kept
 from training.data.windows import WindowStream
+from training.world import render
 
 WIDTH, HEIGHT, FOCAL = 96, 64, 60.0
 VIEW = View(48, 32, 30.0, 30.0, 23.5, 15.5)
@@ -245,6 +247,20 @@ def test_no_augmentation_changes_nothing() -> None:
     assert augment(views, Augmentation(), np.random.default_rng(0))["image"] is views["image"]
 
 
+def test_gamma_bends_the_levels_between_black_and_white() -> None:
+    """One exponent for all levels: of a level's share of white, the logarithm is stretched by the same factor."""
+    levels = np.arange(256, dtype=np.uint8)[None, None]
+    exponents = []
+    for seed in range(20):
+        bent = augment({"image": levels}, Augmentation(gamma=0.5), np.random.default_rng(seed))["image"][0, 0] / 255.0
+        assert (bent[0], bent[-1]) == (0.0, 1.0)
+        middle = np.log(bent[64:224]) / np.log(np.arange(64, 224) / 255.0)
+        assert np.ptp(middle) < 0.04  # levels are whole numbers
+        exponents.append(float(np.median(middle)))
+    assert 1 / 1.5 - 0.01 < min(exponents) < 0.8
+    assert 1.25 < max(exponents) < 1.5 + 0.01
+
+
 def test_noise_has_its_deviation() -> None:
     views = {"image": np.full((2, 200, 200), 128, np.uint8)}
     changed = augment(views, Augmentation(noise=4.0), np.random.default_rng(0))["image"].astype(float)
@@ -428,6 +444,15 @@ def test_an_interrupted_rendering_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     assert again.asked == 1
 
 
+def test_clips_of_other_settings_in_the_place_of_these_are_refused(tmp_path: Path) -> None:
+    ClipSet(Remembered(batch_size=4), 4, 4, tmp_path)
+    (file,) = tmp_path.glob("*/*.safetensors")
+    tensors, metadata = checkpoint.load_tensors(file)
+    checkpoint.save_tensors(file, tensors, {"key": metadata["key"].replace("remembered", "mistaken")})
+    with pytest.raises(VodistillError, match=r"000000\.safetensors: was rendered by other settings"):
+        ClipSet(Remembered(batch_size=4), 4, 4, tmp_path)
+
+
 def test_clips_with_masks_serve_those_who_ask_for_none(tmp_path: Path) -> None:
     def clips(masks: bool) -> ClipSet:
         source = WorldStream(world(), OBSERVER, 2, masks=masks)
@@ -472,6 +497,19 @@ def test_a_finite_set_can_be_shown_again_changed_and_with_its_flow(tmp_path: Pat
 
 def world(**settings: object) -> Data:
     return Data(frames=2, held_out=2, world={"samples": 1}, **settings)  # type: ignore[arg-type]
+
+
+def test_flow_of_every_eighth_pixel_is_in_pixels_of_the_whole_view() -> None:
+    """Beside that of all pixels of the same clips, whose numbers go up by `PARTS`."""
+    stream = WorldStream(world(), OBSERVER, 2, flow=True)
+    batch = stream.batch(0)
+    whole = render(stream.config, [0, PARTS], labels=True)
+    assert torch.equal(batch.views["image"], whole.images)
+    assert whole.flow_back is not None
+    expected = whole.flow_back[..., ::8, ::8]
+    assert batch.flow["image"].shape == expected.shape == (2, 1, 2, 4, 6)
+    assert ((batch.flow["image"] - expected).abs() < 0.02).float().mean() > 0.9
+    assert (expected.abs() > 0.2).float().mean() > 0.5
 
 
 def test_the_generated_world_is_a_pure_function_of_seed_and_number() -> None:

@@ -137,9 +137,10 @@ def test_gps_is_met_after_alignment(tmp_path: Path) -> None:
 
 def test_a_measure_entry_finds_both_kinds_of_folders(tmp_path: Path) -> None:
     folder = write_kitti(tmp_path / "kitti")
-    recording = read_recording(Measure(str(folder), height=1.2, pitch_deg=3.0, frames=4))
+    recording = read_recording(Measure(str(folder), height=1.2, pitch_deg=3.0, roll_deg=-2.0, frames=4))
     assert len(recording) == 4
     assert recording.mount.pitch == pytest.approx(math.radians(3))
+    assert recording.mount.roll == pytest.approx(math.radians(-2))
     extract = tmp_path / "malaga-urban-dataset-extract-01"
     write_malaga(extract)
     assert read_recording(Measure(str(extract))).gps is not None

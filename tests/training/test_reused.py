@@ -10,6 +10,7 @@ import torch
 
 from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
+from tests.training.toy import ShiftStream
 from training import networks
 from training.config import Augmentation, Data
 from training.data import streams
@@ -68,6 +69,24 @@ def test_a_reversed_clip_has_the_motions_of_its_poses_in_reverse() -> None:
     np.testing.assert_allclose(geometry.from_motion(back.motions), geometry.relative(poses[::-1]), atol=1e-12)
     np.testing.assert_array_equal(back.views["image"], image[::-1])
     assert np.isnan(back.flow["image"]).all()
+
+
+@pytest.mark.parametrize(("share", "fewest", "most"), [(0.0, 0, 0), (0.5, 20, 60), (1.0, 80, 80)])
+def test_as_many_clips_are_reversed_as_are_asked_for(share: float, fewest: int, most: int) -> None:
+    """Textures that shift to the side; in reverse, the last frame comes first, and the last shift, back."""
+    source = ShiftStream(batch_size=4, frames=5)
+    known = list(zip(source.batch(0).views["image"], source.batch(0).motions, strict=True))
+    forth = {clip.numpy().tobytes(): motions for clip, motions in known}
+    back = {clip.flip(0).numpy().tobytes(): -motions.flip(0) for clip, motions in known}
+    assert not forth.keys() & back.keys()
+    stream = Reused(source, 50, Augmentation(reverse=share))
+    count = 0
+    for batch in map(stream.batch, range(20)):
+        for shown, motions in zip(batch.views["image"], batch.motions, strict=True):
+            image = shown.numpy().tobytes()
+            count += image in back
+            torch.testing.assert_close(motions, {**forth, **back}[image])
+    assert fewest <= count <= most
 
 
 def test_softening_keeps_the_mean_and_lowers_the_contrast() -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 
+from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
-from tests.training.toy import SPEC, ShiftStream
+from tests.training.test_data import write_kitti
+from tests.training.test_measure import Told
+from tests.training.toy import SPEC, ShiftStream, network
 from training import report, runs, tables
 from training.cells import ABLATION, BLENDING, Cell, cells, run_of
 from training.config import Data, Experiment, Table
-from training.data import streams
+from training.data import kitti, streams
 from training.loop import Trainer
 from training.score import hint_error, score
 from training.stages import Run, Training
@@ -159,6 +165,90 @@ def test_scores_are_those_of_the_trajectories(shifts: None) -> None:
     still.factor = 0.0
     truth = ShiftStream(2, 5, seed=99).batch(0).motions[..., :3].norm(dim=-1)
     assert score(still, experiment())["rpe_t"] == pytest.approx(float(truth.square().mean().sqrt()), rel=1e-5)  # type: ignore[arg-type]
+
+
+class Drifting(torch.nn.Module):
+    """Says the truth of `ShiftStream` but for an error of its own in each clip."""
+
+    unit = "camera_height"
+    views: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, errors: torch.Tensor, batch_size: int) -> None:
+        super().__init__()
+        self.motion_scale = torch.zeros(1)
+        self.errors, self.batch_size, self.asked = errors, batch_size, 0
+
+    def said(self, batch: int) -> torch.Tensor:
+        rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        return ShiftStream(self.batch_size, 5, seed=99).batch(batch).motions + self.errors[rows]
+
+    def forward(self, views: object) -> Any:
+        self.asked += 1
+        return type("Output", (), {"motion": self.said(self.asked - 1)})
+
+
+def test_absolute_errors_are_of_sequences_and_of_all_frames(shifts: None) -> None:
+    """`ate` counts a sequence as one, however badly it went; the rest is over all frames of all sequences."""
+    size = torch.tensor([0.01, 0.05, 0.3]).view(3, 1, 1)
+    network = Drifting(size * torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(3)), 3)
+    found = score(network, experiment(sequences=3))  # type: ignore[arg-type]
+    distances = []
+    for motions, truth in zip(network.said(0), ShiftStream(3, 5, seed=99).batch(0).motions, strict=True):
+        ours, theirs = (
+            geometry.accumulate(geometry.from_motion(x.double().numpy()))[:, :3, 3] for x in (motions, truth)
+        )
+        scale, rotation, translation = geometry.umeyama(ours, theirs, with_scale=True)
+        distances.append(np.linalg.norm(scale * ours @ rotation.T + translation - theirs, axis=1))
+    roots = [float(np.sqrt((each**2).mean())) for each in distances]
+    every = np.sort(np.concatenate(distances))  # 15 of them
+    assert found["ate"] == pytest.approx(sum(roots) / 3, rel=1e-5)
+    assert found["median"] == pytest.approx(every[7], rel=1e-5)
+    assert found["p90"] == pytest.approx(0.4 * every[12] + 0.6 * every[13], rel=1e-5)
+    assert found["max"] == pytest.approx(every[14], rel=1e-5)
+    assert found["p90"] > 1.5 * found["median"]
+    assert found["ate"] < 0.9 * float(np.sqrt((every**2).mean()))
+
+
+def test_no_more_sequences_are_scored_than_the_table_says(shifts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last batch is not filled by the three that are asked for: what is beyond them errs here, and is not seen."""
+    monkeypatch.setattr(streams, "held_out", lambda data, observer, device, frames: ShiftStream(2, frames, seed=99))
+    errors = torch.zeros(4, 4, 6)
+    errors[3] = 1.0
+    network = Drifting(errors, 2)
+    assert score(network, experiment(sequences=3))["rpe_t"] == pytest.approx(0.0, abs=1e-6)  # type: ignore[arg-type]
+    assert network.asked == 2
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("camera_height", 1.2), ("metre", 1.0)])
+def test_recordings_are_scored_in_metres(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str, metres: float
+) -> None:
+    """A network that says the truth in its own unit, of a camera that is 1.2 m above the ground."""
+    write_kitti(tmp_path)
+    motions = kitti.read_sequence(tmp_path, "00").motions("metre")
+    motions[:, :3] /= metres
+    monkeypatch.setattr("training.score.TorchSteps", lambda network: Told(motions, network.unit))
+    recorded = replace(experiment(), data=Data(kind="kitti", root=str(tmp_path), test=("00",), height=1.2))
+    assert score(network(unit=unit), recorded)["rpe_t"] == pytest.approx(0.0, abs=1e-6)
+    motions[:, :3] *= 2
+    steps = np.linalg.norm(kitti.read_sequence(tmp_path, "00").motions("metre")[:, :3], axis=1)
+    assert score(network(unit=unit), recorded)["rpe_t"] == pytest.approx(math.sqrt((steps**2).mean()), rel=1e-5)
+
+
+def test_the_hint_error_is_a_mean_square(shifts: None) -> None:
+    class Hinting(torch.nn.Module):
+        hint_width = 3
+
+        def __init__(self, *hint: float) -> None:
+            super().__init__()
+            self.motion_scale, self.hint = torch.zeros(1), torch.tensor(hint)
+
+        def forward(self, views: dict[str, torch.Tensor], features: bool) -> Any:
+            batch, frames = views["image"].shape[:2]
+            return type("Output", (), {"features": {"hint": self.hint.expand(batch, frames - 1, 3)}})
+
+    student, teacher = Hinting(0.5, 1.0, 2.0), Hinting(0.0, 3.0, 2.0)
+    assert hint_error(student, teacher, ShiftStream(), 6) == pytest.approx((0.25 + 4.0 + 0.0) / 3)  # type: ignore[arg-type]
 
 
 def test_the_hint_error_is_none_where_widths_differ() -> None:
