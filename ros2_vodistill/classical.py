@@ -36,8 +36,8 @@ class ClassicalFrontend:
     def reset(self) -> None:
         self._two_view.reset()
 
-    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
-        return self._two_view.compare(image)
+    def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
+        return self._two_view.compare(image, seconds=seconds)
 
     def advance(self) -> None:
         self._two_view.advance()

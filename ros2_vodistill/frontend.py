@@ -58,8 +58,13 @@ class Frontend(Protocol):
     def reset(self) -> None:
         """Forget the reference frame."""
 
-    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
-        """Measure the motion from the reference frame to `image` (grey); None if there is no reference yet."""
+    def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
+        """Measure the motion from the reference frame to `image` (grey); None if there is no reference yet.
+
+        Args:
+            image: newest.
+            seconds: since the image that was compared before; 0 where nobody knows, or it does not matter.
+        """
 
     def advance(self) -> None:
         """Make the newest compared image the reference frame."""

@@ -52,7 +52,7 @@ class NetworkFrontend:
         self._reference = None
         self._engine.reset()
 
-    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+    def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
         for name, warp in self.warps.items():
             warp(image, out=self._engine.inputs[name])
         self._newest[...] = self._engine.inputs["image"]

@@ -104,7 +104,7 @@ class VisualOdometry:
         self._fix: Fix | None = None
         self._behind, self._back = 0, 0.0  # frames in a row that were too old, and by how much, seconds
         self._last_sample: NDArray[np.uint8] | None = None
-        self._reference_stamp = 0.0
+        self._reference_stamp = self._compared = 0.0  # when the reference frame was, and the last that was compared
         if self.frontend is not None:
             self._metres.reset()
         self._restart("")
@@ -148,7 +148,8 @@ class VisualOdometry:
             return self._withheld(stamp, last, fault)
         if frozen and not self._why and (speed is None or abs(speed) > _STANDS):  # else it is the first one anyway
             return self._withheld(stamp, last, "the image is frozen: it equals the last one")
-        relative = self.frontend.compare(picture)
+        relative = self.frontend.compare(picture, stamp - self._compared)
+        self._compared = stamp
         if relative is not None and relative.lost and long_ago:
             self._restart(relative.reasons[0])
             relative = self.frontend.compare(picture)

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 _CHANGE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
 _STRAY = (0.1, 0.2), (0.01, 0.3)  # the same where nothing is seen, and that of a turn, in radians
 _UNKNOWN = 3.0, 0.05  # camera heights and radians of a step when none was seen yet
+_EVEN = 2 / 3  # ratio of two times between frames that are as good as equal
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the direction of the next
 
 
@@ -30,6 +31,7 @@ class Pace:
         step: 4x4, from one compared frame to the next, as it was measured last; None where none was yet.
         blind: compared frames since then; what the camera does meanwhile is a random walk.
         away: those of them since the reference.
+        seconds: that a step takes; 0 where nobody knows.
     """
 
     since: Array = field(default_factory=lambda: np.eye(4))
@@ -37,6 +39,16 @@ class Pace:
     step: Array | None = None
     blind: int = 0
     away: int = 0
+    seconds: float = 0.0
+
+    def after(self, seconds: float) -> Pace:
+        """With the step that a camera that goes on as before makes in that time."""
+        if self.step is None or self.seconds <= 0 or seconds <= 0:
+            return replace(self, seconds=seconds)
+        times = seconds / self.seconds
+        even = _EVEN < times < 1 / _EVEN
+        step = self.step if even else geometry.exp(times * geometry.log(self.step))
+        return replace(self, step=step, seconds=seconds)
 
     @property
     def ahead(self) -> Array | None:
@@ -90,7 +102,7 @@ class Pace:
             return replace(self, since=motion, blind=self.blind + 1, away=self.away + 1)
         way = geometry.invert(self.known) @ motion
         step = geometry.exp(geometry.log(way) / (1 + self.blind)) if self.blind else way
-        return Pace(motion, motion, step)
+        return Pace(motion, motion, step, seconds=self.seconds)
 
     def advanced(self) -> Pace:
         """With the last compared frame as the reference."""

@@ -51,9 +51,9 @@ class RefinedFrontend:
         self.inner.reset()
         self._two_view.reset()
 
-    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
-        start = self.inner.compare(image)
-        result = self._two_view.compare(image, None if start is None else self._guess(start))
+    def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
+        start = self.inner.compare(image, seconds)
+        result = self._two_view.compare(image, None if start is None else self._guess(start), seconds)
         if start is None or result is None:
             return start
         reasons = () if result.still else (*start.reasons, *result.reasons)

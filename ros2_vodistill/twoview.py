@@ -118,15 +118,15 @@ class TwoView:
         self._reference = replace(newest, points=points, carried=carried)
         self._pace = self._pace.advanced()
 
-    def compare(self, image: Image, guess: Guess | None = None) -> Relative | None:
-        """The motion from the reference frame to `image`; None if there is no reference."""
+    def compare(self, image: Image, guess: Guess | None = None, seconds: float = 0.0) -> Relative | None:
+        """The motion from the reference frame to `image`, so long after the last one; None if there is no reference."""
         reference = self._reference
         picture = self._picture(image)
         small, views = picture.small, self._views(picture)
         if reference is None:
             self._newest = Frame(picture, views)
             return None
-        pace = self._pace
+        self._pace = pace = self._pace.after(seconds)
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
         likely = pace.reckoned(self._trust.honest(expected)).motion

@@ -45,7 +45,7 @@ class Steady:
     def reset(self) -> None:
         self.pair = False
 
-    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+    def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
         self.seen.append(int(image[0, 0]))
         return Relative(geometry.from_motion(self.motion), 1e-4 * np.eye(6), self.reasons) if self.pair else None
 

@@ -40,7 +40,7 @@ class Scripted:
     def reset(self) -> None:
         self.reference = None
 
-    def compare(self, image: NDArray[np.uint8]) -> Relative | None:
+    def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
         self.newest = (int(image[0, 0]) * 256 + int(image[0, 4])) / 100
         if self.reference is None:
             return None
@@ -199,8 +199,8 @@ def test_covariance_is_that_of_many_noisy_walks() -> None:
     class Noisy(Scripted):
         noise = np.zeros(6)
 
-        def compare(self, image: NDArray[np.uint8]) -> Relative | None:
-            relative = super().compare(image)
+        def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
+            relative = super().compare(image, seconds)
             return relative and Relative(geometry.from_motion(mean + self.noise), np.diag(spread**2))
 
     def walk(noisy: bool) -> Estimate:

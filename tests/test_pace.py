@@ -97,6 +97,17 @@ def test_inertia_keeps_the_turn_and_the_way_and_a_step_that_creeps_only_the_turn
     assert creeping.turns == pytest.approx(inertia.turns)
 
 
+def test_in_more_time_a_camera_goes_farther() -> None:
+    pace = Pace().after(1e9).followed(OTHER).after(0.1).followed(OTHER @ STEP).advanced()
+    assert pace.ahead is not None
+    np.testing.assert_array_equal(pace.after(0.11).ahead, pace.ahead)
+    np.testing.assert_array_equal(pace.after(0.0).ahead, pace.ahead)
+    np.testing.assert_allclose(pace.after(0.3).ahead, STEP @ STEP @ STEP, atol=1e-12)
+    np.testing.assert_allclose(pace.after(0.3).after(0.1).ahead, STEP, atol=1e-12)
+    later = pace.after(0.3).followed(OTHER).advanced()
+    np.testing.assert_allclose(later.after(0.3).ahead, OTHER, atol=1e-12)
+
+
 @pytest.mark.parametrize("advancing", [False, True])
 def test_what_was_reckoned_wrongly_is_no_step(advancing: bool) -> None:
     """After a sudden turn the camera goes straight on, and a frame in between shows nothing."""

@@ -55,7 +55,7 @@ class Rough:
         self.frame, self.reference = -1, -1
         self.advanced = 0
 
-    def compare(self, image: Image) -> Relative | None:
+    def compare(self, image: Image, seconds: float = 0.0) -> Relative | None:
         self.frame += 1
         if self.reference < 0:
             return None
@@ -113,8 +113,8 @@ def test_an_inner_one_that_is_surer_than_right_is_hardly_followed() -> None:
     """It reports a third of a degree to the right of what it sees each time, and calls that certain."""
 
     class Vain(Rough):
-        def compare(self, image: Image) -> Relative | None:
-            result = super().compare(image)
+        def compare(self, image: Image, seconds: float = 0.0) -> Relative | None:
+            result = super().compare(image, seconds)
             if result is None:
                 return None
             turn = geometry.make(geometry.so3_exp([0.0, np.radians(0.33), 0.0]), np.zeros(3))
@@ -133,8 +133,8 @@ def test_the_longer_it_was_surer_than_right_the_less_it_counts() -> None:
     class Vain(Rough):
         first = 0
 
-        def compare(self, image: Image) -> Relative | None:
-            result = super().compare(image)
+        def compare(self, image: Image, seconds: float = 0.0) -> Relative | None:
+            result = super().compare(image, seconds)
             if result is None:
                 return None
             turn = np.radians(0.3) if self.frame >= self.first else 0.0
@@ -167,8 +167,8 @@ def test_corners_are_looked_for_where_the_camera_would_go_on_too(monkeypatch: py
     monkeypatch.setattr(Tracker, "follow", asked)
 
     class Turned(Rough):
-        def compare(self, image: Image) -> Relative | None:
-            result = super().compare(image)
+        def compare(self, image: Image, seconds: float = 0.0) -> Relative | None:
+            result = super().compare(image, seconds)
             if result is None or self.frame < 4:
                 return result
             turn = geometry.make(geometry.so3_exp([0.0, np.radians(5), 0.0]), np.zeros(3))
@@ -227,8 +227,8 @@ def test_a_guess_from_an_image_without_sight_counts_less_than_the_pace() -> None
     """A network always says something, and hardly vaguer than else."""
 
     class Fooled(Rough):
-        def compare(self, image: Image) -> Relative | None:
-            result = super().compare(image)
+        def compare(self, image: Image, seconds: float = 0.0) -> Relative | None:
+            result = super().compare(image, seconds)
             if result is None or self.frame < 5:
                 return result
             return Relative(geometry.from_motion([0.2, 0, 0.1, 0, 0.1, 0]), result.covariance, result.reasons)
@@ -253,6 +253,22 @@ def test_a_mount_that_is_turned_keeps_the_axes_of_the_camera() -> None:
     true = geometry.invert(poses[0]) @ poses[1]
     np.testing.assert_allclose(results[-1].motion[:3, 3], true[:3, 3] / HEIGHT, atol=0.01)
     assert np.degrees(geometry.angle(results[-1].motion[:3, :3].T @ true[:3, :3])) < 0.1
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_across_a_gap_the_camera_is_looked_for_where_it_would_have_gone(seen: bool) -> None:
+    poses = steps(motion(0.3, 0.01), 12)[[0, 1, 2, 3, 4, 11]]
+    images = street(poses)
+    if not seen:
+        images[-1] = np.random.default_rng(0).integers(60, 190, images[-1].shape).astype(np.uint8)
+    frontend = RefinedFrontend(Rough(poses, length=2.0, degrees=5.0), CAMERA, Mount(HEIGHT))
+    for image, seconds in zip(images, [0.1] * 5 + [0.7], strict=True):
+        result = frontend.compare(image, seconds)
+        frontend.advance()
+    assert result is not None
+    true = geometry.relative(poses)[-1]
+    assert np.linalg.norm(result.motion[:3, 3]) * HEIGHT == pytest.approx(2.1, rel=0.05 if seen else 0.2)
+    assert np.degrees(geometry.angle(result.motion[:3, :3].T @ true[:3, :3])) < (0.2 if seen else 2.0)
 
 
 @pytest.mark.parametrize("told", [True, False])
