@@ -73,3 +73,35 @@ def test_the_path_may_be_text_and_names_the_source(tmp_path: Path, sequence: Seq
 def test_mav0_itself(tmp_path: Path, sequence: Sequence) -> None:
     recordings.euroc(tmp_path / "seq", sequence)
     assert len(open_source(tmp_path / "seq" / "mav0")) == len(sequence.frames)
+
+
+def test_what_lies_in_a_recording_names_it(tmp_path: Path, sequence: Sequence) -> None:
+    recordings.euroc(tmp_path / "flight", sequence)
+    recordings.bag(tmp_path / "bag", sequence)
+    for given, meant, kind in (
+        (tmp_path / "flight" / "mav0" / "cam0", tmp_path / "flight" / "mav0", "EuRoC"),
+        (tmp_path / "bag" / "metadata.yaml", tmp_path / "bag", "rosbag2"),
+    ):
+        with pytest.raises(VodistillError, match="no recording of a known kind") as error:
+            open_source(given)
+        assert error.value.remedy == f"Its folder {meant} is a recording ({kind}): give that."
+        assert len(open_source(meant)) == len(sequence.frames)
+
+
+def test_an_image_names_the_images_that_it_is_one_of(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0001.png"), np.zeros((8, 8), np.uint8))
+    with pytest.raises(VodistillError, match=f"{tmp_path} is a recording .image files.: give that"):
+        open_source(tmp_path / "0001.png")
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(VodistillError, match="Looked for in a folder"):
+        open_source(tmp_path / "notes")
+
+
+def test_a_folder_of_recordings_names_them(tmp_path: Path, sequence: Sequence) -> None:
+    recordings.kitti(tmp_path / "kitti00", sequence)
+    recordings.bag(tmp_path / "drive", sequence)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "README.md").write_text("x")
+    with pytest.raises(VodistillError, match="no recording of a known kind") as error:
+        open_source(tmp_path)
+    assert error.value.remedy == "In it are recordings, drive, kitti00: give one."
