@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from ros2_vodistill.console import sheet
 from ros2_vodistill.contender import PARTS, Task
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
@@ -104,7 +105,7 @@ def write(figures: Figures, path: Path) -> None:
 def table(figures: Figures) -> Table:
     """For the terminal: totals only."""
     baselines = _baselines(figures)
-    shown = Table("model", "engine", "threads", "frame", "ms", "p99", "MB", *(f"x {b}" for b in baselines))
+    shown = sheet("model", "engine", "threads", "frame", "ms", "p99", "MB", *(f"x {b}" for b in baselines))
     for row in figures["rows"]:
         total, ratios = row["ms"]["total"], (row["times_as_fast"].get(name) for name in baselines)
         cells = [*_named(row), f"{total['p50']:.2f}", f"{total['p99']:.2f}", f"{row['memory_mb']['now']:.0f}"]

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ros2_vodistill import __version__, prepare
-from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, table_of
+from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, sheet, show, table_of
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT
 
@@ -107,7 +106,7 @@ def run(
         viewer.write_rerun(result, frames.require_camera(), rerun)
     for line in result.notes:
         note(f"note: {line}")
-    OUT.print(table_of(result.metrics))
+    show(table_of(result.metrics))
     OUT.print(f"report: {out / 'report.html'}", soft_wrap=True)
     if truth is not None and result.truth is None and (gt or gt_topic):
         raise VodistillError("nothing was measured: the truth does not fit, see the note", f"All else is in {out}.")
@@ -177,11 +176,11 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     if as_json:
         OUT.print_json(json.dumps([vars(finding) for finding in findings]))
         return
-    table = Table("", "what", "found", "remedy")
+    table = sheet("", "what", "found", "remedy", folds=["found", "remedy"])
     for finding in findings:
         mark = Text("yes", "green") if finding.works else Text("no", "yellow")
         table.add_row(mark, finding.what, finding.found, finding.remedy)
-    OUT.print(table)
+    show(table)
 
 
 app.add_typer(prepare.app, name="engine")
@@ -225,7 +224,7 @@ def bench(
             lambda done, total: progress.update(task, completed=done, total=total),
             teacher or [],
         )
-    OUT.print(benchmark.table(figures))
+    show(benchmark.table(figures))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         benchmark.write(figures, out)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-OUT, ERROR = Console(markup=False), Console(stderr=True, markup=False)
+_UNBOUNDED = 10_000  # columns, where no terminal has fewer
+_NARROW = 10  # columns that a cell is folded to at most
+
+
+def _width(stream: TextIO) -> int | None:
+    """None is the terminal's, or $COLUMNS; files and pipes have none."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else _UNBOUNDED
+
+
+OUT = Console(markup=False, width=_width(sys.stdout))
+ERROR = Console(stderr=True, markup=False, width=_width(sys.stderr))
 
 
 def note(message: str) -> None:
@@ -23,17 +39,48 @@ def progress_bar() -> Progress:
     return Progress(*columns, TimeRemainingColumn(), console=ERROR, transient=True)
 
 
+@contextmanager
+def step_by_step(total: int) -> Iterator[Callable[[str], object]]:
+    """A function to say on stderr which of so many steps begins: on a terminal beside a bar, elsewhere on a line."""
+    numbers = itertools.count(1)
+    if not ERROR.is_terminal:
+        yield lambda what: ERROR.print(f"{next(numbers)}/{total} {what}", highlight=False)
+        return
+    with progress_bar() as progress:
+        task = progress.add_task("", total=total)
+        yield lambda what: progress.update(task, description=what, completed=next(numbers) - 1)
+
+
+def sheet(*columns: str, folds: Sequence[str] = (), edge: bool = True) -> Table:
+    """A table that cuts nothing: where a terminal is narrow, what is in the columns `folds` is folded."""
+    table = Table(show_edge=edge)
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name not in folds)
+    return table
+
+
+def show(table: Table) -> None:
+    """Print a `sheet`; where a terminal is too narrow even so, its cells lie close, and it folds the lines itself."""
+    for column in table.columns:
+        whole = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        column.min_width = whole if column.no_wrap else min(whole, _NARROW)
+    close = sum(1 + (column.min_width or 0) for column in table.columns) + 1
+    if close + 2 * len(table.columns) > OUT.width:
+        table.padding, table.width = (0, 0, 0, 0), max(close, OUT.width)
+    OUT.print(table, crop=False)
+
+
 def emit(figures: dict[str, Any], as_json: bool) -> None:
     """Print figures as JSON or as a table."""
     if as_json:
         OUT.print_json(json.dumps(figures, allow_nan=False))
     else:
-        OUT.print(table_of(figures))
+        show(table_of(figures))
 
 
 def table_of(figures: dict[str, Any]) -> Table:
     """A row for each figure."""
-    table = Table("figure", "value", show_edge=False)
+    table = sheet("figure", "value", folds=["value"], edge=False)
     for name, value in figures.items():
         if isinstance(value, dict):
             if name != "options":
