@@ -142,7 +142,10 @@ def models(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", exists=True, file_okay=False, help="Folder of the recordings that cards name, for --verify."
+            "--data",
+            exists=True,
+            file_okay=False,
+            help="Folder of the recordings that cards name, for --verify: with all of them it takes some five minutes.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -157,10 +160,14 @@ def models(
     if as_json:
         OUT.print_json(json.dumps(rows))
     else:
-        OUT.print(catalogue.table(rows))
+        show(catalogue.table(rows))
         for row in rows if verify else []:
-            OUT.print(f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}", highlight=False)
-    if any(row.get("verified", "yes") != "yes" for row in rows):
+            OUT.print(
+                f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if not catalogue.sound(rows):
         raise typer.Exit(1)
 
 

@@ -182,13 +182,18 @@ def shipped() -> Iterator[Path]:
                 yield card.parent
 
 
+def homes() -> Iterator[Path]:
+    """Where what comes with this package may lie: the checkout, share/ of the prefix that holds the package."""
+    package = Path(__file__).resolve().parent
+    yield package.parent
+    yield from (parent / "share" / "ros2_vodistill" for parent in package.parents)
+
+
 def _roots() -> Iterator[Path]:
-    """Where models are looked for: $VODISTILL_MODELS, the checkout, share/ of the prefix that holds the package."""
+    """Where models are looked for: $VODISTILL_MODELS, and what comes with this package."""
     if named := os.environ.get("VODISTILL_MODELS"):
         yield Path(named)
-    package = Path(__file__).resolve().parent
-    yield package.parent / "models"
-    yield from (parent / "share" / "ros2_vodistill" / "models" for parent in package.parents)
+    yield from (home / "models" for home in homes())
 
 
 def _find(name: str | Path) -> Path:

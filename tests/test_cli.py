@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ros2_vodistill import cli, geometry, trajectory
+from ros2_vodistill import cli, geometry, measured, trajectory
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT
@@ -145,12 +145,26 @@ def test_models_lists_and_verifies(
     code, out, _ = vodistill("models", "--verify", "--json")
     assert code == 0
     listed = {row["name"]: row for row in json.loads(out)}
-    assert listed["bright"]["verified"] == "yes"
+    assert listed["bright"]["verified"] == "intact; no figure recomputed"
     with (bright / "model.onnx").open("ab") as file:
         file.write(b"\0")
     code, out, _ = vodistill("models", "--verify", "--json")
     assert code == 1
     assert "sha256" in {row["name"]: row for row in json.loads(out)}["bright"]["verified"]
+
+
+def test_verifying_says_which_recording_is_measured(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no terminal shows a bar."""
+    monkeypatch.setenv("VODISTILL_MODELS", str(bright.parent))
+    monkeypatch.setattr("ros2_vodistill.model.homes", lambda: iter(()))
+    rows = [{"recording": sequence.name, **measured.measure(bright, sequence, 1.5, refine=r)} for r in (False, True)]
+    measured.keep(bright, rows)
+    code, out, err = vodistill("models", "--verify", "--data", tmp_path)
+    assert code == 0
+    assert err.splitlines() == ["1/2 bright: sequence", "2/2 bright: sequence, refined"]
+    assert "bright: verified: yes; figures: sequence: recomputed; sequence, refined: recomputed" in out
 
 
 def test_models_refuses_a_folder_of_recordings_that_is_not_there(vodistill: Vodistill, tmp_path: Path) -> None:

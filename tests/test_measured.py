@@ -46,11 +46,14 @@ def test_figures_are_those_of_the_motion_that_the_model_sees(model: Path, data: 
 def test_what_is_kept_is_recomputed_and_what_is_made_up_is_found_out(model: Path, data: Path) -> None:
     row = {"recording": "ahead", **measured.measure(model, data / "ahead", 2.0)}
     measured.keep(model, [row])
-    assert measured.verify(model, data) == ("yes", "ahead: recomputed")
+    begun: list[str] = []
+    assert measured.recomputable(read_card(model / "card.json"), data) == 1
+    assert measured.verify(model, data, begun.append) == ("yes", "ahead: recomputed")
+    assert begun == ["ahead"]
     measured.keep(model, [{**row, "rpe_t_m": row["rpe_t_m"] / 2}])
     verdict, told = measured.verify(model, data)
     assert verdict == "figures differ"
-    assert "rpe_t_m" in told and str(row["rpe_t_m"] / 2) in told
+    assert f"rpe_t_m {row['rpe_t_m']:.4g}, on the card {row['rpe_t_m'] / 2:.4g}" in told
     assert len(read_card(model / "card.json").measured) == 1
 
 
@@ -67,7 +70,53 @@ def test_what_others_measured_stays_on_the_card(model: Path, data: Path) -> None
 
 def test_a_recording_that_is_not_here_is_told(model: Path, tmp_path: Path) -> None:
     measured.keep(model, [{"recording": "far/away", "refined": True, "camera_height_m": None}])
-    assert measured.verify(model, tmp_path) == ("yes", "far/away, refined: not here")
+    assert measured.verify(model, tmp_path) == ("intact; no figure recomputed", "far/away, refined: not here")
+
+
+def test_a_card_without_figures_is_intact(model: Path) -> None:
+    assert measured.verify(model, None) == ("intact; no figure recomputed", "none on the card")
+
+
+def test_recordings_are_looked_for_where_models_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed from a wheel: below share/ of the prefix."""
+    package = tmp_path / "lib" / "python3" / "site-packages" / "ros2_vodistill"
+    share = tmp_path / "share" / "ros2_vodistill"
+    for folder in (package, share / "demo" / "bag", share / "models"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("ros2_vodistill.model.__file__", str(package / "model.py"))
+    assert measured.find("demo/bag", None) == share / "demo" / "bag"
+    assert measured.find("demo/bag", tmp_path) == share / "demo" / "bag"
+    brightness_model(share / "models" / "bright")
+    assert [folder.name for folder in shipped()] == ["bright"]
+
+
+@pytest.mark.parametrize(
+    ("refined", "height", "change", "verdict", "told"),
+    [
+        (False, None, {"ate_m": 1.3}, "figures differ", "ahead: ate_m 1, on the card 1.3"),
+        (True, 1.5, {"ate_m": 1.3}, "figures differ", "ahead, refined: ate_m 1, on the card 1.3"),
+        (True, None, {"ate_m": 4.0}, "yes", "ahead, refined: recomputed; as it may, ate_m 1, on the card 4"),
+        (True, None, {"ate_m": 40.0}, "figures differ", "ahead, refined: ate_m 1, on the card 40"),
+        (True, None, {"rpe_r_deg": 1.2}, "yes", "ahead, refined: recomputed; as it may, rpe_r_deg 1, on the card 1.2"),
+        (True, None, {"rpe_r_deg": 4.0}, "figures differ", "ahead, refined: rpe_r_deg 1, on the card 4"),
+        (True, None, {"rpe_t_m": None}, "figures differ", "ahead, refined: rpe_t_m 1, on the card -"),
+    ],
+)
+def test_what_nothing_ties_down_may_stray(
+    model: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refined: bool,
+    height: float | None,
+    change: dict[str, float | None],
+    verdict: str,
+    told: str,
+) -> None:
+    """Refined, and of unknown scale: steps within a factor of two, paths within the order of magnitude."""
+    found = dict.fromkeys(measured.FIGURES, 1.0)
+    monkeypatch.setattr(measured, "measure", lambda *_, **__: found)
+    measured.keep(model, [{"recording": "ahead", "refined": refined, "camera_height_m": height, **found, **change}])
+    assert measured.verify(model, data) == (verdict, told)
 
 
 def test_a_card_that_is_broken_stays_as_it_is(model: Path) -> None:
