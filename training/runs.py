@@ -113,9 +113,6 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
     _check_names(stages, place.folder)
     description = networks.specify(network_name(run), networks.build(run.network))
     origin.check(place.folder, experiment, run, stages)
-    place.accelerator.wait_for_everyone()
-    if place.accelerator.is_main_process:
-        origin.write(place.folder, experiment, run, stages)
     start = weights_file(Path(run.start)) if run.start else None
     for stage, settings in plans:
         folder = place.folder / stage.name
@@ -130,6 +127,8 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             _begin(network, start, place.teacher if run.start_from_teacher and not run.start else None)
             _adopt(network, stage, place.teacher)
             trainer = _trainer(experiment, stage, settings, folder, place, network, description)
+            if place.accelerator.is_main_process:  # only now: what cannot be trained leaves nothing behind
+                origin.write(place.folder, experiment, run, stages)
             if start is not None and trainer.state.step == 0:
                 trainer.state.samples = clips_seen(start)
             done = budget.train(trainer, place.say)

@@ -39,6 +39,12 @@ def test_problems_are_told_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_training_without_its_data_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run("teacher", "--config", "training/configs/paper.yaml", "--runs", tmp_path / "runs", expect=2)
+    assert "data.root is empty" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_every_setting_is_explained() -> None:
     text = run("explain").stdout
     assert "training.rate" in text
