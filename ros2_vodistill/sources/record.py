@@ -28,6 +28,7 @@ from ros2_vodistill.trajectory import Trajectory
 from ros2_vodistill.trajectory import write_kitti as write_poses
 
 BASE, WORLD = "base_link", "map"
+_STORAGES, _FORMS = ("mcap", "sqlite3"), ("jpeg", "png")
 LATCHED = Qos(
     history=QosHistory.KEEP_LAST,
     depth=1,
@@ -111,6 +112,8 @@ def write_bag(
     times = [messages.nanoseconds(stamp) for stamp in stamps]
     if not times:
         raise VodistillError(f"no frames to write to {folder}", "Give at least one frame with its stamp.")
+    _require("storage", storage, _STORAGES)
+    _require("compressed", compressed, (None, *_FORMS))
     child, child_from_camera = (BASE, _base_from_camera(mount)) if mount else (frame, np.eye(4))
     with _new_folder(folder) as new, Writer(new, version=8, storage_plugin=StoragePlugin[storage.upper()]) as bag:
         outputs: list[tuple[Connection, Callable[[int, Image], object]]] = []
@@ -144,6 +147,11 @@ def write_bag(
                 message = make(index, image)
                 if message is not None:
                     bag.write(connection, time, messages.STORE.serialize_cdr(message, connection.msgtype))
+
+
+def _require(name: str, value: str | None, choices: Sequence[str | None]) -> None:
+    if value not in choices:
+        raise VodistillError(f"there is no {name} {value!r}", f"It can be {', '.join(map(str, choices))}.")
 
 
 def _base_from_camera(mount: Mount) -> Array:

@@ -280,3 +280,19 @@ def test_what_ros_2_makes_of_it(tmp_path: Path, sequence: Sequence, output: str)
 def test_no_frames(tmp_path: Path) -> None:
     with pytest.raises(VodistillError, match="no frames to write"):
         write_bag(tmp_path / "bag", [], None, [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"storage": "mcapp"}, "there is no storage 'mcapp'\n  It can be mcap, sqlite3."),
+        ({"compressed": "jpg"}, "there is no compressed 'jpg'\n  It can be None, jpeg, png."),
+    ],
+)
+def test_a_storage_or_form_that_is_none_names_the_choices(
+    tmp_path: Path, sequence: Sequence, wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(VodistillError) as error:
+        write_bag(tmp_path / "bag", sequence.frames, sequence.camera, sequence.stamps, **wrong)
+    assert str(error.value) == told
+    assert not (tmp_path / "bag").exists()
