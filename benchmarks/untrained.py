@@ -47,7 +47,7 @@ def export(name: str, network: Network, folder: Path) -> Model:
 def in_int8(model: Path) -> Path:
     """The model of that folder with int8 convolutions, calibrated on generated clips, in a folder beside it."""
     experiment = Experiment("untrained", data=Data(frames=4, held_out=_HELD_OUT))
-    return ship.lower(model, "int8", experiment, model.parent, "python -m benchmarks.untrained")
+    return ship.lower(model, "int8", experiment, model.parent, "python -m benchmarks.untrained", overwrite=True)
 
 
 def card(name: str, network: Network) -> dict[str, object]:

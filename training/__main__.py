@@ -35,6 +35,7 @@ Steps = Annotated[int, typer.Option(min=0, help="stop cleanly after so many step
 Decay = Annotated[
     int, typer.Option(min=0, help="end an open-ended training: let the rate fall to zero over so many steps")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace a model of that name in that folder")]
 MeasureOn = Annotated[
     list[str] | None,
     typer.Option(
@@ -145,6 +146,7 @@ def export(
     ] = None,
     overrides: Overrides = None,
     measure: MeasureOn = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a network as a model that the robot loads: ONNX, checked against torch, and its card.
 
@@ -155,7 +157,8 @@ def export(
 
     experiment = evaluation.find_experiment(network, config, overrides)
     measures = experiment.measure + tuple(_measure(text) for text in measure or [])
-    console.print(str(ship.ship(network, name, experiment, measures, teacher, out, _command())))
+    written = ship.ship(network, name, experiment, measures, teacher, out, _command(), overwrite=overwrite)
+    console.print(str(written))
 
 
 @app.command()
@@ -165,6 +168,7 @@ def quantize(
     precision: Annotated[str, typer.Option(help="fp16 or int8")] = "int8",
     out: Annotated[Path | None, typer.Option(help="folder of the models; beside the fp32 one by default")] = None,
     overrides: Overrides = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a lower precision of an exported model; int8 is calibrated on the experiment's clips.
 
@@ -173,7 +177,8 @@ def quantize(
     from training import ship
 
     experiment = configuration.load(config, overrides)
-    console.print(str(ship.lower(model, precision, experiment, out or model.parent, _command())))
+    written = ship.lower(model, precision, experiment, out or model.parent, _command(), overwrite=overwrite)
+    console.print(str(written))
 
 
 @app.command()

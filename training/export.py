@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import logging
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -68,6 +69,8 @@ def export(
     measured: list[dict[str, Any]],
     frames: Stream,
     out: Path,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write out/NAME with the graph, checked against torch on the clips of `frames`, and the card.
 
@@ -75,8 +78,9 @@ def export(
         motions: on held-out clips; their truth says what range the network was trained for.
         scale: factors of exp(log_variance), from calibration.
         measured: errors for the card.
+        overwrite: a model that is there already.
     """
-    with folder_replacing(out / origin.name) as folder:
+    with folder_replacing(place(out, origin.name, overwrite=overwrite)) as folder:
         step = write_graph(network, folder / GRAPH)
         difference = check_graph(folder / GRAPH, step, frames)
         card = {
@@ -139,6 +143,11 @@ def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def open_model(folder: Path) -> OnnxSteps:
     """An exported model, ready to step."""
+    if not (folder / CARD).is_file():
+        raise VodistillError(
+            f"{folder} is no model: there is no {folder / CARD}",
+            f"give the folder of an exported model; it is looked for from {Path.cwd()}",
+        )
     card = checkpoint.read_json(folder / CARD)
     return OnnxSteps(folder / GRAPH, {k: View.from_dict(v) for k, v in card["views"].items()}, card["unit"])
 
@@ -185,6 +194,18 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     whole = {**card, "sha256": digest, "opset": opsets[""]}
     checkpoint.write_text(folder / CARD, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
     Model.load(folder)
+
+
+def place(out: Path, name: str, *, overwrite: bool) -> Path:
+    """out/NAME, for a model to be written; refused where it would lie elsewhere, or something is there already."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise VodistillError(f"{name!r} is no name for a model", "use letters, digits, and . _ - between them")
+    folder = out / name
+    if folder.exists() and not (folder / CARD).is_file():
+        raise VodistillError(f"{folder} exists already, and is no model", "remove it, or choose another name")
+    if folder.exists() and not overwrite:
+        raise VodistillError(f"{folder} exists already", "remove it, choose another name, or give --overwrite")
+    return folder
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.data.batch import Stream
-from training.export import CARD, GRAPH, first_frames, folder_replacing, open_model, write_card
+from training.export import CARD, GRAPH, first_frames, folder_replacing, open_model, place, write_card
 from training.measure import clip_errors, on_frames
 from training.steps import OnnxSteps
 
@@ -43,6 +43,7 @@ def quantize(
     rotation_weight: float = 100.0,
     data: str = "held out",
     command: str = "",
+    overwrite: bool = False,
 ) -> Path:
     """Write out/NAME-PRECISION beside the fp32 model that it is made of; its card says what that costs in accuracy.
 
@@ -54,15 +55,15 @@ def quantize(
         held_out: what both are measured on; so many `clips` of it.
         rotation_weight: of rotations in the error.
         data, command: for the card.
+        overwrite: a model that is there already.
     """
     if precision not in PRECISIONS:
         raise VodistillError(f"precision {precision!r}", f"it can be {', '.join(PRECISIONS)}")
-    card = checkpoint.read_json(model / CARD)
+    source, card = open_model(model), checkpoint.read_json(model / CARD)
     if card["precision"] != "fp32":
         raise VodistillError(f"{model}: is {card['precision']} already", "give the fp32 model")
     name = f"{card['name']}-{precision}"
-    source = open_model(model)
-    with folder_replacing(out / name) as folder:
+    with folder_replacing(place(out, name, overwrite=overwrite)) as folder:
         if precision == "fp16":
             half = OnnxModel(convert_float_to_float16(onnx.load(str(model / GRAPH)), keep_io_types=True))
             half.topological_sort()

@@ -14,7 +14,7 @@ from training.config import Experiment, Measure, Shipping
 from training.data import streams
 from training.data.batch import Stream
 from training.evaluate import errors
-from training.export import CARD, CHECKED_STEPS, Origin, export, open_model
+from training.export import CARD, CHECKED_STEPS, Origin, export, open_model, place
 from training.measure import on_clips, read_recording, recording_errors
 from training.networks import Network, d_rate
 from training.quantize import quantize
@@ -36,8 +36,11 @@ def ship(
     teacher: Path | None,
     out: Path,
     command: str,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Calibrate the network's covariance on held-out clips, measure it, and write out/NAME."""
+    place(out, name, overwrite=overwrite)  # before all that takes long
     network = load_network(path)
     taught, size = (None, 0) if teacher is None else _teacher(teacher)
     held_out = streams.held_out(experiment.data, network, torch.device("cpu"))
@@ -56,7 +59,7 @@ def ship(
     )
     scale = covariance_scale(motions)
     frames = _consecutive(experiment, network)
-    return export(network, origin, named(experiment), motions, scale, measured, frames, out)
+    return export(network, origin, named(experiment), motions, scale, measured, frames, out, overwrite=overwrite)
 
 
 def named(experiment: Experiment) -> Shipping:
@@ -79,7 +82,9 @@ def _consecutive(experiment: Experiment, network: Network) -> Stream:
     return streams.held_out(replace(experiment.data, held_out=1), network, torch.device("cpu"), frames)
 
 
-def lower(model: Path, precision: str, experiment: Experiment, out: Path, command: str) -> Path:
+def lower(
+    model: Path, precision: str, experiment: Experiment, out: Path, command: str, *, overwrite: bool = False
+) -> Path:
     """A lower precision of an exported model, calibrated on training clips and measured on held-out ones."""
     steps, cpu = open_model(model), torch.device("cpu")
     calibration = streams.training(experiment.data, steps, 8, experiment.seed, cpu)
@@ -94,4 +99,5 @@ def lower(model: Path, precision: str, experiment: Experiment, out: Path, comman
         rotation_weight=experiment.confidence.rotation_weight,
         data=f"{named(experiment).data}, held out",
         command=command,
+        overwrite=overwrite,
     )

@@ -207,9 +207,37 @@ def test_a_failed_export_leaves_the_old_model(model: Path, monkeypatch: pytest.M
     learnt = swift()
     motions = Motions(np.zeros((2, 6)), np.ones((2, 6)), np.zeros((2, 6)))
     with pytest.raises(VodistillError):
-        export.export(learnt, Origin("toy-s", 1), Shipping(), motions, (1.0,) * 6, [], Noise(learnt), model.parent)
+        export.export(
+            learnt, Origin("toy-s", 1), Shipping(), motions, (1.0,) * 6, [], Noise(learnt), model.parent, overwrite=True
+        )
     assert (model / "card.json").read_bytes() == before
     assert [p.name for p in model.parent.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "/tmp/x", "", ".", "..", ".hidden", "a b", "-x"])
+def test_a_model_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(VodistillError, match="is no name for a model"):
+        export.place(tmp_path, name, overwrite=True)
+
+
+def test_a_model_is_overwritten_where_that_is_asked_for(model: Path, lower: dict[str, Path], tmp_path: Path) -> None:
+    learnt = swift()
+    with pytest.raises(VodistillError, match=f"{model} exists already") as error:
+        export.place(model.parent, model.name, overwrite=False)
+    assert "--overwrite" in error.value.remedy
+    assert export.place(model.parent, model.name, overwrite=True) == model
+    with pytest.raises(VodistillError, match="toy-s-fp16 exists already"):
+        quantize(model, "fp16", lower["fp16"].parent, Noise(learnt), Noise(learnt), 2)
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(VodistillError, match="is no model"):
+        export.place(tmp_path, "notes", overwrite=True)
+
+
+def test_what_is_no_model_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(
+        VodistillError, match=f"{tmp_path / 'nix'} is no model: there is no {tmp_path / 'nix'}/card.json"
+    ):
+        quantize(tmp_path / "nix", "int8", tmp_path, Noise(swift()), Noise(swift()), 2)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
