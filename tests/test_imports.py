@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import ros2_vodistill
 
 PACKAGE = Path(ros2_vodistill.__file__).parent
@@ -32,6 +34,21 @@ def test_every_module_imports_without_torch_rclpy_and_other_heavy_ones() -> None
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("program", ["node", "replay"])
+def test_without_ros_its_programs_say_to_source_it(program: str) -> None:
+    code = (
+        "import sys; sys.modules['rclpy'] = None\n"
+        f"from ros2_vodistill.ros.{program} import main\n"
+        "sys.exit(main(['--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: there is no ROS 2 here: no rclpy",
+        "  Source your ROS 2: source /opt/ros/<distro>/setup.bash",
+    ]
 
 
 def test_no_room_reaches_back() -> None:

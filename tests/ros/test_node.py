@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 
 from ros2_vodistill import geometry
 from ros2_vodistill.image import decode_compressed
-from ros2_vodistill.ros import node
+from ros2_vodistill.ros import lifecycle
 from ros2_vodistill.sources import messages
 from tests.ros.camera import COUNT, frames, stamps
 from tests.ros.process import Ros
@@ -156,8 +156,8 @@ def test_what_nobody_expected_while_configuring_is_told(ros: Ros, monkeypatch: p
     def bug(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("ros2_vodistill.ros.node.Pipeline", bug)
-    vo = node.VoNode(context=ros.context, parameter_overrides=[RclpyParameter("autostart", value=False)])
+    monkeypatch.setattr("ros2_vodistill.ros.lifecycle.Pipeline", bug)
+    vo = lifecycle.VoNode(context=ros.context, parameter_overrides=[RclpyParameter("autostart", value=False)])
     try:
         assert vo.trigger_configure() == TransitionCallbackReturn.FAILURE
         ros.executor.add_node(vo)

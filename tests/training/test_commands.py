@@ -39,6 +39,13 @@ def test_problems_are_told_without_a_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_without_torch_the_remedy_is_told() -> None:
+    code = "import sys, runpy; sys.modules['torch'] = None; runpy.run_module('training', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: training needs torch\n  from the checkout: pip install -e '.[train]'\n"
+
+
 def test_a_training_without_its_data_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run("teacher", "--config", "training/configs/paper.yaml", "--runs", tmp_path / "runs", expect=2)
     assert "data.root is empty" in done.stderr

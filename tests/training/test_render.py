@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources import open_source
 from tests.training.worlds import SMALL, config
-from training.__main__ import app
+from training.commands import app
 from training.render import label_sheet, sheet
 from training.world import render
 
