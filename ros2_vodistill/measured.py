@@ -66,7 +66,7 @@ class Check:
         elif self.wrong:
             told = _told(self.wrong)
         else:
-            told = f"recomputed; as it may, {_told(self.strayed)}" if self.strayed else "recomputed"
+            told = f"recomputed (may stray: {_told(self.strayed)})" if self.strayed else "recomputed"
         return f"{_name(self.recording, self.refined)}: {told}"
 
 

@@ -95,9 +95,9 @@ def test_recordings_are_looked_for_where_models_are(tmp_path: Path, monkeypatch:
     [
         (False, None, {"ate_m": 1.3}, "figures differ", "ahead: ate_m 1, on the card 1.3"),
         (True, 1.5, {"ate_m": 1.3}, "figures differ", "ahead, refined: ate_m 1, on the card 1.3"),
-        (True, None, {"ate_m": 4.0}, "yes", "ahead, refined: recomputed; as it may, ate_m 1, on the card 4"),
+        (True, None, {"ate_m": 4.0}, "yes", "ahead, refined: recomputed (may stray: ate_m 1, on the card 4)"),
         (True, None, {"ate_m": 40.0}, "figures differ", "ahead, refined: ate_m 1, on the card 40"),
-        (True, None, {"rpe_r_deg": 1.2}, "yes", "ahead, refined: recomputed; as it may, rpe_r_deg 1, on the card 1.2"),
+        (True, None, {"rpe_r_deg": 1.2}, "yes", "ahead, refined: recomputed (may stray: rpe_r_deg 1, on the card 1.2)"),
         (True, None, {"rpe_r_deg": 4.0}, "figures differ", "ahead, refined: rpe_r_deg 1, on the card 4"),
         (True, None, {"rpe_t_m": None}, "figures differ", "ahead, refined: rpe_t_m 1, on the card -"),
     ],
