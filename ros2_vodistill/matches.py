@@ -88,12 +88,17 @@ class Matcher:
         solve: Solve,
         inertia: Inertia | None = None,
         settle: Settle | None = None,
+        otherwise: Sequence[Array] = (),
     ) -> Match:
         """The corners `points` of the last image in this one: at the best of the places (N,2) where they are expected
-        or, if need be, anywhere. Inertia decides between motions that explain about as many."""
+        or, if need be, where they may be `otherwise`, or anywhere. Inertia decides between motions that explain about
+        as many."""
         size = np.array(this.shape[::-1])
-        found, enough = [], []
-        for places in expected:
+        found: list[Match] = []
+        enough: list[Match] = []
+        for number, places in enumerate((*expected, *otherwise)):
+            if enough and number >= len(expected):
+                break
             near = self._followed(last, this, points, places, solve, settle, far=False)
             in_view = int(((places >= 0) & (places < size)).all(axis=1).sum())
             found.append(near)

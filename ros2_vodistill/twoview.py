@@ -37,6 +37,7 @@ _BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 9
 _FEW = 40  # corners; fewer are worth a word and count less
 _AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
 _UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
+_SUDDEN = 0.1  # radians that a guess turns more, or less, than the last step, that are worth a look, too
 _APART = 3.0  # pixels between the places where half of the corners are expected that are worth a look at both
 _INVERTED = 0.75 * np.pi  # roll of a camera that is mounted upside down
 _FLOOR = 0.01, 5e-4  # share of the step and of the turn, and radians: calibration, shutter and vibration, which no
@@ -130,8 +131,9 @@ class TwoView:
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
         likely = pace.reckoned(self._trust.honest(expected)).motion
-        others = () if guess is None else (ahead, expected.motion)
-        places = self._places(reference, likely, *others)
+        places = self._places(reference, likely) if guess is None else self._places(reference, likely, ahead)
+        sudden = guess is not None and geometry.angle(ahead[:3, :3].T @ expected.motion[:3, :3]) > _SUDDEN
+        told = self._places(reference, expected.motion) if sudden else []
         noise, inertia = self._noise, pace.inertia
 
         def solve(first: Array, second: Array) -> Epipolar:
@@ -142,7 +144,7 @@ class TwoView:
         def settle(points: Array, found: Array) -> Array:
             return picture.settled(last, points, found)
 
-        match = self._match(last.small, small, reference.points, places, solve, inertia, settle)
+        match = self._match(last.small, small, reference.points, places, solve, inertia, settle, told)
         points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
         carried = replace(reference.carried, depths=reference.carried.depths[match.found])
         self._newest = Frame(picture, views, points, carried)
