@@ -154,6 +154,10 @@ def test_a_seed_renders_the_same_in_any_company() -> None:
     assert not torch.equal(together.images[0], together.images[1])
 
 
+def test_a_world_whose_windscreen_is_the_greatest_draw_renders() -> None:
+    assert render(replace(config(), samples=1), [6029958], frames=1).images.shape == (1, 1, 48, 160)
+
+
 def test_a_longer_clip_begins_like_a_shorter_one() -> None:
     settings = config(Rig(), Photometry(), places=only("field"))
     short, long = render(settings, [1, 2], frames=2), render(settings, [1, 2], frames=5)

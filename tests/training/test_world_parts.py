@@ -62,6 +62,16 @@ def test_draws_do_not_depend_on_what_is_drawn_before_or_with_them(at_places: boo
             assert torch.equal(found, (d.bits(name, counters).float() + 0.5) / 2**24)
 
 
+def test_the_greatest_draw_is_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no index leaves its family."""
+    d = Draw(SEEDS[:2])
+    monkeypatch.setattr("training.world.draw._bits", lambda base, counters: torch.full_like(base + counters, 0xFFFFFF))
+    assert 1 - 1e-7 < float(d.unit("greatest")[0]) < 1
+    for count in range(1, 40):
+        assert int((d.unit("greatest") * count).floor()[0]) == count - 1
+        assert int(d.choice("greatest", [1.0] * count)[0]) == count - 1
+
+
 def test_other_distributions() -> None:
     d = Draw(SEEDS)
     n = d.normal("n", 2.0, (4000,))

@@ -19,6 +19,9 @@ _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
 _MIX_A = -4658895280553007687  # 0xBF58476D1CE4E5B9
 _MIX_B = -7723592293110705685  # 0x94D049BB133111EB
 
+BELOW_ONE = 1 - 2**-24
+"""The largest float32 below one, the greatest draw: rounding alone would make one of it."""
+
 
 def _mix(x: Tensor) -> Tensor:
     """The splitmix64 finaliser on int64, which wraps."""
@@ -120,7 +123,7 @@ class _Sheet:
         base = _mix(self.seeds * _GOLDEN + key)
         if self.places is not None:
             base, counter = base[..., None], self.places * (1 << 20) + counter[..., None]
-        units = (_bits(base, counter).float() + 0.5) / 2**24
+        units = ((_bits(base, counter).float() + 0.5) / 2**24).clamp_max(BELOW_ONE)
         self.drawn.update(zip(counts, units.split(list(counts.values())), strict=True))
 
 
