@@ -210,6 +210,15 @@ def test_the_ground_has_the_depth_of_a_plane() -> None:
     assert (depth[below] <= np.broadcast_to(plane, depth.shape)[below] * 1.001).all()
 
 
+@pytest.mark.parametrize("carrier", ["legged", "drone", "hand"])
+def test_the_height_is_that_of_the_first_frame(carrier: str) -> None:
+    """Over level ground at y = 0, however the camera shakes."""
+    motion = replace(Motion(), platforms={carrier: Motion().platforms[carrier]})
+    clip = render(replace(config(motion=motion, places=replace(only("field"), hilly=0.0)), samples=1), range(12))
+    assert torch.equal(clip.height, -clip.poses[:, 0, 1, 3])
+    assert float((clip.poses[:, -1, 1, 3] + clip.height).abs().max()) > 1e-3
+
+
 def test_going_ahead_is_plus_z_and_turning_right_is_positive_about_y() -> None:
     ahead = Motion({"only": straight(speed=(2.0, 2.0))}, still=0.0, reverse=0.0, spot=0.0)
     motions = geometry.to_motion(

@@ -31,7 +31,7 @@ class World(Record):
 
     Attributes:
         kind: (B,) index into KINDS; `inside` (B,) whether it has walls and a roof.
-        height: (B,) of the camera above the ground, metres.
+        height: (B,) float64, of the camera above the ground at frame 0, metres.
         path: of the camera.
         tilt: (B, 2) pitch and roll by which the true mount differs from the assumed one, radians.
         lens: (B, 3, 3) takes assumed rays to true ones.
@@ -111,7 +111,9 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     )
     rig = config.rig
     tilt = torch.stack([d.normal("tilt", rig.pitch_error_deg), d.normal("bank", rig.roll_error_deg)], -1)
-    return World(kind, indoors | is_["tunnel"], height, path, torch.deg2rad(tilt.double()), _lens(d, config), stage)
+    onset = path.position[:, STEPS]
+    above = -onset[:, 1] - hill.up(onset[:, 0], onset[:, 2])
+    return World(kind, indoors | is_["tunnel"], above, path, torch.deg2rad(tilt.double()), _lens(d, config), stage)
 
 
 def _platform(d: Draw, config: WorldConfig, indoors: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:

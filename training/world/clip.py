@@ -38,7 +38,7 @@ class Clip:
     Attributes:
         images: (B, T, H, W) uint8.
         poses: (B, T, 4, 4) float64, world from the level view's optical frame, metres.
-        height: (B,) float64, of the camera above the ground, metres; where it changes, at the first frame.
+        height: (B,) float64, of the camera above the ground below it, metres; where it changes, at the first frame.
         stamps: (B, T) float64, seconds from the first frame.
         depth: (B, T, H, W) metres along the view's z axis, `FAR` for the sky; this and what follows only if asked for.
         objects: (B, T, H, W) bool, true on what is no ground, sky, house or wall.
@@ -112,7 +112,7 @@ class Renderer:
         poses = torch.eye(4, dtype=torch.float64, device=seeds.device).repeat(len(seeds), frames, 1, 1)
         poses[..., :3, 3], poses[..., :3, :3] = self._poses(world, middle)
         stamps = (middle - STEPS) * world.path.dt[:, None]
-        return Clip(images, poses, world.height.double(), stamps, *known)
+        return Clip(images, poses, world.height, stamps, *known)
 
     def _moments(self, draw: Draw, middle: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, S, R) when the rays of each row of tiles are seen, in steps of the time grid; and (B,) whether rows
