@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -276,8 +277,6 @@ def test_groups_cover_every_tile_with_all_its_candidates() -> None:
 
 
 def test_exposure_noise_and_focus_do_what_they_say() -> None:
-    from dataclasses import replace
-
     seeds, outside = torch.arange(8), torch.zeros(8, dtype=torch.bool)
     light = torch.full((8, 3, 32, 48), 0.4)
     light[..., 24:] = 0.2
@@ -293,9 +292,15 @@ def test_exposure_noise_and_focus_do_what_they_say() -> None:
     assert float(flicker.mean((2, 3)).std(1).mean()) > 3
 
 
-def test_compression_leaves_the_mean_of_blocks_nearly_alone() -> None:
-    from dataclasses import replace
+def test_images_of_many_pixels_are_developed() -> None:
+    """More than twice as many as there are different numbers for their noise."""
+    light = torch.full((1, 1, 2049, 2048), 0.4)
+    noisy = photometry.Development(SEEDS[:1], replace(CLEAN, noise=(3.0, 3.0)))(light, torch.zeros(1, dtype=torch.bool))
+    assert noisy.numel() > 2 * photometry.NORMALS
+    assert float(noisy[0, 0, 0].float().std()) == pytest.approx(float(noisy[0, 0, -1].float().std()), rel=0.1)
 
+
+def test_compression_leaves_the_mean_of_blocks_nearly_alone() -> None:
     seeds, outside = torch.arange(4), torch.zeros(4, dtype=torch.bool)
     light = torch.rand(4, 1, 32, 48, generator=torch.Generator().manual_seed(2)) * 0.5 + 0.2
     clean = photometry.Development(seeds, CLEAN)(light.clone(), outside).float()

@@ -144,6 +144,6 @@ def _cosines(device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _normal(more: int, device: str) -> Tensor:
-    """Normal numbers, always the same; `more` of them follow again at the end."""
+    """Normal numbers, always the same; `more` of them follow at the end, from the first on again."""
     numbers = torch.randn(NORMALS, generator=torch.Generator().manual_seed(5))
-    return torch.cat([numbers, numbers[:more]]).to(device)
+    return numbers.repeat(2 + more // NORMALS)[: NORMALS + more].to(device)
