@@ -18,6 +18,11 @@ from ros2_vodistill.errors import VodistillError
 T = TypeVar("T")
 
 
+class SettingError(VodistillError):
+    """A value that a setting cannot have, told by the dataclass that holds it. The problem begins with the field's
+    name, and `build` puts before it where the dataclass stands."""
+
+
 def build(kind: type[T], values: Any, where: str, key: str = "") -> T:
     """A dataclass from plain values; errors name `where` (the file) and the key, dotted."""
     if not isinstance(values, Mapping):
@@ -40,6 +45,8 @@ def build(kind: type[T], values: Any, where: str, key: str = "") -> T:
             )
     try:
         return kind(**out)
+    except SettingError as error:
+        raise VodistillError(f"{where}: {f'{key}.' if key else ''}{error.problem}", error.remedy) from error
     except ValueError as error:
         raise VodistillError(f"{where}: {key or kind.__name__}: {error}", "correct the value") from error
 

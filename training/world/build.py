@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training.world import inside, looks, nature, street
 from training.world.cast import Stage
-from training.world.config import WorldConfig
+from training.world.config import KINDS, WorldConfig
 from training.world.draw import Draw
 from training.world.motion import STEPS, Path, Route, platforms, travel
 from training.world.records import Record
@@ -18,7 +18,6 @@ from training.world.scene import Hill, Road, Solids
 from training.world.site import Site
 from training.world.textures import Textures
 
-KINDS = ("street", "motorway", "country", "park", "tunnel", "field", "corridor", "room")
 BOXES, ROUNDS = 128, 144
 """At most so many of each are kept, the nearest to the camera."""
 BEHIND, AHEAD = 14.0, 110.0

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 from ros2_vodistill.view import View
-from training.settings import build
+from training.settings import SettingError, build
+from training.world.limits import Amount, Amounts, Limited, Limits, Positive, Positives, Range, Share, Shares
 
-Range = tuple[float, float]
+KINDS = ("street", "motorway", "country", "park", "tunnel", "field", "corridor", "room")
+"""Of places."""
+INDOORS, FAST = ("corridor", "room"), ("motorway", "tunnel")
+"""Where only platforms come that go inside, and only those that keep to a road."""
+SAMPLES = (1, 2, 4, 8)
+"""Rays that a pixel can have."""
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(Limited):
     """How often each kind of place comes up (weights), and what varies in all of them.
 
     Attributes:
@@ -32,23 +38,23 @@ class Places:
         hilly: share of worlds outside with a slope ahead, or a bank beside the road.
     """
 
-    street: float = 0.42
-    motorway: float = 0.16
-    country: float = 0.1
-    park: float = 0.06
-    tunnel: float = 0.03
-    field: float = 0.08
-    corridor: float = 0.07
-    room: float = 0.08
-    junction: float = 0.5
-    resized: float = 0.4
-    resize: Range = (0.5, 2.0)
-    plain: float = 0.6
-    hilly: float = 0.4
+    street: Amount = 0.42
+    motorway: Amount = 0.16
+    country: Amount = 0.1
+    park: Amount = 0.06
+    tunnel: Amount = 0.03
+    field: Amount = 0.08
+    corridor: Amount = 0.07
+    room: Amount = 0.08
+    junction: Share = 0.5
+    resized: Share = 0.4
+    resize: Positives = (0.5, 2.0)
+    plain: Share = 0.6
+    hilly: Share = 0.4
 
 
 @dataclass(frozen=True)
-class Rig:
+class Rig(Limited):
     """What is known only nearly about the camera, and what its image covers.
 
     Attributes:
@@ -59,15 +65,15 @@ class Rig:
         narrow: share of cameras whose image does not cover the view: its borders are black.
     """
 
-    pitch_error_deg: float = 1.2
-    roll_error_deg: float = 0.7
-    focal_error: float = 0.01
-    centre_error: float = 0.004
-    narrow: float = 0.15
+    pitch_error_deg: Amount = 1.2
+    roll_error_deg: Amount = 0.7
+    focal_error: Amount = 0.01
+    centre_error: Amount = 0.004
+    narrow: Share = 0.15
 
 
 @dataclass(frozen=True)
-class Platform:
+class Platform(Limited):
     """What carries the camera. What shakes does so while it moves, or always if it hovers.
 
     Attributes:
@@ -91,26 +97,26 @@ class Platform:
         sideways: share of cameras that look anywhere.
     """
 
-    share: float = 1.0
+    share: Amount = 1.0
     road: bool = False
     inside: bool = True
-    height: Range = (0.2, 1.0)
-    speed: Range = (0.0, 2.0)
-    slow: float = 1.0
-    grip: float = 2.0
-    hover: float = 0.0
-    yaw_rate_deg: float = 15.0
-    yaw_deg: float = 0.2
-    pitch_deg: float = 0.3
-    roll_deg: float = 0.3
-    heave: float = 0.003
-    shake_hz: Range = (0.5, 4.0)
-    slide: float = 0.0
-    climb: float = 0.0
+    height: Positives = (0.2, 1.0)
+    speed: Amounts = (0.0, 2.0)
+    slow: Positive = 1.0
+    grip: Amount = 2.0
+    hover: Share = 0.0
+    yaw_rate_deg: Amount = 15.0
+    yaw_deg: Amount = 0.2
+    pitch_deg: Amount = 0.3
+    roll_deg: Amount = 0.3
+    heave: Amount = 0.003
+    shake_hz: Positives = (0.5, 4.0)
+    slide: Amount = 0.0
+    climb: Amount = 0.0
     dive: float = 0.002
     lever: Range = (0.0, 0.0)
-    gaze_deg: float = 1.0
-    sideways: float = 0.05
+    gaze_deg: Amount = 1.0
+    sideways: Share = 0.05
 
 
 def _platforms() -> dict[str, Platform]:
@@ -150,7 +156,7 @@ def _platforms() -> dict[str, Platform]:
 
 
 @dataclass(frozen=True)
-class Motion:
+class Motion(Limited):
     """How cameras move.
 
     Attributes:
@@ -166,21 +172,30 @@ class Motion:
 
     platforms: dict[str, Platform] = field(default_factory=_platforms)
     fps: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 10.0, 5.0, 7.5, 15.0, 20.0, 30.0)
-    reach: float = 2.2
-    still: float = 0.04
-    reverse: float = 0.05
-    spot: float = 0.1
-    turn: float = 0.5
+    reach: Positive = 2.2
+    still: Share = 0.04
+    reverse: Share = 0.05
+    spot: Share = 0.1
+    turn: Share = 0.5
     turn_after: Range = (-12.0, 6.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not any(platform.share for platform in self.platforms.values()):
+            raise SettingError(
+                f"platforms are {', '.join(self.platforms) or 'none'}", "give one of them a share above 0"
+            )
+        if not self.fps or not all(Limits(0, above=True).hold(rate) for rate in self.fps):
+            raise SettingError(f"fps is {list(self.fps)}", "list frame rates of more than 0, say [10.0]")
 
 
 @dataclass(frozen=True)
-class Photometry:
+class Photometry(Limited):
     """What lens, sensor and exposure do.
 
     Attributes:
         exposure: bounds of the mean brightness that the exposure aims at, 0..1.
-        noise: bounds of the pixel noise's standard deviation, grey levels, log-uniform.
+        noise: bounds of the pixel noise's standard deviation, grey levels, log-uniform; [0, 0] for none.
         gamma: bounds of the response's exponent, log-uniform.
         adapt: bounds of how far the exposure follows the scene's brightness in each frame, as a share.
         flicker: standard deviation of the exposure's change from frame to frame, as a share.
@@ -194,23 +209,23 @@ class Photometry:
         rain: share of outdoor clips with rain streaks.
     """
 
-    exposure: Range = (0.3, 0.6)
-    noise: Range = (0.2, 3.0)
-    gamma: Range = (0.65, 1.2)
-    adapt: Range = (0.0, 0.3)
-    flicker: float = 0.015
-    vignetting: float = 0.35
-    shutter: Range = (0.0, 0.35)
-    rolling: float = 0.15
-    blur: Range = (0.3, 0.65)
-    defocus: float = 0.15
-    jpeg: float = 0.2
-    dust: float = 0.1
-    rain: float = 0.05
+    exposure: Shares = (0.3, 0.6)
+    noise: Annotated[tuple[float, float], Limits(0, above=True, none=True)] = (0.2, 3.0)
+    gamma: Positives = (0.65, 1.2)
+    adapt: Shares = (0.0, 0.3)
+    flicker: Amount = 0.015
+    vignetting: Share = 0.35
+    shutter: Shares = (0.0, 0.35)
+    rolling: Share = 0.15
+    blur: Amounts = (0.3, 0.65)
+    defocus: Share = 0.15
+    jpeg: Share = 0.2
+    dust: Share = 0.1
+    rain: Share = 0.05
 
 
 @dataclass(frozen=True)
-class WorldConfig:
+class WorldConfig(Limited):
     """The generated world.
 
     Attributes:
@@ -223,13 +238,33 @@ class WorldConfig:
         photometry: what the images suffer.
     """
 
-    frames: int = 4
+    frames: Annotated[int, Limits(1)] = 4
     view: View = field(default_factory=lambda: View(320, 96, 185.0, 185.0, 159.5, 47.5))
     samples: int = 4
     places: Places = field(default_factory=Places)
     rig: Rig = field(default_factory=Rig)
     motion: Motion = field(default_factory=Motion)
     photometry: Photometry = field(default_factory=Photometry)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples not in SAMPLES:
+            raise SettingError(f"samples is {self.samples}", f"it can be {', '.join(map(str, SAMPLES))}")
+        if self.view.width < 2:
+            raise SettingError(f"view.width is {self.view.width}", "it must be at least 2")
+        weights = {kind: getattr(self.places, kind) for kind in KINDS}
+        if not any(weights.values()):
+            raise SettingError(
+                "places has no weight above 0", f"set one of {', '.join(f'places.{kind}' for kind in KINDS)}"
+            )
+        carriers = [platform for platform in self.motion.platforms.values() if platform.share]
+        for trait, kinds in (("inside", INDOORS), ("road", FAST)):
+            alone = [kind for kind in kinds if weights[kind]]
+            if alone and not any(getattr(carrier, trait) for carrier in carriers):
+                raise SettingError(
+                    f"places.{alone[0]} is {weights[alone[0]]}, and none of motion.platforms goes there",
+                    f"set {' and '.join(f'places.{kind}' for kind in alone)} to 0, or a platform's {trait} to true",
+                )
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> WorldConfig:

@@ -42,7 +42,9 @@ class Development:
         light = self._some(d.chance("rain", settings.rain) & outside, _rain, light, frame)
         light = light.clamp(0.0, 1.0) ** per(d.log_uniform("gamma", *settings.gamma), light)
         grey = 255.0 * light
-        grey = self._some(d.chance("jpeg", settings.jpeg), _compress, grey + self._noise(grey, frame), frame)
+        if any(settings.noise):
+            grey = grey + self._noise(grey, frame)
+        grey = self._some(d.chance("jpeg", settings.jpeg), _compress, grey, frame)
         return _soften(grey, d.uniform("blur.warp", *settings.blur)).round_().clamp_(0, 255).to(torch.uint8)
 
     def _some(self, which: Tensor, effect: Effect, images: Tensor, frame: Tensor) -> Tensor:
