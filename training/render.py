@@ -17,7 +17,7 @@ from rich.progress import track
 
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
+from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.view import View
 from training import settings
 from training.world import Clip, WorldConfig
@@ -35,6 +35,12 @@ class Form(str, Enum):
     BAG = "bag"
 
 
+OWN = {"frames": "use --frames", "view": "use --size and --focal"}
+"""What options say of the world."""
+
+WORLDS = 16
+
+
 class Device(str, Enum):
     """Where it is rendered."""
 
@@ -49,8 +55,8 @@ def render(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the world, say places.corridor=1; repeatable")
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the first world")] = 0,
-    count: Annotated[int, typer.Option(min=1, help="worlds on a sheet")] = 16,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="of the first world")] = 0,
+    count: Annotated[int | None, typer.Option(min=1, help="worlds on a sheet", show_default=str(WORLDS))] = None,
     frames: Annotated[int, typer.Option(min=2, help="of each clip or of the sequence")] = 4,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of the images; 320x96 is the canonical view")] = "320x96",
     focal: Annotated[float, typer.Option(help="focal length as a share of the width")] = 0.578,
@@ -64,12 +70,19 @@ def render(
     """
     values = settings.read(config).get("data", {}).get("world", {}) if config else {}
     chosen = settings.overridden(values, overrides)
+    settings.refuse(chosen, OWN)
+    if form is not Form.SHEET and (labels or count):
+        name = "--labels" if labels else "--count"
+        raise VodistillError(f"{name} with --form {form.value}: only sheets have that", f"leave {name} out")
+    if form is not Form.BAG and compressed:
+        raise VodistillError(f"--compressed with --form {form.value}: only bags hold JPEG images", "use --form bag")
     if device is Device.CUDA and not torch.cuda.is_available():
         raise VodistillError("--device cuda: torch finds no GPU here", "leave --device out, or see `nvidia-smi`")
     world = replace(WorldConfig.from_dict({**chosen, "frames": frames}), view=_view(size, focal))
+    _check_target(out, form)
     if form is Form.SHEET:
         with console.status("rendering"):
-            clip = render_clips(world, range(seed, seed + count), device.value, labels=labels)
+            clip = render_clips(world, range(seed, seed + (count or WORLDS)), device.value, labels=labels)
         _write_image(out, label_sheet(clip) if labels else sheet(clip))
     else:
         with console.status("rendering"):
@@ -113,14 +126,26 @@ def _view(size: str, focal: float) -> View:
     return View(w, h, focal * w, focal * w, (w - 1) / 2, (h - 1) / 2)
 
 
+def _check_target(out: Path, form: Form) -> None:
+    """An error, before anything is rendered, where that cannot be written there. Folders above it are made later."""
+    require_folder(out.parent)
+    if form in (Form.KITTI, Form.BAG):
+        if out.exists():
+            raise VodistillError(f"{out} exists already", "remove it or choose another name")
+        return
+    if out.is_dir():
+        raise VodistillError(f"{out} is a folder", "name a file in it")
+    if form is Form.VIDEO and out.suffix != ".avi":
+        raise VodistillError(f"{out}: videos are written as .avi", f"name it {out.stem}.avi")
+    if form is Form.SHEET and not cv2.haveImageWriter(str(out)):
+        raise VodistillError(f"{out}: OpenCV writes no such images", "name it .png or .jpg")
+
+
 def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
     with replacing(path) as temporary:
-        try:
-            written = cv2.imwrite(str(temporary), image)
-        except cv2.error as error:
-            raise VodistillError(f"{path}: OpenCV writes no such images", "name it .png or .jpg") from error
-        if not written:
-            raise OSError("no such folder" if not path.parent.is_dir() else "OpenCV could not write it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(temporary), image):
+            raise OSError("OpenCV could not write it")
 
 
 def _write_sequence(out: Path, form: Form, clip: Clip, view: View, compressed: bool) -> None:
@@ -132,9 +157,10 @@ def _write_sequence(out: Path, form: Form, clip: Clip, view: View, compressed: b
     if form is Form.VIDEO:
         rate = 1 / (stamps[1] - stamps[0])
         with replacing(out) as temporary:
+            out.parent.mkdir(parents=True, exist_ok=True)
             writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"MJPG"), rate, images.shape[:0:-1], False)
             if not writer.isOpened():
-                raise OSError("OpenCV cannot write such a video; name it .avi")
+                raise OSError("OpenCV could not write it")
             for image in following:
                 writer.write(image)
             writer.release()

@@ -92,6 +92,13 @@ def overridden(values: dict[str, Any], overrides: list[str] | None) -> dict[str,
     return values
 
 
+def refuse(values: Mapping[str, Any], taken: Mapping[str, str], prefix: str = "") -> None:
+    """An error where the world's `values` hold what is said elsewhere: a key of `taken`, whose text says where."""
+    for name in taken:
+        if name in values:
+            raise VodistillError(f"{prefix}{name} is not the world's to say", taken[name])
+
+
 def read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The plain values of a YAML file, on top of those of its `base`."""
     if path.resolve() in seen:
