@@ -15,9 +15,9 @@ from ros2_vodistill.camera import Camera
 from ros2_vodistill.view import Patch, View
 from tests.training.worlds import EXACT, SMALL, config, only, straight
 from training.world import WorldConfig, render
-from training.world.build import KINDS
+from training.world.build import KINDS, PART
 from training.world.cast import FAR
-from training.world.clip import PART, Renderer
+from training.world.clip import Renderer
 from training.world.config import Motion, Photometry, Places, Rig
 
 
@@ -184,6 +184,33 @@ def test_long_clips_go_on_without_a_break() -> None:
             found = clip.depth[b, t + 1].numpy()[y.clip(0, SMALL.height - 1), x.clip(0, SMALL.width - 1)]
             shares.append((np.abs(found / expected - 1) < 0.05)[inside].mean())
         assert shares[2] > min(shares[0], shares[1], shares[3]) - 0.05
+
+
+@pytest.mark.parametrize(("kind", "seeds"), [("street", (1011, 1013)), ("tunnel", (1011, 1021))])
+def test_nothing_shows_up_out_of_nowhere_where_a_part_begins(kind: str, seeds: tuple[int, ...]) -> None:
+    """Looking backwards: where a frame shows something near, the one before did not look past it."""
+    clip = render(replace(config(places=only(kind)), samples=1), seeds, frames=PART + 2, labels=True)
+    assert clip.flow_back is not None and clip.depth is not None and clip.moving is not None
+    u, v = pixels()
+    for b in range(len(seeds)):
+        shares = []
+        for t in range(PART - 3, PART + 1):
+            depth, still = clip.depth[b, t + 1].numpy(), ~clip.moving[b, t + 1].numpy()
+            motion = np.linalg.inv(clip.poses[b, t].numpy()) @ clip.poses[b, t + 1].numpy()
+            before = (lift(depth.astype(float)) @ motion[:3, :3].T + motion[:3, 3])[..., 2]
+            place = np.stack([u, v], -1) + np.moveaxis(clip.flow_back[b, t].numpy(), 0, -1)
+            x, y = np.rint(place[..., 0]).astype(int), np.rint(place[..., 1]).astype(int)
+            inside = (x >= 0) & (x < SMALL.width) & (y >= 0) & (y < SMALL.height) & still & (depth < 60)
+            seen = clip.depth[b, t].numpy()[y.clip(0, SMALL.height - 1), x.clip(0, SMALL.width - 1)]
+            shares.append((seen > 1.15 * before)[inside].mean())
+        assert shares[2] < max(shares[0], shares[1], shares[3]) + 0.02
+
+
+def test_long_clips_are_the_same_in_any_company() -> None:
+    """How much of a world is built beyond its first frames depends on the world alone."""
+    settings = replace(config(), samples=1)
+    together = render(settings, [20, 21, 22], frames=PART + 1)
+    assert torch.equal(together.images[1:2], render(settings, [21], frames=PART + 1).images)
 
 
 def test_a_still_camera_without_noise_sees_the_same() -> None:

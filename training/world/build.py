@@ -15,13 +15,16 @@ from training.world.draw import Draw
 from training.world.motion import STEPS, Path, Route, platforms, travel
 from training.world.records import Record
 from training.world.scene import Hill, Road, Solids
-from training.world.site import Site
+from training.world.site import Site, stretch
 from training.world.textures import Textures
 
+PART = 8
+"""Frames for which the same part of a world is built."""
 BOXES, ROUNDS = 128, 144
 """At most so many of each are kept, the nearest to the camera."""
 BEHIND, AHEAD = 14.0, 110.0
-"""Metres of the road that are populated before and after the first frame."""
+"""Metres of the road that are populated before and after the camera, at least, so that nothing shows up near it where
+another part of a world begins."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class World(Record):
 
 def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, frames: int) -> World:
     """The worlds of `seeds` (B,), on their device, for clips of so many frames, with what is to be seen from
-    frame `first` and a few after it."""
+    frame `first` and the others of its part. Clips of one part are populated around their first frame alone."""
     d = Draw(seeds, "world.")
     places, motion = config.places, config.motion
     kind = d.choice("kind", [getattr(places, name) for name in KINDS])
@@ -87,17 +90,20 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     road, cross = _roads(d, route, curvature, lane, turns)
     cross_width = torch.where(crossed, d.uniform("w.cross", 2.5, 5.0), -1e4)
     scale = torch.where(d.chance("resized", places.resized), d.log_uniform("resize", *places.resize), 1.0)
-    position, *_ = path.at(torch.full((len(seeds), 1), STEPS * (first + 1), device=seeds.device))
-    at = position[:, 0, ::2].float()
-    start = road.locate(at[:, 0], at[:, 1])[0] - BEHIND
+    several = frames > PART
+    when = STEPS * (torch.arange(first, min(first + PART, frames) if several else first + 1, device=seeds.device) + 1)
+    way = path.position[:, when, ::2].float()
+    start, end = stretch(road, way, BEHIND, AHEAD)
     home = road.locate(torch.zeros_like(lane), torch.zeros_like(lane))[0]
     paved = is_["street"] | (is_["park"] & d.chance("kerbed", 0.3))
     paved = paved & (lane.abs() < width) & d.chance("kerbs", 0.85)
     verge = torch.where(is_["street"], d.uniform("verge", 1.2, 7.0), d.uniform("margin", 0.8, 8.0))
-    site = Site(d.within("main"), textures, hill, road, width, verge, scale, start, home, torch.ones_like(crossed))
-    other = cross.locate(at[:, 0], at[:, 1])[0]
+    site = Site(d.within("main"), textures, hill, road, width, verge, scale, start, home, torch.ones_like(crossed),
+                end if several else None)  # fmt: skip
+    start, end = stretch(cross, way, 40.0, 80.0)
     across = cross_width.abs().clamp_max(10.0)
-    side = Site(d.within("cross"), textures, hill, cross, across, verge, scale, other - 40.0, other, crossed)
+    side = Site(d.within("cross"), textures, hill, cross, across, verge, scale, start, start + 40.0, crossed,
+                end if several else None)  # fmt: skip
     pace = d.uniform("pace", 0.0, 1.0) * torch.where(is_["motorway"], 30.0, 12.0)
     covered = is_["park"] & d.chance("covered", 0.5)
     boxes, rounds = _solids(site, side, is_, lane, pace, covered)
@@ -105,9 +111,8 @@ def build(config: WorldConfig, seeds: Tensor, textures: Textures, first: int, fr
     marked = is_["motorway"] | (is_["street"] & d.chance("lined", 0.5))
     ground = looks.ground(site, places, cross, cross_width, paved, marked, indoors | is_["tunnel"])
     roofed = indoors | is_["tunnel"] | covered
-    stage = Stage(
-        _keep(boxes, path, first, BOXES), _keep(rounds, path, first, ROUNDS), ground, looks.light(site, roofed)
-    )
+    kept = _keep(boxes, path, when, BOXES), _keep(rounds, path, when, ROUNDS)
+    stage = Stage(*kept, ground, looks.light(site, roofed))
     rig = config.rig
     tilt = torch.stack([d.normal("tilt", rig.pitch_error_deg), d.normal("bank", rig.roll_error_deg)], -1)
     onset = path.position[:, STEPS]
@@ -226,8 +231,8 @@ def _off(other: Site, parts: list[Solids]) -> Solids:
     return solids.without(solids.there & (away < width + 0.5 + reach))
 
 
-def _keep(solids: Solids, path: Path, first: int, count: int) -> Solids:
-    """Those nearest to the camera at frame `first`, without those that it would run into anywhere."""
+def _keep(solids: Solids, path: Path, now: Tensor, count: int) -> Solids:
+    """Those nearest to the camera at grid times `now` (P,), without those that it would run into anywhere."""
     index = torch.arange(STEPS, path.heading.shape[1] - STEPS, STEPS // 2, device=solids.yaw.device)
     time = ((index - STEPS) * path.dt[:, None]).float()
     near = []
@@ -240,9 +245,9 @@ def _keep(solids: Solids, path: Path, first: int, count: int) -> Solids:
         y = away[..., 1].abs() - solids.half[..., 1, None]
         near.append(((torch.maximum(x, z) < 0.5) & (y < 0.35)).any(-1))
     solids = solids.without(torch.stack(near).any(0) & solids.there)
-    now = STEPS * (first + 1)
-    shift = solids.velocity * ((now - STEPS) * path.dt[:, None, None]).float()
-    distance = (solids.centre + shift - path.position[:, None, now].float()).square().sum(-1).sqrt()
+    shift = solids.velocity[:, :, None] * ((now - STEPS) * path.dt[:, None]).float()[:, None, :, None]
+    away = solids.centre[:, :, None] + shift - path.position[:, None, now].float()
+    distance = away.square().sum(-1).sqrt().amin(-1)
     return solids.nearest(torch.where(solids.there, distance - solids.half.amax(-1), 1e6), count)
 
 

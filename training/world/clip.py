@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.view import Patch, View
-from training.world.build import World, build
+from training.world.build import PART, World, build
 from training.world.cast import FAR, Caster
 from training.world.config import WorldConfig
 from training.world.draw import Draw
@@ -20,9 +20,6 @@ from training.world.photometry import Development
 from training.world.records import per
 from training.world.textures import load
 from training.world.trace import Eyes
-
-PART = 8
-"""Frames for which the same part of a world is built."""
 
 
 @dataclass(frozen=True)

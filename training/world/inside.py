@@ -17,7 +17,7 @@ def passage(site: Site, there: Tensor, high: Tensor, count: int = 14, pitch: flo
     Args:
         high: (B,) half height, metres.
     """
-    r = row(site, "wall", count, pitch, 0.0, sides=3)
+    r = row(site, "wall", there, count, pitch, 0.0, sides=3)
     d, k = r.draw, r.scale
     over = r.side == 0
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + 1.0))
@@ -31,13 +31,13 @@ def passage(site: Site, there: Tensor, high: Tensor, count: int = 14, pitch: flo
     tone = torch.where(other[..., None], tones(d, "tone", 0.1, 0.8, 0.9), same)
     grain = site.draw.log_uniform("wall.grain", 0.8, 4.0)[:, None, None]
     open_wall = d.chance("open", 0.04) & ~over
-    return stand(site, place, heading, half, texture, half / grain, tone, STRUCTURE, there=there[:, None] & ~open_wall,
+    return stand(site, place, heading, half, texture, half / grain, tone, STRUCTURE, there=r.there & ~open_wall,
                  lift=torch.where(over, 2 * high[:, None], 0.0))  # fmt: skip
 
 
 def doors(site: Site, there: Tensor, count: int = 9, pitch: float = 4.0) -> Solids:
     """Flat things on walls: doors, posters, cabinets, lamps."""
-    r = row(site, "door", count, pitch)
+    r = row(site, "door", there, count, pitch)
     d = r.draw
     deep = d.log_uniform("deep", 0.02, 0.4)
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + 0.02 - deep))
@@ -47,23 +47,23 @@ def doors(site: Site, there: Tensor, count: int = 9, pitch: float = 4.0) -> Soli
     fitted = torch.full((1, 1, 3), 0.5, device=place.device)
     look = site.family(d, "look", "poster", "planks", "flat", "panels", "windows")
     return stand(site, place, heading, half, look, fitted, tones(d, "tone", 0.05, 0.8, 1.0), OBJECT,
-                 there=there[:, None] & d.chance("there", 0.6),
+                 there=r.there & d.chance("there", 0.6),
                  lift=torch.where(door, 0.0, d.uniform("lift", 0.0, 1.5)))  # fmt: skip
 
 
 def columns(site: Site, there: Tensor, high: Tensor, count: int = 8, pitch: float = 8.0) -> Solids:
     """Square pillars on both sides, and the beams that they carry."""
-    r = row(site, "column", count, pitch, 0.0)
+    r = row(site, "column", there, count, pitch, 0.0)
     d = r.draw
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + 0.4))
     thick = site.draw.uniform("column.thick", 0.15, 0.4)[:, None]
     half = size(thick, high[:, None], thick, r.s)
     look = site.family(site.draw, "column.look", "stucco", "noise", "flat", "bricks")[:, None].expand_as(r.s)
     tone = tones(site.draw, "column.tone", 0.2, 0.7, 0.5)[:, None]
-    upright = stand(site, place, heading, half, look, half / 2.0, tone, STRUCTURE, there=there[:, None].expand_as(r.s))
+    upright = stand(site, place, heading, half, look, half / 2.0, tone, STRUCTURE, there=r.there)
     middle, turn = site.road.place(r.s, torch.zeros_like(r.s))
     beam = size(site.width[:, None] + 9.0, 0.25, 0.2, r.s)
-    here = there[:, None] & (r.side > 0) & d.chance("beam", 0.9)
+    here = r.there & (r.side > 0) & d.chance("beam", 0.9)
     beams = stand(site, middle, turn, beam, look, beam / 2.0, tone * 0.8, STRUCTURE, there=here,
                   lift=2 * high[:, None] - 0.5)  # fmt: skip
     return Solids.join([upright, beams], 1)

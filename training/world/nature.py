@@ -15,11 +15,11 @@ def trees(site: Site, there: Tensor, near: float, far: float, count: int = 8, pi
     Args:
         near, far: metres from the carriageway's edge.
     """
-    r = row(site, "tree", count, pitch)
+    r = row(site, "tree", there, count, pitch)
     d, k = r.draw, r.scale
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + d.uniform("away", near, far) * k))
-    often = site.draw.uniform("tree.often", 0.0, 1.2, (2,)).repeat_interleave(count, 1)
-    here = there[:, None] & (d.unit("there") < often)
+    often = site.draw.uniform("tree.often", 0.0, 1.2, (2,)).repeat_interleave(r.count, 1)
+    here = r.there & (d.unit("there") < often)
     conifer = d.chance("conifer", 0.25) & site.draw.chance("conifers", 0.5)[:, None]
     tall, thick = d.uniform("tall", 1.0, 2.8) * k, d.uniform("thick", 0.1, 0.3) * k
     trunk = size(thick, tall, thick, tall)
@@ -47,17 +47,17 @@ def trees(site: Site, there: Tensor, near: float, far: float, count: int = 8, pi
 
 def bushes(site: Site, there: Tensor, count: int = 12, pitch: float = 5.0, big: float = 1.0) -> Solids:
     """Mounds of leaves along the edge of the land: shrubs, hedgerows, the border of a wood (`big`)."""
-    r = row(site, f"bush{big}", count, pitch * big)
+    r = row(site, f"bush{big}", there, count, pitch * big)
     d, k = r.draw, r.scale
-    rank = site.draw.uniform(f"bush{big}.rank", 0.3, 1.2 if big < 2 else 2.5, (2,)).repeat_interleave(count, 1)
+    rank = site.draw.uniform(f"bush{big}.rank", 0.3, 1.2 if big < 2 else 2.5, (2,)).repeat_interleave(r.count, 1)
     wide = d.uniform("wide", 0.5, 1.0) * k * big * 0.9
     tall = wide * d.uniform("tall", 0.7, 1.4) * rank
     away = site.width[:, None] + site.verge[:, None] * (1.0 if big > 1.5 else 0.7) + 0.7 * wide
     place, heading = site.road.place(r.s, r.side * (away + d.unit("away") * 1.5 * big * k))
-    often = site.draw.uniform(f"bush{big}.often", 0.0, 1.3, (2,)).repeat_interleave(count, 1)
+    often = site.draw.uniform(f"bush{big}.often", 0.0, 1.3, (2,)).repeat_interleave(r.count, 1)
     half = size(wide, tall, wide * d.uniform("long", 1.0, 1.8), wide)
     leaf = site.family(d, "leaf", "foliage", "foliage", "grass")
     green = tones(d, "tone", 0.04, 0.18, 1.0)
     return stand(site, place, heading, half, leaf, half * 0.35 / k[..., None], green, OBJECT,
-                 there=there[:, None] & (d.unit("there") < often), lift=-0.4 * tall,
+                 there=r.there & (d.unit("there") < often), lift=-0.4 * tall,
                  leaves=d.uniform("open", 0.05, 0.35), offset=d.unit("offset"))  # fmt: skip

@@ -28,6 +28,7 @@ class Site:
         scale: (B,) factor on the sizes of things.
         start: (B,) first metre of the road that is populated; `home` (B,) where the camera is at frame 0.
         there: (B,) whether anything is.
+        end: (B,) last metre that is populated; without it, makers have a number of places each.
     """
 
     draw: Draw
@@ -40,6 +41,7 @@ class Site:
     start: Tensor
     home: Tensor
     there: Tensor
+    end: Tensor | None = None
 
     def family(self, draw: Draw, name: str, *families: str, shape: Sequence[int] = ()) -> Tensor:
         """A random texture of one of these families; repeat one to make it likelier."""
@@ -62,24 +64,38 @@ class Row:
         s: metres along the road.
         side: -1 left, 1 right.
         scale: (B, 1) of the site.
+        there: bool.
+        count: of places on a side.
     """
 
     draw: Draw
     s: Tensor
     side: Tensor
     scale: Tensor
+    there: Tensor
+    count: int
 
 
-def row(site: Site, name: str, count: int, pitch: float, jitter: float = 0.3, sides: int = 2) -> Row:
-    """`count` places on each side, `pitch` metres apart (times the site's scale)."""
+def row(site: Site, name: str, there: Tensor, count: int, pitch: float, jitter: float = 0.3, sides: int = 2) -> Row:
+    """`count` places on each side, or as many as it takes to the site's end, `pitch` metres apart (times the site's
+    scale), in those worlds that have them (B,)."""
     step = pitch * site.scale[:, None]
+    if site.end is not None:
+        count = int(((site.end - site.start)[:, None] / step).max().ceil()) + 1
     index = torch.arange(count, device=site.draw.device).repeat(sides)
     side = torch.linspace(-1, 1, sides, device=site.draw.device) if sides > 1 else torch.zeros(1, device=index.device)
     side = side.repeat_interleave(count)
     cell = (site.start[:, None] / step).floor().long() + index
     draw = site.draw.within(name).at(cell * 4 + side.long() + 1)
     s = (cell + 0.5 + draw.uniform("s", -jitter, jitter)) * step
-    return Row(draw, s, side.expand_as(s), site.scale[:, None])
+    here = there[:, None].expand_as(s) if site.end is None else there[:, None] & (s < site.end[:, None])
+    return Row(draw, s, side.expand_as(s), site.scale[:, None], here, count)
+
+
+def stretch(road: Road, way: Tensor, behind: float, ahead: float) -> tuple[Tensor, Tensor]:
+    """(B,) the first and the last metre of a road from so far behind to so far ahead of a way (B, P, 2)."""
+    s, _ = road.locate(way[..., 0], way[..., 1])
+    return s.amin(1) - behind, s.amax(1) + ahead
 
 
 def tones(draw: Draw, name: str, low: float, high: float, contrast: float, shape: Sequence[int] = ()) -> Tensor:

@@ -12,14 +12,14 @@ from training.world.site import Row, Site, row, size, stand, tones
 
 def houses(site: Site, there: Tensor, count: int = 9, pitch: float = 15.0) -> Solids:
     """Facades on both sides: blocks with a plinth, and roofs on some."""
-    r = row(site, "house", count, pitch, 0.12)
+    r = row(site, "house", there, count, pitch, 0.12)
     d, k = r.draw, r.scale
     row_house = site.draw.chance("row", 0.35)[:, None]
     long = pitch * torch.where(row_house, d.uniform("long.row", 0.46, 0.56), d.uniform("long", 0.28, 0.45)) * k
     deep, tall = d.uniform("deep", 4.0, 6.0) * k, d.uniform("tall", 2.6, 6.5) * k
     gap = torch.where(row_house, 0.4, 3.0) * d.unit("gap") * k
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + site.verge[:, None] + gap + deep))
-    here = there[:, None] & d.chance("there", 0.9)
+    here = r.there & d.chance("there", 0.9)
     half = size(deep, tall, long, deep)
     wall = site.family(d, "wall", "windows", "windows", "windows", "windows", "bricks", "stucco")
     roofing = site.family(d, "roof", "tiles", "planks", "noise")
@@ -80,22 +80,22 @@ def cars(site: Site, d: Draw, place: Tensor, heading: Tensor, there: Tensor, spe
 
 def parked(site: Site, there: Tensor, count: int = 9) -> Solids:
     """Cars at the edges of the carriageway, half on the pavement in some worlds."""
-    r = row(site, "parked", count, 6.6, 0.12)
+    r = row(site, "parked", there, count, 6.6, 0.12)
     d = r.draw
     inward = site.draw.uniform("parked.inward", -0.9, 1.1)[:, None] * r.scale
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] - inward + d.uniform("away", -0.15, 0.15)))
-    often = site.draw.uniform("parked.often", -0.3, 0.9, (2,)).repeat_interleave(count, 1)
+    often = site.draw.uniform("parked.often", -0.3, 0.9, (2,)).repeat_interleave(r.count, 1)
     heading = heading + d.normal("askew", 0.03)
-    here = there[:, None] & (d.unit("there") < often)
+    here = r.there & (d.unit("there") < often)
     return cars(site.within("parked"), d, place, heading, here, torch.zeros_like(heading), d.chance("turned", 0.5))
 
 
 def rows_of_cars(site: Site, there: Tensor, count: int = 16) -> Solids:
     """Cars that stand across, side by side, as in a car park."""
-    r = row(site, "bay", count, 2.7, 0.04)
+    r = row(site, "bay", there, count, 2.7, 0.04)
     d = r.draw
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + 2.4 * r.scale + d.uniform("away", -0.3, 0.3)))
-    here = there[:, None] & (d.unit("there") < site.draw.uniform("bay.often", 0.2, 0.9)[:, None])
+    here = r.there & (d.unit("there") < site.draw.uniform("bay.often", 0.2, 0.9)[:, None])
     still = torch.zeros_like(heading)
     return cars(site.within("bay"), d, place, heading + torch.pi / 2, here, still, d.chance("turned", 0.5))
 
@@ -136,10 +136,10 @@ def people(site: Site, there: Tensor, count: int = 5) -> Solids:
 
 def poles(site: Site, there: Tensor, count: int = 5, pitch: float = 20.0) -> tuple[Solids, Solids]:
     """Upright poles (rounds), and signs on some (boxes)."""
-    r = row(site, "pole", count, pitch)
+    r = row(site, "pole", there, count, pitch)
     d, k = r.draw, r.scale
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + (0.5 + d.uniform("away", 0.0, 1.0)) * k))
-    here = there[:, None] & d.chance("there", 0.5)
+    here = r.there & d.chance("there", 0.5)
     tall, thick = d.uniform("tall", 1.1, 4.0) * k, d.uniform("thick", 0.03, 0.1) * k
     half = size(thick, tall, thick, tall)
     grey = tones(d, "tone", 0.08, 0.5, 0.2)
@@ -155,14 +155,14 @@ def poles(site: Site, there: Tensor, count: int = 5, pitch: float = 20.0) -> tup
 
 def fences(site: Site, there: Tensor, count: int = 14, pitch: float = 8.0) -> Solids:
     """Low walls, hedges trimmed square, and rails between the pavement and what lies behind it."""
-    r = row(site, "fence", count, pitch, 0.0)
+    r = row(site, "fence", there, count, pitch, 0.0)
     d, k = r.draw, r.scale
     inset = site.draw.uniform("fence.inset", 0.3, 0.9)[:, None]
     place, heading = site.road.place(r.s, r.side * (site.width[:, None] + site.verge[:, None] * inset))
     tall = d.uniform("tall", 0.25, 0.9) * k
     half = size(d.uniform("thick", 0.05, 0.4) * k, tall, 0.5 * pitch * d.uniform("long", 0.6, 1.02) * k, tall)
     look = site.family(d, "look", "foliage", "foliage", "stucco", "bricks", "planks", "grass")
-    here = there[:, None] & (d.unit("there") < site.draw.uniform("fence.often", 0.0, 1.0)[:, None])
+    here = r.there & (d.unit("there") < site.draw.uniform("fence.often", 0.0, 1.0)[:, None])
     tone = tones(d, "tone", 0.06, 0.5, 0.9)
     return stand(site, place, heading, half, look, half / (1.2 * k[..., None]), tone, STRUCTURE, there=here,
                  offset=d.unit("offset"))  # fmt: skip
@@ -170,9 +170,9 @@ def fences(site: Site, there: Tensor, count: int = 14, pitch: float = 8.0) -> So
 
 def rails(site: Site, there: Tensor, count: int = 12, pitch: float = 10.0) -> Solids:
     """Guard rails: a band at knee height, without gaps."""
-    r: Row = row(site, "rail", count, pitch, 0.0)
+    r: Row = row(site, "rail", there, count, pitch, 0.0)
     k = r.scale
-    sided = site.draw.chance("rail.there", 0.6, (2,)).repeat_interleave(count, 1)
+    sided = site.draw.chance("rail.there", 0.6, (2,)).repeat_interleave(r.count, 1)
     place, heading = site.road.place(
         r.s, r.side * (site.width[:, None] + site.draw.uniform("rail.away", 0.4, 2.0)[:, None])
     )
@@ -180,5 +180,5 @@ def rails(site: Site, there: Tensor, count: int = 12, pitch: float = 10.0) -> So
     half = size(0.05 * k, torch.where(wall, 0.4, 0.15) * k, 0.5 * pitch * k, r.s)
     look = site.family(site.draw, "rail.look", "flat", "stucco", "noise")[:, None].expand_as(r.s)
     tone = tones(site.draw, "rail.tone", 0.12, 0.5, 0.4)[:, None]
-    return stand(site, place, heading, half, look, half / 2.0, tone, STRUCTURE, there=there[:, None] & sided,
+    return stand(site, place, heading, half, look, half / 2.0, tone, STRUCTURE, there=r.there & sided,
                  lift=torch.where(wall, 0.0, 0.5) * k)  # fmt: skip
