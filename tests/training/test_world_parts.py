@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.worlds import CLEAN, SMALL, straight
+from tests.training.worlds import CLEAN, SMALL, box, straight
 from training.settings import build as from_plain
 from training.settings import plain
 from training.world import WorldConfig, photometry
@@ -166,6 +166,17 @@ def test_speed_is_what_the_platform_does() -> None:
     assert float(torch.diff(drive(slow, 10, 64)[1], dim=1).norm(dim=-1).max()) < 0.3 * 1.5 * 1.5
 
 
+def test_frame_rates_are_drawn_from_those_that_are_given() -> None:
+    count = 200
+    path = travel(
+        Draw(torch.arange(count)), Motion({"only": straight()}), torch.zeros(count, dtype=torch.long), 1,
+        torch.ones(count), route(count), torch.tensor(50.0),
+    )  # fmt: skip
+    rates = (1 / (path.dt * STEPS)).round(decimals=6).tolist()
+    assert set(rates) == {5.0, 7.5, 10.0, 15.0, 20.0, 30.0}
+    assert rates.count(10.0) > 2 * max(rates.count(rate) for rate in {*rates} - {10.0})
+
+
 def test_a_bend_turns_by_its_angle_and_the_lever_swings_the_camera() -> None:
     calm = {"speed": (5.0, 5.0), "grip": 1e9}
     bend = {"follow": 1.0, "angle": math.pi / 2}
@@ -177,17 +188,6 @@ def test_a_bend_turns_by_its_angle_and_the_lever_swings_the_camera() -> None:
     difference = ahead[:, -1] - position[:, -1]
     expected = torch.stack([2 * end.sin(), 0 * end, 2 * end.cos() - 2], -1)
     assert torch.allclose(difference, expected, atol=1e-6)
-
-
-def box(**kwargs: object) -> Solids:
-    """One box of 2 x 2 x 2 m, 10 m ahead, standing on the ground."""
-    one = lambda *values: torch.tensor(values).view(1, 1, *([-1] if len(values) > 1 else []))  # noqa: E731
-    fields = {
-        "centre": one(0.0, -1.0, 10.0), "yaw": one(0.0), "half": one(1.0, 1.0, 1.0), "taper": one(0.0, 0.0),
-        "straight": one(0.0), "leaves": one(0.0), "velocity": one(0.0, 0.0, 0.0), "texture": one(0.0, 0.0, 0.0),
-        "tile": one(1.0, 1.0, 1.0), "offset": one(0.0), "tone": one(0.1, 0.9), "label": one(1), "group": one(0),
-    }  # fmt: skip
-    return Solids(**{**fields, **kwargs})  # type: ignore[arg-type]
 
 
 def empty() -> Solids:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from ros2_vodistill.view import View
 from training.world import WorldConfig
 from training.world.build import KINDS
 from training.world.config import Photometry, Places, Platform, Rig
+from training.world.scene import Solids
 
 SMALL = View(160, 48, 92.5, 92.5, 79.5, 23.5)
 EXACT = Rig(0.0, 0.0, 0.0, 0.0, 0.0)
@@ -49,3 +52,14 @@ def straight(**kwargs: object) -> Platform:
         "climb",
     )
     return Platform(road=False, **{**dict.fromkeys(names, 0.0), **kwargs})  # type: ignore[arg-type]
+
+
+def box(**kwargs: object) -> Solids:
+    """One box of 2 x 2 x 2 m, 10 m ahead, standing on the ground."""
+    one = lambda *values: torch.tensor(values).view(1, 1, *([-1] if len(values) > 1 else []))  # noqa: E731
+    fields = {
+        "centre": one(0.0, -1.0, 10.0), "yaw": one(0.0), "half": one(1.0, 1.0, 1.0), "taper": one(0.0, 0.0),
+        "straight": one(0.0), "leaves": one(0.0), "velocity": one(0.0, 0.0, 0.0), "texture": one(0.0, 0.0, 0.0),
+        "tile": one(1.0, 1.0, 1.0), "offset": one(0.0), "tone": one(0.1, 0.9), "label": one(1), "group": one(0),
+    }  # fmt: skip
+    return Solids(**{**fields, **kwargs})  # type: ignore[arg-type]
