@@ -14,7 +14,7 @@ from training.world.build import World, build
 from training.world.config import Motion
 from training.world.draw import Draw
 from training.world.motion import STEPS, Path, rotation
-from training.world.scene import OBJECT, Hill, Road, Solids
+from training.world.scene import OBJECT, STRUCTURE, Hill, Road, Solids
 from training.world.site import Site, size, stand
 from training.world.textures import load
 
@@ -66,6 +66,27 @@ def test_things_stand_on_the_slope() -> None:
     solids = stand(site, place, flat, half, flat, half, torch.zeros(1, 1, 2), OBJECT, there=flat == 0, lift=0.3)
     foot = -(solids.centre[..., 1] + solids.half[..., 1])
     assert torch.allclose(foot, torch.tensor([[0.3, 0.3 + 0.2 * 10.0, 0.3 + 0.2 * (14.2 - 5)]]), atol=1e-5)
+
+
+def test_traffic_keeps_to_its_side() -> None:
+    """What drives our way does so on our side of the middle, what comes towards us on the other one."""
+    found = worlds("street", CARS, 96)
+    road, boxes = found.stage.ground.road, found.stage.boxes
+    ours = road.across(torch.zeros(96), torch.zeros(96))[:, None].expand_as(boxes.yaw)
+    beside = road.across(boxes.centre[..., 0], boxes.centre[..., 2])
+    driving = boxes.there & (boxes.velocity.norm(dim=-1) > 2.5) & (ours.abs() > 1.0)
+    for way in (1.0, -1.0):
+        those = driving & (boxes.velocity[..., 2] * way > 0)
+        assert those.sum() > 10 and float((beside - way * ours)[those].abs().max()) < 1.0
+
+
+def test_nothing_is_built_on_the_other_road() -> None:
+    settings = config(motion=CARS, places=replace(only("street"), junction=1.0))
+    stage = build(settings, torch.arange(48), load("cpu"), 0, 1).stage
+    boxes, cross, width = stage.boxes, stage.ground.cross, stage.ground.cross_width
+    built = boxes.there & (boxes.label == STRUCTURE)
+    away = cross.across(boxes.centre[..., 0], boxes.centre[..., 2]).abs()
+    assert built.sum() > 500 and bool((away > width[:, None])[built].all())
 
 
 def test_the_camera_runs_into_nothing() -> None:

@@ -12,7 +12,7 @@ from ros2_vodistill import geometry
 from tests.training.worlds import CLEAN, SMALL, box, config, only, straight
 from training.world import photometry, render
 from training.world.build import build
-from training.world.cast import Caster, Stage
+from training.world.cast import GROUND, Caster, Stage
 from training.world.config import Motion, Photometry
 from training.world.grid import grid
 from training.world.ground import Lines
@@ -52,10 +52,13 @@ def lines(at: float, half: float, period: float = 0.0, share: float = 1.0) -> Li
     return Lines(*(numbers(v) for v in (at, 0.0, half, period, share, 0.8, 0.0)))
 
 
+def eyes() -> Eyes:
+    return Eyes(torch.tensor(UP).float().view(1, 1, 1, 3), torch.eye(3).view(1, 1, 1, 3, 3), torch.zeros(1, 1, 1))
+
+
 def seen(stage: Stage) -> np.ndarray:
     """(H, W) brightness from 1.5 m above the origin, looking ahead."""
-    eyes = Eyes(torch.tensor(UP).float().view(1, 1, 1, 3), torch.eye(3).view(1, 1, 1, 3, 3), torch.zeros(1, 1, 1))
-    return Caster(grid(SMALL, 1, CPU), load("cpu"), 1 << 20).brightness(stage, eyes)[0].numpy().astype(float)
+    return Caster(grid(SMALL, 1, CPU), load("cpu"), 1 << 20).brightness(stage, eyes())[0].numpy().astype(float)
 
 
 def ground() -> tuple[np.ndarray, np.ndarray]:
@@ -177,3 +180,28 @@ def test_a_rolling_shutter_sees_lower_rows_later() -> None:
     fast = np.abs(turns) > 0.02
     assert fast.sum() > 6
     assert np.mean(np.sign(shifts[1] - shifts[0])[fast] == -np.sign(turns)[fast]) > 0.9
+
+
+def test_soft_shadows_take_the_sun_and_wet_roads_mirror_it() -> None:
+    sun = np.array([0.0, -0.4, 1.0]) / np.hypot(0.4, 1.0)
+    stage = plain(tuple(sun))
+    _, near = ground()
+    shaded = replace(stage.ground, dapple=stage.ground.dapple + numbers(0.0, 0.0, 2.0, 1.0))
+    np.testing.assert_allclose(seen(replace(stage, ground=shaded))[near], ALBEDO * AMBIENT, rtol=1e-3)
+    shiny = seen(replace(stage, ground=replace(stage.ground, sheen=torch.full((1,), 0.5)))) - seen(stage)
+    ray = SMALL.rays() / np.linalg.norm(SMALL.rays(), axis=-1, keepdims=True)
+    mirrored = ray * [1.0, -1.0, 1.0] @ sun
+    np.testing.assert_allclose(shiny[near], (0.5 * DIRECT * mirrored**12 * (1 - ray[..., 1]) ** 4)[near], rtol=1e-3)
+
+
+def test_pavements_are_raised_behind_a_kerb() -> None:
+    stage = plain()
+    raised = replace(stage.ground, width=torch.full((1,), 2.0), kerb=torch.full((1,), 0.15))
+    caster = Caster(grid(SMALL, 1, CPU), load("cpu"), 1 << 20)
+    hits = caster.hits(replace(stage, ground=raised), eyes())
+    x, y, z = hits.points[:, :3].unbind(1)
+    near, face = (hits.index[:, 0] == GROUND) & (z < 25), hits.kerb[:, 0]
+    for level, there in ((0.0, near & ~face & (x.abs() < 2)), (-0.15, near & ~face & (x.abs() > 2))):
+        assert there.sum() > 300 and float((y[there] - level).abs().max()) < 1e-4
+    assert face.sum() > 50 and float((x[near & face].abs() - 2).abs().max()) < 0.02
+    assert bool(((y[face] < 1e-4) & (y[face] > -0.15 - 1e-4)).all())
