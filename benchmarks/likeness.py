@@ -46,7 +46,7 @@ def real(folder: Path, count: int) -> NDArray[np.uint8]:
 def rendered(kind: str, count: int, seed: int) -> NDArray[np.uint8]:
     """(N, H, W) first frames of clips from a car in worlds of one kind."""
     places = replace(Places(), **{name: float(name == kind) for name in KINDS})  # type: ignore[arg-type]
-    motion = replace(Motion(), platforms={"car": Motion().platforms["car"]})
+    motion = replace(Motion(), platforms={"car": replace(Motion().platforms["car"], inside=True)})
     config = WorldConfig(view=DEFAULT_VIEW, places=places, motion=motion, rig=replace(Rig(), narrow=0.0))
     return render(config, range(seed, seed + count), frames=1).images[:, 0].numpy()
 
