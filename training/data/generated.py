@@ -12,7 +12,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 from training.config import Data
 from training.data.batch import Batch, Observer, share
-from training.settings import plain
+from training.settings import plain, refuse
 from training.world import Clip, WorldConfig, render
 
 OWN = {"frames": "set data.frames", "view": "set the network's views"}
@@ -54,8 +54,7 @@ class WorldStream:
             )
         self.device, self.masks, self.flow = device or torch.device("cpu"), masks, flow
         self.unit = observer.unit
-        if taken := [name for name in OWN if name in data.world]:
-            raise VodistillError(f"data.world.{taken[0]} is not the world's to say", OWN[taken[0]])
+        refuse(data.world, OWN, "data.world.")
         configs = {
             name: WorldConfig.from_dict({**data.world, "frames": data.frames, "view": _fields(name, view)})
             for name, view in observer.views.items()
