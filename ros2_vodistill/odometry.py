@@ -1,9 +1,9 @@
 """The heart: frames in, poses out. Every door (the node, the command line, Python) pushes through this one class.
 
 A frame is compared with a reference frame. The pose is the reference's pose composed with the measured motion; the
-frame becomes the next reference once the motion is large enough to be measured well. So a slow robot, or a fast camera,
-adds no drift, and one that stands adds none at all. Nor does a frame become one in which nothing can be made out,
-unless they go on for half a second.
+frame becomes the next reference once the motion is large enough to be measured well, and, unless it is larger by far,
+not before a tenth of a second. So a slow robot, or a fast camera, adds no drift, and one that stands adds none at all.
+Nor does a frame become one in which nothing can be made out, unless they go on for half a second.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ __all__ = ["CLASSICAL", "Estimate", "Scale", "Status", "VisualOdometry"]
 
 CLASSICAL = "classical"
 _SET_BACK = 0.2  # seconds that frames are too old by, if their clock was set back, and are not only late
+_SOON, _FARTHER = 0.09, 8.0  # seconds; sooner, a reference is left only for a motion so many times as large, since
+_TURNED = 0.05  # errors of many short ones add up; or for a turn of so many radians
 _STANDS = 0.01  # m/s: a speed from elsewhere that is none
 
 
@@ -252,7 +254,9 @@ class VisualOdometry:
         before = self._reference_drift
         self._drift = before.grown(step) if relative.still else before.moved(motion, step, elapsed)
         angle = float(np.linalg.norm(six[3:]))
-        moved = distance >= self.frontend.min_translation or angle >= self.frontend.min_rotation
+        worth = 1.0 if elapsed >= _SOON else _FARTHER
+        moved = distance >= worth * self.frontend.min_translation
+        moved = moved or angle >= min(worth * self.frontend.min_rotation, max(_TURNED, self.frontend.min_rotation))
         if relative.still:
             self._reference_stamp = stamp  # what moves next has not moved for longer
         elif (moved and not relative.lost) or elapsed >= self.frontend.max_interval:

@@ -124,6 +124,16 @@ def test_next_to_no_speed_is_none(speed: float) -> None:
     np.testing.assert_allclose(pushed(vo, 1.0, 0.2, speed=speed).pose[:3, 3], before, atol=1e-9)
 
 
+@pytest.mark.parametrize(("step", "references"), [(0.12, 11), (0.85, 61)])
+def test_a_fast_camera_is_compared_as_rarely_as_a_slow_one_unless_it_goes_far(step: float, references: int) -> None:
+    """Errors of many short steps would add up."""
+    frontend = Scripted()
+    vo = odometry(height=1.0, frontend=frontend)
+    for i in range(61):
+        vo.push(frame(step * i), i / 60)
+    assert frontend.advanced == references
+
+
 def test_small_steps_keep_the_reference_so_that_nothing_adds_up() -> None:
     frontend = Scripted()
     vo = odometry(height=1.0, frontend=frontend)
