@@ -14,6 +14,7 @@ from ros2_vodistill.frontend import Relative
 Array = NDArray[np.float64]
 
 _NOTHING = 1e-9  # units or metres: no way at all
+_UNSURE = 0.01, 1e-3  # share of a way that was told, and metres, that it may be off by
 _MEMORY = 0.95  # of what was gone, each step
 
 
@@ -100,7 +101,10 @@ class Metres:
             factor = stretch(relative.motion, distance if distance > _NOTHING else 0.0, carrier, likely)
             units = float(np.linalg.norm(relative.motion[:3, 3]))
             self._gone = self._gone.further(factor * units, units)
-            return relative.scaled(factor)
+            metric = relative.scaled(factor)
+            share, least = _UNSURE
+            doubt = np.diag([(share * distance) ** 2 + least**2] * 3 + [0.0] * 3)
+            return replace(metric, covariance=metric.covariance + doubt)
         if distance is None and self._usual is None and told is not None:
             self.scale = Scale.SPEED
             relative = replace(relative, reasons=(*relative.reasons, "no speed has come: the scale is that of before"))

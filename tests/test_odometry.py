@@ -230,6 +230,17 @@ def test_covariance_is_that_of_many_noisy_walks() -> None:
     np.testing.assert_allclose(ideal.pose_covariance / scale, measured / scale, atol=0.12)
 
 
+@pytest.mark.parametrize("speed", [0.0, 20.0])
+def test_a_speed_is_not_certain(speed: float) -> None:
+    """Wheels slip; and a filter cannot work with a variance of 0."""
+    vo = odometry(frontend=Scripted(1e-12 * np.eye(6)))
+    vo.push(frame(0.0), 0.0)
+    estimate = pushed(vo, 0.5, 0.1, speed=speed)
+    assert estimate.step_covariance is not None
+    deviations = np.sqrt(np.diag(estimate.step_covariance))[:3]
+    np.testing.assert_allclose(deviations, np.hypot(1e-3, 0.01 * 0.1 * speed), rtol=0.01)
+
+
 def test_a_speed_of_zero_holds_the_place() -> None:
     vo = odometry(height=2.0)
     vo.push(frame(0.0), 0.0)
