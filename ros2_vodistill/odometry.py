@@ -32,8 +32,8 @@ __all__ = ["CLASSICAL", "Estimate", "Scale", "Status", "VisualOdometry"]
 
 CLASSICAL = "classical"
 _SET_BACK = 0.2  # seconds that frames are too old by, if their clock was set back, and are not only late
-_SOON, _FARTHER = 0.09, 8.0  # seconds; sooner, a reference is left only for a motion so many times as large, since
-_TURNED = 0.05  # errors of many short ones add up; or for a turn of so many radians
+_SOON = 0.09  # seconds; sooner, a reference is left for a large motion only, since errors of many short ones add up
+_FARTHER, _TURNED = 8.0, 0.05  # times as far as else, or radians, that are large
 _STANDS = 0.01  # m/s: a speed from elsewhere that is none
 
 

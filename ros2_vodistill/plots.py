@@ -23,17 +23,16 @@ _AXES = ("x right", "y down", "z forward")
 def from_above(run: Run) -> str:
     """The path seen from above: x to the right, z up; the truth and the aligned estimate where there is a truth."""
     figure, (axes,) = _figure(7.0, 5.6)
-    unit = run.unit
-    if run.truth is None:
-        _path(axes, run.estimate, _ESTIMATE, "estimate", 1.5)
-    else:
+    if run.truth is not None:
         estimate, truth = associate(run.estimate, run.truth)
         here = estimate.poses[0] @ geometry.invert(truth.poses[0])  # the truth may live in a world with other axes
         _path(axes, truth.transformed(here), _TRUTH, "truth", 3.0)
         _path(axes, align(estimate, truth, "sim3").transformed(here), _ALIGNED, "estimate, Sim(3) aligned", 1.0, "--")
-        if unit == "m":
+        if run.metric:
             _path(axes, estimate, _ESTIMATE, "estimate, as it is", 1.5)
-        unit = "m"
+    else:
+        _path(axes, run.estimate, _ESTIMATE, "estimate", 1.5)
+    unit = run.unit if run.truth is None else "m"
     axes.set(xlabel=f"x, right ({unit})", ylabel=f"z, forward ({unit})")
     axes.set_aspect("equal", adjustable="datalim")
     axes.legend(frameon=False)
@@ -44,6 +43,10 @@ def over_time(run: Run) -> str:
     """Each coordinate over time, with the published two-sigma band; and the truth, if the scale is known."""
     figure, rows = _figure(7.0, 6.0, rows=3)
     start = run.estimate.stamps[0]
+    truth = None
+    if run.truth is not None and run.metric:
+        estimate, truth = associate(run.estimate, run.truth)
+        truth = truth.transformed(estimate.poses[0] @ geometry.invert(truth.poses[0]))
     for axis, (axes, label) in enumerate(zip(rows, _AXES, strict=True)):
         times, values = run.estimate.stamps - start, run.estimate.positions[:, axis]
         if run.estimate.covariances is not None:
@@ -51,9 +54,7 @@ def over_time(run: Run) -> str:
             in_world = turned @ np.swapaxes(run.estimate.poses[:, :3, :3], 1, 2)
             band = 2 * np.sqrt(np.maximum(in_world[:, axis, axis], 0))
             axes.fill_between(times, values - band, values + band, color=_ESTIMATE, alpha=0.15, linewidth=0)
-        if run.truth is not None and run.unit == "m":
-            estimate, truth = associate(run.estimate, run.truth)
-            truth = truth.transformed(estimate.poses[0] @ geometry.invert(truth.poses[0]))
+        if truth is not None:
             axes.plot(truth.stamps - start, truth.positions[:, axis], color=_TRUTH, linewidth=2.5, label="truth")
         axes.plot(times, values, color=_ESTIMATE, linewidth=1.2, label="estimate, ±2σ")
         axes.set_ylabel(f"{label} ({run.unit})")
@@ -68,7 +69,7 @@ def errors(run: Run) -> str:
     if run.truth is None:
         return ""
     estimate, truth = associate(run.estimate, run.truth)
-    if run.unit != "m":
+    if not run.metric:
         estimate = align(estimate, truth, "sim3")
     lengths, angles = metrics.relative_errors(estimate, truth)
     figure, (top, bottom) = _figure(7.0, 4.2, rows=2)

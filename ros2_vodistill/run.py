@@ -19,7 +19,6 @@ from ros2_vodistill.files import replacing
 from ros2_vodistill.odometry import Estimate, Scale, VisualOdometry
 from ros2_vodistill.trajectory import Trajectory
 
-UNSCALED = "camera heights"
 _SAMPLES = 6  # frames that are kept for the report
 _UNKNOWN = np.full((6, 6), np.nan)  # covariance
 
@@ -53,9 +52,14 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def metric(self) -> bool:
+        """Whether the scale is known."""
+        return self.steps[-1].scale is not Scale.UNKNOWN
+
+    @property
     def unit(self) -> str:
-        """Of its lengths, as axes have it: `m`, or what they are where the scale is unknown."""
-        return UNSCALED if self.steps[-1].scale is Scale.UNKNOWN else "m"
+        """Of its lengths, as axes have it."""
+        return "m" if self.metric else "camera heights"
 
 
 def replay(
@@ -140,7 +144,7 @@ def write(run: Run, folder: Path) -> None:
         raise VodistillError(
             f"{folder} cannot be made: {error.strerror}", "Choose another folder with --out."
         ) from error
-    remark = "" if run.unit == "m" else f"lengths are in {run.unit}: the scale is unknown"
+    remark = "" if run.metric else f"lengths are in {run.unit}: the scale is unknown"
     trajectory.write_tum(folder / "trajectory.tum", run.estimate, remark)
     trajectory.write_kitti(folder / "trajectory.kitti", run.estimate)
     with replacing(folder / "metrics.json") as path:
@@ -162,7 +166,7 @@ def _described(odometry: VisualOdometry) -> dict[str, Any]:
 
 def _measure(run: Run, odometry: VisualOdometry, errors: dict[str, Any] | None) -> dict[str, Any]:
     p50, p99 = np.percentile(run.latency, [50, 99])
-    if run.unit != "m":
+    if not run.metric:
         run.notes.append(f"the scale is unknown: lengths are in {run.unit}. Give the camera's height above the ground.")
     cost = {
         "latency_ms": {"p50": float(p50), "p99": float(p99)},
@@ -174,7 +178,7 @@ def _measure(run: Run, odometry: VisualOdometry, errors: dict[str, Any] | None) 
         "options": run.options,
     }
     if errors is None:
-        errors = {"frames": len(run.estimate), "path_length_m": run.estimate.path_length if run.unit == "m" else None}
+        errors = {"frames": len(run.estimate), "path_length_m": run.estimate.path_length if run.metric else None}
     return {**errors, "scale_from": run.steps[-1].scale.value, **cost}
 
 
@@ -183,7 +187,7 @@ def _errors(run: Run, fitting: bool) -> dict[str, Any] | None:
     if run.truth is None:
         return None
     try:
-        errors = metrics.evaluate(run.estimate, run.truth, scale_known=run.unit == "m")
+        errors = metrics.evaluate(run.estimate, run.truth, scale_known=run.metric)
     except VodistillError as error:
         if fitting:
             raise

@@ -95,8 +95,7 @@ class Trajectory:
         covariances = None if self.covariances is None else self.covariances[rows]
         steps = None if self.steps is None else self.steps[rows]
         if steps is not None:
-            before = np.flatnonzero(rows) if rows.dtype == bool else rows
-            steps[np.diff(before, prepend=-1) != 1] = np.nan  # the pose before is another one
+            steps[np.diff(numbers, prepend=-1) != 1] = np.nan  # the pose before is another one
         stamps, poses = self.stamps[rows], self.poses[rows]
         return replace(self, stamps=stamps, poses=poses, covariances=covariances, steps=steps, numbers=numbers)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ros2_vodistill import geometry
+from ros2_vodistill.calibration import load_projection
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.sources.base import Options
@@ -51,15 +52,13 @@ def camera_in_camera_0(calibration: Path, number: int) -> Array:
     positions = []
     for name in ("P0", f"P{number}"):
         try:
-            text = calibration.read_text(encoding="utf-8")
-            rows = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-            matrix = np.array(rows[name].split(), float).reshape(3, 4)
-            positions.append(-np.linalg.solve(matrix[:, :3], matrix[:, 3]))
-        except (OSError, KeyError, ValueError, np.linalg.LinAlgError) as error:
+            matrix = load_projection(calibration, name)
+        except VodistillError as error:
             raise VodistillError(
-                f"{calibration} has no sound line {name}, which says where image_{number} is: {error}",
+                f"{calibration} has no sound line {name}, which says where image_{number} is: {error.problem}",
                 "Repair the file, or use image_0.",
             ) from error
+        positions.append(-np.linalg.solve(matrix[:, :3], matrix[:, 3]))
     return geometry.make(np.eye(3), positions[1] - positions[0])
 
 
