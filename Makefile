@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Where no ROS 2 is sourced yet but one is installed, source it for the command that follows.
 ROS := $(if $(AMENT_PREFIX_PATH),,$(if $(ROS_SETUP),source $(ROS_SETUP) &&,))
 
-.PHONY: demo test quick lint bench benchmark clean
+.PHONY: demo test quick lowest lint bench benchmark clean
 
 demo: $(VENV)/.run
 	$(BIN)/vodistill run demo/bag --out out/demo
@@ -22,6 +22,15 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# With the oldest versions of everything that setup.py allows; they are made for Python 3.10, which Humble has, too.
+lowest: PYTHON = python3.10
+lowest: BIN = .venv/lowest/bin
+lowest:
+	$(PYTHON) -m venv .venv/lowest
+	$(BIN)/python -m pip install --quiet --only-binary :all: -r tests/lowest.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pytest tests --ignore tests/training --ignore tests/ros
 
 # On an idle machine; TEACHER=FOLDER compares with a teacher's export, MODEL=NAME takes others than all that ship.
 bench: $(VENV)/.run

@@ -58,7 +58,7 @@ def over_time(run: Run) -> str:
             axes.plot(truth.stamps - start, truth.positions[:, axis], color=_TRUTH, linewidth=2.5, label="truth")
         axes.plot(times, values, color=_ESTIMATE, linewidth=1.2, label="estimate, ±2σ")
         axes.set_ylabel(f"{label} ({run.unit})")
-    rows[0].legend(frameon=False, ncols=2)
+    rows[0].legend(frameon=False, ncol=2)  # matplotlib below 3.6 knows no ncols
     rows[-1].set_xlabel("time (s)")
     return _svg(figure)
 

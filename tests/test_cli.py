@@ -360,7 +360,6 @@ RUNS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda t: [text(t / "film.mp4", "not a film"), "--calib", yaml_camera(t / "c.yaml")],
         "film.mp4",
     ),
-    "a viewer's file in no folder": (lambda t: [t / "sequence", "--rerun", t / "nowhere" / "run.rrd"], "nowhere"),
     "an option that does not exist": (lambda t: [t / "sequence", "--turbo"], "turbo"),
 }
 
@@ -491,6 +490,17 @@ def test_a_missing_viewer_says_what_to_install(
     )
     assert code == 2
     assert "ros2_vodistill[rerun]" in err
+
+
+def test_a_recording_for_the_viewer_needs_a_folder(vodistill: Vodistill, sequence: Path, bright: Path) -> None:
+    pytest.importorskip("rerun", reason="the Rerun SDK is not installed")
+    folder = sequence.parent
+    before = sorted(folder.iterdir())
+    viewed = folder / "nowhere" / "run.rrd"
+    code, _, err = vodistill("run", sequence, "--model", bright, "--out", folder / "out", "--rerun", viewed)
+    assert code == 2
+    assert "nowhere" in err
+    assert sorted(folder.iterdir()) == before
 
 
 def test_a_recording_for_the_viewer_can_be_read_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 from pathlib import Path
 
@@ -40,3 +41,24 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_pages_have_arguments_and_links_at_all() -> None:
     text = "".join(page.read_text() for page in PAGES)
     assert ":=" in text and "](" in text
+
+
+def needed() -> dict[str, set[str]]:
+    """Bounds of the versions of what setup.py installs."""
+    each = (line for line in importlib.metadata.requires("ros2_vodistill") or [] if "extra ==" not in line)
+    return {re.split(r"[<>=;]", line)[0]: set(re.findall(r"[<>=]+[\d.]+", line.split(";")[0])) for line in each}
+
+
+def test_the_oldest_versions_that_are_tried_are_those_that_setup_allows() -> None:
+    tried = dict(re.findall(r"^(\S+)==(.+)$", (ROOT / "tests" / "lowest.txt").read_text(), re.MULTILINE))
+    oldest = {name: bound[2:] for name, bounds in needed().items() for bound in bounds if bound.startswith(">=")}
+    assert len(oldest) > 8
+    for name, version in oldest.items():
+        assert f"{tried[name]}.".startswith(f"{version}.") or f"of {version} there is no wheel" in tried[name], name
+
+
+def test_what_a_page_installs_by_hand_is_what_setup_asks_for() -> None:
+    told = re.findall(r'"([\w.-]+)(>=[^"]+)"', (ROOT / "docs" / "robot.md").read_text())
+    assert told
+    for name, bounds in told:
+        assert set(bounds.split(",")) == needed()[name], name
