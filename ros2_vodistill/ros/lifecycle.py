@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -35,8 +36,18 @@ class VoNode(LifecycleNode):
             self._autostart = self.create_timer(0.0, self._start, clock=steady)
         jumps = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jumps = self.get_clock().create_jump_callback(jumps, post_callback=self._jumped)
+        self._change_state = self._service_change_state.callback
+        self._service_change_state.callback = self._asked
 
     # Lifecycle
+
+    def _asked(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        """For a transition. One that there is not from this state would end the process: ros2/rclpy#1209."""
+        try:
+            return self._change_state(request, response)
+        except RuntimeError:  # RCLError, which rcl has logged
+            response.success = False
+            return response
 
     def _start(self) -> None:
         self.destroy_timer(self._autostart)

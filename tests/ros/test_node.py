@@ -114,6 +114,17 @@ def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ro
     listener.says("shut down")
 
 
+def test_a_transition_that_is_none_here_is_refused_and_the_node_lives_on(ros: Ros) -> None:
+    driver, listener = ready(ros)
+    for wrong in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP):
+        assert not change(ros, wrong)
+    assert state(ros) == "active"
+    drive(driver, listener, count=3)
+    assert change(ros, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert not change(ros, Transition.TRANSITION_CONFIGURE)
+    assert state(ros) == "finalized"
+
+
 def test_parameters_are_checked_and_take_effect_at_run_time(ros: Ros) -> None:
     driver, listener = ready(ros)
     for name, value in (("stall_timeout", 1e9), ("path_length", 0), ("autostart", False), ("queue_size", 3)):
