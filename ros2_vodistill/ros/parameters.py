@@ -66,8 +66,9 @@ PARAMETERS = (
         "best_effort",
         "What the image subscription asks for; best_effort connects with every publisher.",
         choices=("best_effort", "reliable"),
+        when=START,  # rclpy declares the profile it first subscribes with, for good
     ),
-    Parameter("depth", 5, "Queue of the image subscription.", 1, 10000),
+    Parameter("depth", 5, "Queue of the image subscription.", 1, 10000, when=START),
     Parameter(
         "queue_size", 1, "Frames kept while one is worked on; 1 keeps the newest alone. More is for replays.", 1, 100000
     ),

@@ -92,6 +92,8 @@ def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ro
     assert state(ros) == "unconfigured"
     assert not change(ros, Transition.TRANSITION_CONFIGURE)
     assert set_parameter(ros, "model", "brightness") == (True, "")
+    for name, value in (("reliability", "reliable"), ("depth", 7)):
+        assert "read-only" in set_parameter(ros, name, value)[1], name
     assert change(ros, Transition.TRANSITION_CONFIGURE)
     assert set_parameter(ros, "model", "other")[0] is False
     assert change(ros, Transition.TRANSITION_ACTIVATE)
