@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 from ros2_vodistill.image import decode_compressed, grey, to_grey
 
 _BY_CV_BRIDGE = {
-    **dict.fromkeys(("mono8", "8UC1", "mono16", "16UC1", "bgr8", "8UC3", "bgra8", "8UC4"), "passthrough"),
-    "rgb8": "bgr8",
-    "rgba8": "bgra8",
+    **dict.fromkeys(("mono8", "8UC1"), (1, "passthrough")),
+    **dict.fromkeys(("mono16", "16UC1"), (2, "passthrough")),
+    **dict.fromkeys(("bgr8", "8UC3"), (3, "passthrough")),
+    **dict.fromkeys(("bgra8", "8UC4"), (4, "passthrough")),
+    "rgb8": (3, "bgr8"),
+    "rgba8": (4, "bgra8"),
 }
-"""Encodings that cv_bridge gives as what `image.grey` takes, and what to ask it for."""
+"""Encodings that cv_bridge gives as what `image.grey` takes: a pixel's bytes, and what to ask it for.
+
+It takes padded rows for whole pixels, which shears the image where they are none, and swaps bytes with a method that
+numpy 2 has no more: such images are left to the own decoder.
+"""
 
 
 class Decoder:
@@ -37,10 +44,10 @@ class Decoder:
         if not hasattr(message, "encoding"):
             self.told = "own (compressed images)"
             return lambda: decode_compressed(message.data)
-        wanted = _BY_CV_BRIDGE.get(message.encoding)
-        whole = len(message.data) == message.step * message.height > 0
+        size, wanted = _BY_CV_BRIDGE.get(message.encoding, (0, ""))
+        dense = len(message.data) == message.step * message.height > 0 and message.step == message.width * size
         bridge = self._bridge
-        if bridge is not None and wanted is not None and whole:
+        if bridge is not None and dense and not message.is_bigendian:
             self.told = f"cv_bridge for {message.encoding}"
             return lambda: grey(bridge.imgmsg_to_cv2(message, desired_encoding=wanted))
         self.told = f"own for {message.encoding}" + (f" ({self._broken})" if self._broken else "")

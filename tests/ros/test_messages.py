@@ -33,6 +33,24 @@ def test_cv_bridge_and_the_own_decoder_give_equal_arrays(encoding: str) -> None:
     assert own.told == f"own for {encoding} (cv_bridge is not asked for)"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "padding", "big_endian"), [("mono16", 0, True), ("bgr8", 1, False), ("mono16", 1, False)]
+)
+def test_rows_and_bytes_that_cv_bridge_takes_for_others_are_decoded_by_the_own(
+    encoding: str, padding: int, big_endian: bool
+) -> None:
+    """It looks for whole pixels in a row with its padding, and asks an array for what numpy 2 has no more."""
+    step = 22 * CHANNELS[encoding] + padding
+    data = np.random.default_rng(1).integers(0, 256, 14 * step, dtype=np.uint8)
+    message = Image(
+        height=14, width=22, encoding=encoding, step=step, is_bigendian=int(big_endian), data=data.tobytes()
+    )
+    decoder = Decoder()
+    image = decoder.later(message)()
+    np.testing.assert_array_equal(image, Decoder(bridge=False).later(message)())
+    assert decoder.told.startswith(f"own for {encoding}")
+
+
 def test_without_cv_bridge_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cv_bridge", None)
     assert Decoder().told.startswith("own (cv_bridge does not work here: ")
