@@ -17,4 +17,4 @@ class VodistillError(Exception):
     @property
     def line(self) -> str:
         """The problem and what to do about it on one line, for a log or a status."""
-        return f"{self.problem} {self.remedy}".rstrip()
+        return f"{self.problem}. {self.remedy}" if self.remedy else self.problem

@@ -76,7 +76,7 @@ class PlanCache:
         except OSError as error:
             self._say(f"the plan {self.folder / key.file} cannot be read: {error.strerror}")
         except VodistillError as error:
-            self._say(f"{error.problem}. {error.remedy}")
+            self._say(error.line)
         return None
 
     def get(self, key: Key, build: Callable[[], bytes], *, must_keep: bool = False) -> bytes:

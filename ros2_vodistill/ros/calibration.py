@@ -54,7 +54,7 @@ class CameraInfos:
         try:
             camera = Camera.from_camera_info(message, rectified=self._rectified)
         except VodistillError as error:
-            self.problem = f"camera_info is not usable: {error.problem}. {error.remedy}"
+            self.problem = f"camera_info is not usable: {error.line}"
             self._logger.warning(self.problem)
             return
         self.problem = ""
