@@ -366,6 +366,20 @@ def test_a_stall_says_whether_somebody_publishes() -> None:
     assert "stalled" not in robot.health()[1]
 
 
+def test_while_nobody_listens_no_frame_is_missed() -> None:
+    robot = Robot(stall=2.0)
+    robot.now += 600
+    robot.feed.pause()
+    assert robot.health() == (Level.WARN, "no frame yet on /image for 0.0 s, though it has 1 publisher")
+    for _ in range(3):
+        robot.step()
+    robot.now += 600
+    robot.feed.pause()
+    assert robot.health() == (Level.OK, "tracking")
+    robot.now += 3
+    assert robot.health() == (Level.ERROR, "stalled: no frame on /image for 3.0 s, though it has 1 publisher")
+
+
 def test_an_engine_that_hangs_is_told_while_frames_flow() -> None:
     robot = Robot(stall=2.0)
     seen: list[tuple[Level, str]] = []
@@ -642,6 +656,8 @@ def test_a_clock_that_is_not_the_cameras_is_told() -> None:
 
 def test_the_worker_outlives_what_nobody_expected_and_ends_when_told() -> None:
     robot = Robot()
+    for _ in range(3):
+        robot.step()
     failures: list[Exception] = []
     told = threading.Event()
 
@@ -650,18 +666,23 @@ def test_the_worker_outlives_what_nobody_expected_and_ends_when_told() -> None:
         told.set()
 
     def bug() -> NDArray[np.uint8]:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("a bug")
 
     worker = Worker(robot.feed, failed)
     worker.start()
+    robot.now += 0.1
     robot.offer(decode=bug)
     assert told.wait(20)
     assert isinstance(failures[0], ZeroDivisionError)
-    robot.now += 1
-    robot.offer()
+    assert robot.health() == (Level.WARN, "ZeroDivisionError: a bug")
+    told.clear()
+    robot.now += 10
+    robot.offer(decode=bug)
+    assert told.wait(20)
     robot.feed.reset().result(timeout=20)
     assert worker.stop(20)
     assert threading.current_thread().name != "odometry"
+    assert len(failures) == 2 and robot.health() == (Level.ERROR, "ZeroDivisionError: a bug")
 
 
 def test_commands_are_done_although_no_frame_comes() -> None:

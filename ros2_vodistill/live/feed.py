@@ -130,6 +130,9 @@ class Feed:
         self.vitals.begins(frame.at, (frame.arrived - frame.stamp) / SECOND)
         try:
             self._frame(frame)
+        except Exception as error:  # the thread goes on, and what nobody expected must not pass for tracking
+            self.vitals.refused("failed", f"{type(error).__name__}: {error}")
+            raise
         finally:
             self.vitals.ends()
         return True

@@ -65,8 +65,8 @@ class Vitals:
         self._unused, self._unused_since = why, min(self._unused_since, self._clock())
 
     def pause(self) -> None:
-        """What was left out so far means nothing any more."""
-        self._unused_since = np.inf
+        """What was left out so far means nothing any more, and nobody waits for frames meanwhile."""
+        self._unused_since, self._began = np.inf, self._clock()
 
     def pushed(self) -> None:
         """The odometry has taken the frame in hand."""
