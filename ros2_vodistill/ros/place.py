@@ -37,7 +37,8 @@ class Place:
         self._settings, self._use = settings, use
         self._logger = made.node.get_logger()
         self._transforms = Transforms()
-        self._base, self._frame = plain(settings["base_frame"]), plain(settings["camera_frame"])
+        self._base = plain(settings["base_frame"])
+        self._frame: str | None = plain(settings["camera_frame"]) or None  # until the first image
         self._known: tuple[Mount, tuple[float, ...]] | None = None
         self.problem = ""
         made.subscription(TFMessage, "/tf_static", self._on_transforms, _LATCHED)
@@ -57,8 +58,8 @@ class Place:
         try:
             mount, pose = self._mount_and_pose()
         except VodistillError as error:
-            problem = f"{error.problem}. {error.remedy}"
-            if self._frame and problem != self.problem:  # until the first image there is nothing to look up
+            problem = error.line
+            if self._frame is not None and problem != self.problem:  # until the first image there is nothing to look up
                 self._logger.warning(problem)
             self.problem = problem
             return
@@ -79,7 +80,7 @@ class Place:
             told = _mount(pose)
         else:
             pose = self._looked_up()
-            told = mount_of(self._transforms, self._frame, (BASES[0], self._base))[0] or _mount(pose)
+            told = mount_of(self._transforms, self._frame or "", (BASES[0], self._base))[0] or _mount(pose)
         angles = {name: self._settings[f"camera_{name}"] for name in ("pitch", "roll")}
         mount = replace(told, **{name: math.radians(a) for name, a in angles.items() if not math.isnan(a)})
         if mount != told:
@@ -89,6 +90,11 @@ class Place:
 
     def _looked_up(self) -> Array:
         """4x4 of the camera in the base frame."""
+        if self._frame == "":
+            raise VodistillError(
+                "the images name no frame: their frame_id is empty",
+                "Set it in the driver, or the parameter camera_frame or camera_pose",
+            )
         pose = self._transforms.lookup(self._base, self._frame) if self._frame else None
         if pose is None:
             raise VodistillError(
@@ -106,4 +112,8 @@ class Place:
 def _mount(pose: Array) -> Mount:
     """Of a camera at `pose` in the base frame, which is taken to stand on the ground."""
     height = float(pose[2, 3])
-    return Mount.from_down(pose[:3, :3].T @ [0.0, 0.0, -1.0], height if height > 0 else None)
+    try:
+        return Mount.from_down(pose[:3, :3].T @ [0.0, 0.0, -1.0], height if height > 0 else None)
+    except VodistillError as error:
+        optical = "The camera's frame must be an optical one: x right, y down, z forward"
+        raise VodistillError(error.problem, f"{error.remedy} {optical}") from None

@@ -12,7 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's 
 
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image
 
 from ros2_vodistill.ros.decoder import Decoder
 from ros2_vodistill.sources import messages
@@ -76,6 +76,18 @@ def test_a_transform_without_a_rotation_is_no_place(ros: Ros) -> None:
     driver.place()
     listener.says("initialising")
     answered(driver, listener, 1000.1, frames()[1])
+
+
+def test_a_frame_that_is_not_optical_and_images_that_name_none_are_told(ros: Ros) -> None:
+    driver, listener = Driver(ros), Listener(ros)
+    ros.vo()
+    driver.calibrated(listener)
+    driver.place(np.eye(4))
+    driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
+    listener.says("the mount's pitch is -1.5708 rad (-90 degrees). It must be less than 80 degrees up or down")
+    listener.says("must be an optical one: x right, y down, z forward")
+    driver.greet(listener, lambda: driver.images.publish(Image()))
+    listener.says("(tf_static): the images name no frame: their frame_id is empty. Set it in the driver, or")
 
 
 def test_a_calibration_file_stands_in_for_camera_info(ros: Ros) -> None:
