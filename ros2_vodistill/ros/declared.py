@@ -6,18 +6,24 @@ import math
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.ros.parameters import CONFIGURE, PARAMETERS, START, Parameter, by_name
+
+_REMEDY = "See docs/parameters.md."
 
 
 def declare(node: Any) -> dict[str, Any]:
     """Declare all parameters and give their values; a wrong one in a file or on the command line is an error."""
     values = {}
     for parameter in PARAMETERS:
-        value = node.declare_parameter(parameter.name, parameter.default, descriptor(parameter)).value
+        try:
+            value = node.declare_parameter(parameter.name, parameter.default, descriptor(parameter)).value
+        except ParameterException as error:
+            raise VodistillError(str(error), f"{_REMEDY} 1.0 is a double, 1 an integer.") from None
         if fault := parameter.fault(value):
-            raise VodistillError(fault, "See docs/parameters.md.")
+            raise VodistillError(fault, _REMEDY)
         values[parameter.name] = value
     return values
 

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import sys
 
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.ros import sourced
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Code 2: no ROS 2 is sourced."""
+    """Code 2: no ROS 2 is sourced, or arguments or parameters that cannot be."""
     if not sourced():
         return 2
     import rclpy
-    from rclpy.executors import ExternalShutdownException
 
-    from ros2_vodistill.ros.lifecycle import VoNode
-
-    rclpy.init(args=arguments)
-    node = VoNode()
     try:
+        rclpy.init(args=arguments)
+    except RuntimeError as error:  # RCLError: rcl cannot read the arguments
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    node = None
+    try:
+        from ros2_vodistill.ros.lifecycle import VoNode  # takes its time, in which signals are obeyed
+
+        node = VoNode()
         rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except VodistillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
         pass
+    except Exception:
+        if rclpy.ok():
+            raise  # else it was told to end, whatever it was about to do
     finally:
-        node.close()
-        node.destroy_node()
+        if node is not None:
+            node.close()
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 

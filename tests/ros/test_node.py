@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's tests need a real ROS 2")
 
+import rclpy
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import Transition
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -15,7 +16,7 @@ from std_srvs.srv import Trigger
 
 from ros2_vodistill import geometry
 from ros2_vodistill.image import decode_compressed
-from ros2_vodistill.ros import lifecycle
+from ros2_vodistill.ros import lifecycle, node
 from ros2_vodistill.sources import messages
 from tests.ros.camera import COUNT, frames, stamps
 from tests.ros.process import Ros
@@ -161,6 +162,30 @@ def test_sigint_ends_it_cleanly_at_work(ros: Ros) -> None:
     drive(driver, listener, count=3)
     assert ros.interrupt(ros.processes[0]) == 0, ros.told()
     assert "Traceback" not in ros.told()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"image_transport": "nonsense"}, "error: image_transport is 'nonsense'; choices: raw, compressed"),
+        ({"camera_height": 1}, "1.0 is a double, 1 an integer."),
+        ({"camera_pose": "[0, 0, 0.5, 0, 0, 0, 1]"}, "error: failed to initialize rcl"),
+    ],
+)
+def test_a_parameter_that_cannot_be_ends_it_with_what_is_wrong(ros: Ros, wrong: dict[str, object], told: str) -> None:
+    process = ros.vo(**wrong)
+    ros.until(lambda: process.poll() is not None, "its end")
+    assert process.returncode == 2
+    assert told in ros.told() and "Traceback" not in ros.told()
+
+
+def test_told_to_end_while_it_is_made_it_ends_with_code_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> None:
+        rclpy.shutdown()  # as a signal does
+        raise RuntimeError("Failed to create publisher: rcl node's context is invalid")
+
+    monkeypatch.setattr(lifecycle, "VoNode", made)
+    assert node.main([]) == 0
 
 
 def test_what_nobody_expected_while_configuring_is_told(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
