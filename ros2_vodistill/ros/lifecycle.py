@@ -89,6 +89,11 @@ class VoNode(LifecycleNode):
         self._pipeline = None
         self._made.destroy()
 
+    def destroy_node(self) -> None:
+        """With all that configuring made: publishers that are gone must not be worked for."""
+        self.close()
+        super().destroy_node()
+
     def _configure(self) -> None:
         try:
             self._pipeline = Pipeline(self._made, self._values)

@@ -35,7 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise  # else it was told to end, whatever it was about to do
     finally:
         if node is not None:
-            node.close()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -203,6 +205,18 @@ def test_what_nobody_expected_while_configuring_is_told(ros: Ros, monkeypatch: p
     finally:
         ros.executor.remove_node(vo)
         vo.destroy_node()
+
+
+def test_a_node_of_another_program_ends_its_thread_when_it_is_destroyed(
+    ros: Ros, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VODISTILL_MODELS", str(ros.folder / "models"))
+    overrides = [RclpyParameter("model", value="brightness"), RclpyParameter("autostart", value=False)]
+    vo = lifecycle.VoNode(context=ros.context, parameter_overrides=overrides)
+    assert vo.trigger_configure() == vo.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert "odometry" in {thread.name for thread in threading.enumerate()}
+    vo.destroy_node()
+    assert "odometry" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_the_path_is_bounded_in_rate_and_length(ros: Ros) -> None:
