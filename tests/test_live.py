@@ -587,7 +587,7 @@ def test_reset_before_there_is_a_pose_is_refused() -> None:
 
 
 def test_speed_gives_the_scale_where_it_is_fresh() -> None:
-    robot = Robot(speed=Speed(timeout=0.3))
+    robot = Robot(speed=Speed(timeout=0.3, topic="/speed/odom"))
     assert not robot.feed.speed.add(robot.wall, float("nan"))
     for _ in range(4):
         robot.feed.speed.add(robot.wall + SECOND // 10, -3.0)
@@ -595,8 +595,10 @@ def test_speed_gives_the_scale_where_it_is_fresh() -> None:
     assert robot.published[-1].estimate.scale is Scale.SPEED
     moved = robot.published[-1].pose - robot.published[-2].pose  # base_link's, as the speed is
     assert np.linalg.norm(moved[:3, 3]) == pytest.approx(0.3, rel=1e-5)
+    assert robot.health() == (Level.OK, "tracking")
     robot.step(0.5)
     assert robot.published[-1].estimate.scale is Scale.CAMERA_HEIGHT
+    assert robot.health() == (Level.WARN, "no speed has come on /speed/odom that is of the last frame's time")
 
 
 def test_a_robot_that_turns_on_the_spot_stays_there() -> None:

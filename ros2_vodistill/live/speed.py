@@ -15,13 +15,14 @@ class Speed:
     Args:
         timeout: seconds by which a speed's stamp may differ from the frame's.
         size: how many are kept.
+        topic: where they should come from; '' if none are expected.
 
     Attributes:
         last: the one that came last, m/s.
     """
 
-    def __init__(self, timeout: float = 0.5, size: int = 200) -> None:
-        self.timeout = timeout
+    def __init__(self, timeout: float = 0.5, size: int = 200, topic: str = "") -> None:
+        self.timeout, self.topic = timeout, topic
         self._samples: deque[tuple[int, float]] = deque(maxlen=size)
         self._lock = threading.Lock()
         self.last: float | None = None

@@ -118,8 +118,8 @@ class Vitals:
             return Level.ERROR, f"stalled: no frame on {topic} for {silent:.1f} s, {who}"
         return None
 
-    def running(self, stampless: bool) -> tuple[Level, str]:
-        """How the odometry is while frames flow."""
+    def running(self, stampless: bool, speeds: str) -> tuple[Level, str]:
+        """How the odometry is while frames flow, and speeds should on this topic, if there is one."""
         now, estimate = self._clock(), self.estimate
         if now - self._unused_since > self.stall:
             since = now - self._unused_since
@@ -133,6 +133,8 @@ class Vitals:
             return Level.WARN, "; ".join([*notes, "initialising"])
         if estimate.status is not Status.TRACKING:
             notes.append(f"degraded: {'; '.join(estimate.reasons)}")
+        if speeds and estimate.scale is not Scale.SPEED:
+            notes.append(f"no speed has come on {speeds} that is of the last frame's time")
         if estimate.scale is Scale.UNKNOWN:
             notes.append(UNKNOWN_SCALE)
         if stampless:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,12 @@ from ros2_vodistill.ros.outputs import Outputs
 from ros2_vodistill.ros.place import Place
 from ros2_vodistill.sources.transforms import plain, pose_of_pose
 
+_SPEEDS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "twist": (TwistStamped, lambda message: message.twist),
+    "odom": (Odometry, lambda message: message.twist.twist),
+}
+"""Sources of speeds: the type of their messages, and the Twist in one."""
+
 
 class Pipeline:
     """Made on configure; a VodistillError says why it cannot be.
@@ -47,13 +54,14 @@ class Pipeline:
         path, rectified = settings["camera_info_file"], self._images.rectified
         camera = load_camera(path, rectified=rectified, name=self._images.topic) if path else None
         self._outputs = Outputs(made, settings)
-        clock = made.node.get_clock()
+        clock, source = made.node.get_clock(), settings["speed_source"]
+        speeds = made.node.resolve_topic_name(f"speed/{source}") if source in _SPEEDS else ""
         self._feed = Feed(
             odometry,
             self._outputs.publish,
             slot=Slot(settings["queue_size"]),
             stamps=Stamps(gap=settings["max_gap"]),
-            speed=Speed(),
+            speed=Speed(topic=speeds),
             wall=lambda: clock.now().nanoseconds,
         )
         self.apply()
@@ -62,14 +70,9 @@ class Pipeline:
         self._infos = None if camera else CameraInfos(made, rectified, self._use_camera)
         if camera:
             self._use_camera(camera)
-        if settings["speed_source"] == "twist":
-            made.subscription(
-                TwistStamped, "speed/twist", lambda m: self._on_speed(m, m.twist), qos_profile_sensor_data
-            )
-        elif settings["speed_source"] == "odom":
-            made.subscription(
-                Odometry, "speed/odom", lambda m: self._on_speed(m, m.twist.twist), qos_profile_sensor_data
-            )
+        if speeds:
+            kind, twist = _SPEEDS[source]
+            made.subscription(kind, f"speed/{source}", lambda m: self._on_speed(m, twist(m)), qos_profile_sensor_data)
         made.subscription(PoseWithCovarianceStamped, "~/set_pose", self._on_set_pose, QoSProfile(depth=1))
         made.service(Trigger, "~/reset", self._on_reset)
 

@@ -83,3 +83,4 @@ def test_a_speed_that_is_too_old_gives_no_scale(ros: Ros) -> None:
     assert set_parameter(ros, "speed_timeout", 0.5) == (True, "")
     answered(driver, listener, 1000.2, frames()[2])
     listener.shows("scale from", "camera height")
+    listener.says("no speed has come on /speed/twist that is of the last frame's time")
