@@ -646,6 +646,15 @@ def test_an_unknown_scale_is_told_or_withheld(withhold: bool) -> None:
     assert bool(robot.published) is not withhold
 
 
+def test_frames_without_a_stamp_are_told_while_they_come() -> None:
+    robot = Robot()
+    for _ in range(3):
+        robot.step(stamp=0)
+    assert robot.health() == (Level.WARN, "frames have no stamp: the time of arrival is used")
+    robot.step()
+    assert robot.health() == (Level.OK, "tracking")
+
+
 def test_a_clock_that_is_not_the_cameras_is_told() -> None:
     robot = Robot()
     for i in range(3):

@@ -231,8 +231,7 @@ class Feed:
         missing = [name for name, known in needed.items() if known is None]
         if missing:
             return Level.WARN, f"waiting for {' and '.join(missing)}"
-        stampless = self.stamps.counts["without stamp"] > 0
-        return self.vitals.flow(publishers, topic) or self.vitals.running(stampless, self.speed.topic)
+        return self.vitals.flow(publishers, topic) or self.vitals.running(self.stamps.stampless, self.speed.topic)
 
     def _values(self) -> dict[str, str]:
         mount, speed = self._place[0] if self._place else None, self.speed.last

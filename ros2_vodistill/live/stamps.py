@@ -42,6 +42,7 @@ class Stamps:
 
     Attributes:
         counts: frames by what was wrong with them.
+        stampless: the last frame had no stamp.
     """
 
     def __init__(self, disorder: float = 0.2, jump: float = 3600.0, gap: float = 1.0) -> None:
@@ -50,6 +51,7 @@ class Stamps:
         self._before: int | None = None  # the stamp before a gap
         self._paused = False
         self.counts: Counter[str] = Counter()
+        self.stampless = False
 
     def pause(self) -> None:
         """Nobody listens for a while: the next step ahead explains itself, however long it is."""
@@ -57,7 +59,8 @@ class Stamps:
 
     def judge(self, stamp: int, arrived: int) -> Verdict:
         """Apply the rules to a frame's stamp and its time of arrival."""
-        if stamp == 0:
+        self.stampless = stamp == 0
+        if self.stampless:
             self.counts["without stamp"] += 1
             stamp = arrived
         last = self._last
