@@ -18,3 +18,8 @@ class VodistillError(Exception):
     def line(self) -> str:
         """The problem and what to do about it on one line, for a log or a status."""
         return f"{self.problem}. {self.remedy}" if self.remedy else self.problem
+
+
+def line_of(error: BaseException) -> str:
+    """The line of a VodistillError, or the kind and the words of what nobody expected."""
+    return error.line if isinstance(error, VodistillError) else f"{type(error).__name__}: {error}"

@@ -539,7 +539,16 @@ def test_a_new_calibration_goes_on_from_the_same_pose() -> None:
     np.testing.assert_allclose(robot.published[-1].pose, before, atol=1e-12)
 
 
-def test_after_a_calibration_that_fails_it_goes_on_from_the_same_pose(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (VodistillError("it sees nothing", "Calibrate it."), "it sees nothing. Calibrate it."),
+        (ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"),
+    ],
+)
+def test_after_a_calibration_that_fails_it_goes_on_from_the_same_pose(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
     robot = Robot()
     for _ in range(4):
         robot.step()
@@ -548,13 +557,13 @@ def test_after_a_calibration_that_fails_it_goes_on_from_the_same_pose(monkeypatc
     robot.feed.work()
 
     def refuse(*_: object) -> None:
-        raise VodistillError("it sees nothing", "Calibrate it.")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(robot.odometry, "set_camera", refuse)
         robot.feed.set_camera(CAMERA.scaled(16, 12))
         robot.step()
-        assert robot.health()[0] is Level.ERROR
+        assert robot.health() == (Level.ERROR, told)
     robot.feed.set_camera(CAMERA)
     robot.step()
     np.testing.assert_allclose(robot.published[-1].pose, before, atol=1e-12)

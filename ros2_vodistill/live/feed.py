@@ -11,7 +11,7 @@ import numpy as np
 
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.drift import unseen
-from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.errors import VodistillError, line_of
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.live.body import Body
 from ros2_vodistill.live.health import Health, Level
@@ -131,7 +131,7 @@ class Feed:
         try:
             self._frame(frame)
         except Exception as error:  # the thread goes on, and what nobody expected must not pass for tracking
-            self.vitals.refused("failed", f"{type(error).__name__}: {error}")
+            self.vitals.refused("failed", line_of(error))
             raise
         finally:
             self.vitals.ends()
@@ -212,8 +212,8 @@ class Feed:
         self._body, self._trouble = None, ""
         try:
             self.odometry.set_camera(camera, mount)
-        except VodistillError as error:
-            self._trouble = error.line
+        except Exception as error:
+            self._trouble = line_of(error)
             raise
         self._body = Body(base_from_camera) if body is None else body.remounted(base_from_camera, self.odometry.pose)
 

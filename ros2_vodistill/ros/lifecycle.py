@@ -12,7 +12,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.errors import line_of
 from ros2_vodistill.live import Health, Level
 from ros2_vodistill.ros import declared, diagnostics
 from ros2_vodistill.ros.entities import Entities
@@ -106,8 +106,7 @@ class VoNode(LifecycleNode):
         try:
             action()
         except Exception as error:
-            why = error.line if isinstance(error, VodistillError) else f"{type(error).__name__}: {error}"
-            self._problem = f"cannot {transition}: {why}"
+            self._problem = f"cannot {transition}: {line_of(error)}"
             if self.context.ok():
                 again = f"ros2 lifecycle set {self.get_fully_qualified_name()} {transition}"
                 self.get_logger().error(f"{self._problem} To try again: {again}")

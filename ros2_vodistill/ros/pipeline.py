@@ -16,7 +16,7 @@ from std_srvs.srv import Trigger
 
 from ros2_vodistill.calibration import load_camera
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.errors import VodistillError, line_of
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.live import Feed, Frame, Health, Level, Slot, Speed, Stamps, Worker
 from ros2_vodistill.odometry import VisualOdometry
@@ -189,11 +189,11 @@ class Pipeline:
     def _report(self, done: Any, success: str = "") -> None:
         """Of a command that it has carried out."""
         if error := done.exception():
-            self._logger.error(str(error))
+            self._logger.error(line_of(error))
         elif success:
             self._logger.info(success)
 
     def _failed(self, error: Exception) -> None:
         """Something that nothing expected."""
         if self._node.context.ok():
-            self._logger.error(f"{type(error).__name__}: {error}", throttle_duration_sec=5.0)
+            self._logger.error(line_of(error), throttle_duration_sec=5.0)
