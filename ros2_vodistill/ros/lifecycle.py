@@ -36,8 +36,9 @@ class VoNode(LifecycleNode):
             self._autostart = self.create_timer(0.0, self._start, clock=steady)
         jumps = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jumps = self.get_clock().create_jump_callback(jumps, post_callback=self._jumped)
-        self._change_state = self._service_change_state.callback
-        self._service_change_state.callback = self._asked
+        for service in self.services:
+            if service.srv_type is ChangeState:
+                self._change_state, service.callback = service.callback, self._asked
 
     # Lifecycle
 
