@@ -22,6 +22,7 @@ from launch_ros.substitutions import FindPackageShare
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+INFOS = ("sensor_msgs/msg/CameraInfo",)
 SHARE = FindPackageShare("ros2_vodistill")
 ARGUMENTS = {
     "bag": (None, "Folder of a rosbag2."),
@@ -48,12 +49,13 @@ def generate_launch_description() -> LaunchDescription:
 def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """What depends on what is in the bag."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    topic = given["image"] or _image_topic(Path(given["bag"]))
+    bag = Path(given["bag"])
+    topic = given["image"] or _image_topic(bag)
     image = topic.removesuffix("/compressed")
     every = given["every_frame"].lower() == "true"
     arguments = {
         "image": image,
-        "camera_info": f"{image.rpartition('/')[0]}/camera_info",
+        "camera_info": _info_topic(bag, f"{image.rpartition('/')[0]}/camera_info"),
         "image_transport": "raw" if topic == image else "compressed",
         "reliability": "reliable" if every else "best_effort",
         "depth": "1000" if every else "5",
@@ -81,20 +83,31 @@ def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def _image_topic(bag: Path) -> str:
-    """By the bag's metadata alone: the Python that runs `ros2 launch` may have nothing that reads bags."""
-    path = bag / "metadata.yaml"
-    if not path.is_file():
-        raise RuntimeError(f"there is no {path}: give the folder of a rosbag2 (`ros2 bag reindex` makes the file anew)")
-    entries = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]["topics_with_message_count"]
-    found = {
-        entry["topic_metadata"]["name"]
-        for entry in entries
-        if entry["topic_metadata"]["type"] in IMAGES and entry["message_count"]
-    }
+    """The only one; of a stream and its compressed copy, the stream."""
+    found = {name for name in _topics(bag, IMAGES) if not name.endswith("/compressedDepth")}
     streams = sorted(name for name in found if name.removesuffix("/compressed") not in found - {name})
     if len(streams) != 1:
         raise RuntimeError(f"{bag} has {len(streams)} image topics ({', '.join(streams)}): choose one with image:=")
     return streams[0]
+
+
+def _info_topic(bag: Path, beside: str) -> str:
+    """The only one, else the one beside the images."""
+    found = _topics(bag, INFOS) if bag.is_dir() else set()
+    return found.pop() if len(found) == 1 else beside
+
+
+def _topics(bag: Path, types: tuple[str, ...]) -> set[str]:
+    """Not empty ones, by the metadata alone: the Python that runs `ros2 launch` may have nothing that reads bags."""
+    path = bag / "metadata.yaml"
+    if not path.is_file():
+        raise RuntimeError(f"there is no {path}: give the folder of a rosbag2 (`ros2 bag reindex` makes the file anew)")
+    entries = yaml.safe_load(path.read_text())["rosbag2_bagfile_information"]["topics_with_message_count"]
+    return {
+        entry["topic_metadata"]["name"]
+        for entry in entries
+        if entry["topic_metadata"]["type"] in types and entry["message_count"]
+    }
 
 
 def _end(event: ProcessExited, _: LaunchContext) -> Shutdown:

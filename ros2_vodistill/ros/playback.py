@@ -67,7 +67,8 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
     try:
         _wait(recorder, lambda: stopped() or recorder.count_subscribers(source.topic) > 0, _PATIENCE)
         with tempfile.TemporaryDirectory() as folder:
-            player = subprocess.Popen(_play(bag, source.topic, rate, Path(folder)), stdin=subprocess.DEVNULL)
+            info = source.info or info_beside(source.topic)
+            player = subprocess.Popen(_play(bag, source.topic, info, rate, Path(folder)), stdin=subprocess.DEVNULL)
             try:
                 _wait(recorder, lambda: stopped() or player.poll() is not None)
             finally:
@@ -84,10 +85,10 @@ def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callab
     return _judged(source, estimate, recorder.base, out)
 
 
-def _play(bag: Path, images: str, rate: float, folder: Path) -> list[str]:
+def _play(bag: Path, images: str, info: str, rate: float, folder: Path) -> list[str]:
     """The command: what the node listens to alone, for a bag may have an odom and a tf of its own; and as it listens,
     whatever profiles were recorded, or lost when the bag was converted."""
-    topics = images, info_beside(images), "/tf_static"
+    topics = images, info, "/tf_static"
     reliable = {"reliability": "reliable", "history": "keep_all"}
     wanted = dict.fromkeys(topics, reliable) | {"/tf_static": {**reliable, "durability": "transient_local"}}
     profiles = folder / "qos.yaml"

@@ -33,6 +33,7 @@ class BagSource(Source):
 
     Attributes:
         topic: of the images.
+        info: the topic that the camera is from; None if it is from none.
     """
 
     def __init__(self, path: Path, options: Options) -> None:
@@ -43,7 +44,7 @@ class BagSource(Source):
         self._truth_topic = truth.choose_topic(self._recording, options.truth_topic, self._notes)
         self._truth_chosen = options.truth_topic is not None
         first = self._recording.first(self.topic)
-        self._info: str | None = None  # the topic that the camera is from
+        self.info: str | None = None
         self._frame = plain(first.body.header.frame_id) if first else ""
         self._transforms = self._read_transforms()
         self.mount, remark = mount_of(self._transforms, self._frame)
@@ -76,9 +77,9 @@ class BagSource(Source):
         return self._transforms.lookup(base, self._frame)
 
     def _frames(self) -> Iterator[Frame]:
-        for message in self._recording.messages([self.topic, self._info] if self._info else [self.topic]):
+        for message in self._recording.messages([self.topic, self.info] if self.info else [self.topic]):
             stamp = stamp_of(message.body.header, message.time)
-            if message.topic == self._info:
+            if message.topic == self.info:
                 self._compare(message, stamp)
                 continue
             if stamp_of(message.body.header, 0) == 0 != message.time:
@@ -123,7 +124,7 @@ class BagSource(Source):
             except VodistillError as error:
                 problem = error.problem
                 continue
-            self._info = topic
+            self.info = topic
             return camera
         self.searched.append(f"topic {topic} ({problem})")
         return None

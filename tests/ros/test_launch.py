@@ -68,12 +68,16 @@ def test_a_replayed_bag_gives_the_trajectory_of_vodistill_run_and_its_errors(
 
 
 def test_a_robots_own_recording_is_replayed_as_any_other(ros: Ros, bag: Path, installed: Path) -> None:
-    """Its driver was content with best effort, its profiles were lost on the way, and wheels have an odom, far away."""
+    """Its driver was content with best effort, its profiles were lost on the way, its calibration is not beside the
+    images, and wheels have an odom, far away."""
     recorded = ros.folder / "robot"
     with Reader(bag) as reader, Writer(recorded, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         copies = {
             made.id: writer.add_connection(
-                made.topic, made.msgtype, typestore=STORE, offered_qos_profiles=[CONTENT] * (made.topic == IMAGE)
+                "/calibration" if made.topic == INFO else made.topic,
+                made.msgtype,
+                typestore=STORE,
+                offered_qos_profiles=[CONTENT] * (made.topic == IMAGE),
             )
             for made in reader.connections
         }
