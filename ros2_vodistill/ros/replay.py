@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Code 0: measured. 1: no odometry, or interrupted. 2: bad input, or no ROS 2 is sourced."""
     if not sourced():
         return 2
+    interrupted: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):  # before the imports, which take a second
+        signal.signal(number, lambda given, _: interrupted.append(given))
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
@@ -30,13 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--topic", help="of the images, where the bag has several")
     parser.add_argument("--rate", type=float, default=1.0, help="of playing, 1 is as recorded")
     options = parser.parse_args(rclpy.utilities.remove_ros_args(arguments or sys.argv)[1:])
-    interrupted: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda given, _: interrupted.append(given))
     try:
         figures = replay(options.bag, options.topic, options.out, options.rate, lambda: bool(interrupted))
     except VodistillError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print("interrupted" if interrupted else f"error: {error}", file=sys.stderr, flush=True)
         return 1
     finally:
         rclpy.try_shutdown()

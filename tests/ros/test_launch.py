@@ -133,6 +133,13 @@ def test_sigint_to_a_replay_leaves_no_process(ros: Ros, bag: Path, installed: Pa
     assert "Traceback" not in ros.told()
 
 
+def test_a_replay_that_is_interrupted_before_it_plays_says_so(ros: Ros, bag: Path) -> None:
+    process = ros.start(sys.executable, "-m", "ros2_vodistill.ros.replay", str(bag), "--out", str(ros.folder / "out"))
+    ros.until(lambda: "replay" in ros.node.get_node_names(), "the replay, which waits for a node")
+    assert ros.interrupt(process) == 1
+    assert "interrupted" in ros.told() and "no odometry came" not in ros.told()
+
+
 def test_sigint_while_it_starts_leaves_no_process(ros: Ros, installed: Path) -> None:
     process = ros.start("ros2", "launch", "ros2_vodistill", "vo.launch.py", "model:=brightness")
     ros.until(lambda: "process started with pid" in ros.told(), "the node's process")  # launch itself is ready
