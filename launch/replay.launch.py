@@ -66,16 +66,18 @@ def _replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "vo.launch.py"])),
         launch_arguments=arguments.items(),
     )
+    namespace = LaunchConfiguration("namespace", default="").perform(context)  # an argument of vo.launch.py
     measured = Node(
         package="ros2_vodistill",
         executable="replay",
+        namespace=namespace,
         arguments=[given["bag"], "--out", given["out"], "--rate", given["rate"], "--topic", topic],
         output="screen",
     )
     shown = ExecuteProcess(
         cmd=[
             FindExecutable(name="rviz2"), "-d", PathJoinSubstitution([SHARE, "rviz", "vo.rviz"]),
-            "--ros-args", "-r", f"image:={image}",
+            "--ros-args", "-r", f"image:={image}", "-r", f"__ns:=/{namespace.strip('/')}",
         ],
         condition=IfCondition(given["rviz"]),
     )  # fmt: skip

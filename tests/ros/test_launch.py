@@ -88,7 +88,7 @@ def test_a_robots_own_recording_is_replayed_as_any_other(ros: Ros, bag: Path, in
             if connection.topic == IMAGE:
                 message = odometry(time + 10**7, "odom", "base_link", far, np.zeros(6))
                 writer.write(wheels, time + 10**7, STORE.serialize_cdr(message, ODOMETRY))
-    process = replayed(ros, recorded, "model:=brightness", "rate:=0.5")
+    process = replayed(ros, recorded, "model:=brightness", "rate:=0.5", "namespace:=robot")
     assert process.returncode == 0, ros.told()
     estimate = trajectory.read_tum(ros.folder / "out" / "trajectory.tum")
     assert len(estimate) == COUNT - 1
