@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile
 
 from ros2_vodistill import metrics
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
+from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.geometry import Array
 from ros2_vodistill.ros import messages
 from ros2_vodistill.sources.bag import BagSource, info_beside
@@ -62,6 +62,7 @@ class Recorder(Node):
 
 def replay(bag: Path, topic: str | None, out: Path, rate: float, stopped: Callable[[], bool]) -> dict[str, Any]:
     """Play, record, write `out`/trajectory.tum and metrics.json (with a truth in the bag), and give the metrics."""
+    require_folder(out)
     source = BagSource(bag, Options(topic=topic))
     recorder = Recorder()
     try:

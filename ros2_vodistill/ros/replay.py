@@ -15,7 +15,8 @@ from ros2_vodistill.ros import sourced
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Code 0: measured. 1: no odometry, or interrupted. 2: bad input, or no ROS 2 is sourced."""
+    """Code 0: measured. 1: a bag, folder or player that is no good, no odometry, or interrupted. 2: wrong arguments, or
+    no ROS 2 is sourced."""
     if not sourced():
         return 2
     interrupted: list[int] = []

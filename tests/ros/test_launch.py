@@ -140,6 +140,14 @@ def test_a_replay_that_is_interrupted_before_it_plays_says_so(ros: Ros, bag: Pat
     assert "interrupted" in ros.told() and "no odometry came" not in ros.told()
 
 
+def test_a_replay_whose_folder_cannot_be_made_does_not_begin(ros: Ros, bag: Path) -> None:
+    out = bag / "metadata.yaml" / "out"
+    process = ros.start(sys.executable, "-m", "ros2_vodistill.ros.replay", str(bag), "--out", str(out))
+    ros.until(lambda: process.poll() is not None, "its end", 20)
+    assert process.returncode == 1
+    assert "metadata.yaml is a file, not a folder for results" in ros.told()
+
+
 def test_sigint_while_it_starts_leaves_no_process(ros: Ros, installed: Path) -> None:
     process = ros.start("ros2", "launch", "ros2_vodistill", "vo.launch.py", "model:=brightness")
     ros.until(lambda: "process started with pid" in ros.told(), "the node's process")  # launch itself is ready
