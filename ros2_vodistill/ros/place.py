@@ -19,13 +19,15 @@ from ros2_vodistill.ros.entities import Entities
 from ros2_vodistill.sources.transforms import BASES, Transforms, mount_of, plain, tilted
 
 _LATCHED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_UNLATCHED = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Hears those, too, who do not latch, such as a bag that has lost its profiles."""
 
 
 class Place:
     """Waits until the parameters or the transforms tell, and tells again when they change.
 
     Args:
-        made: where the subscription goes.
+        made: where the subscriptions go.
         settings: the parameters' values.
         use: called with the mount and the camera's pose (4x4) in the base frame.
 
@@ -41,7 +43,8 @@ class Place:
         self._frame: str | None = plain(settings["camera_frame"]) or None  # until the first image
         self._known: tuple[Mount, tuple[float, ...]] | None = None
         self.problem = ""
-        made.subscription(TFMessage, "/tf_static", self._on_transforms, _LATCHED)
+        for profile in (_LATCHED, _UNLATCHED):
+            made.subscription(TFMessage, "/tf_static", self._on_transforms, profile)
         self._find()
 
     def seen(self, frame: str) -> None:

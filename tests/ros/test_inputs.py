@@ -13,6 +13,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's 
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
 from ros2_vodistill.ros.decoder import Decoder
 from ros2_vodistill.sources import messages
@@ -35,6 +36,16 @@ def test_what_is_missing_is_named_and_latched_calibration_is_heard(ros: Ros) -> 
     driver.image(1000.1, frames()[1])
     driver.image(1000.2, frames()[2])
     ros.until(lambda: listener.odometry, "odometry once the transform is there")
+
+
+def test_transforms_that_are_not_latched_are_heard(ros: Ros) -> None:
+    """A bag that was converted has lost its profiles: /tf_static is played as any topic."""
+    driver, listener = Driver(ros), Listener(ros)
+    driver.static = ros.node.create_publisher(TFMessage, "/tf_static", 10)
+    ros.vo()
+    driver.calibrated(listener)
+    driver.greet(listener, lambda: driver.image(1000.0, frames()[0]))
+    ros.repeat(driver.place, lambda: listener.last() == "initialising", "the transform")
 
 
 def test_a_camera_pose_by_parameter_needs_no_transform(ros: Ros) -> None:
