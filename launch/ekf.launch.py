@@ -33,6 +33,7 @@ def generate_launch_description() -> LaunchDescription:
         package="robot_localization",
         executable="ekf_node",
         name="ekf_filter_node",
+        namespace=LaunchConfiguration("namespace", default=""),  # an argument of vo.launch.py
         parameters=[LaunchConfiguration("ekf_file")],
         remappings=[("imu", LaunchConfiguration("imu")), ("odometry/filtered", "odom/filtered")],
         output="screen",

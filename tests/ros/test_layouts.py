@@ -42,7 +42,7 @@ def test_the_rviz_layout_shows_the_nodes_topics_in_its_frame() -> None:
 
 def test_the_filter_takes_velocities_and_alone_broadcasts_odom() -> None:
     """robot_localization: 15 switches; x, y, z, roll, pitch, yaw, their rates, then accelerations."""
-    given = yaml.safe_load((REPOSITORY / "config" / "ekf.yaml").read_text())["ekf_filter_node"]["ros__parameters"]
+    given = yaml.safe_load((REPOSITORY / "config" / "ekf.yaml").read_text())["/**"]["ros__parameters"]
     names = [
         f"{n}{rate}" for rate in ("", "'") for group in ("xyz", ("roll", "pitch", "yaw")) for n in group
     ] + ["x''", "y''", "z''"]  # fmt: skip
