@@ -108,8 +108,7 @@ class Pipeline:
             self._infos.hear_latched()
         publishers = self._images.publishers()
         health = self._feed.health(len(publishers), self._images.topic)
-        silent = publishers and not health.values.get("frames received")
-        if silent and (why := self._images.incompatible(publishers)):
+        if why := self._images.incompatible(publishers):
             self._logger.warning(why, throttle_duration_sec=10.0)
             return replace(health, level=Level.ERROR, message=why)
         problem = (self._infos and self._infos.problem) or self._place.problem

@@ -69,6 +69,14 @@ def test_profiles_that_do_not_fit_are_both_named(ros: Ros) -> None:
     listener.says("this node asks for reliable, volatile, but tester offers best_effort, volatile")
 
 
+def test_a_driver_that_comes_back_with_another_profile_is_told(ros: Ros) -> None:
+    driver, listener = ready(ros)
+    drive(driver, listener, count=3)
+    ros.node.destroy_publisher(driver.images)
+    Driver(ros, best_effort=True)
+    listener.says("this node asks for reliable, volatile, but tester offers best_effort, volatile")
+
+
 def test_a_qos_override_is_obeyed(ros: Ros) -> None:
     driver, listener = Driver(ros, best_effort=True), Listener(ros)
     ros.vo(**{"qos_overrides./camera/image_raw.subscription.reliability": "best_effort"})
