@@ -170,6 +170,9 @@ class Pipeline:
         return response
 
     def _on_set_pose(self, message: PoseWithCovarianceStamped) -> None:
+        if self._worker is None:
+            self._logger.error("set_pose is ignored: the node is not active", throttle_duration_sec=5.0)
+            return
         frame, odom = plain(message.header.frame_id), plain(self._settings["odom_frame"])
         if frame != odom:
             self._logger.error(f"set_pose in '{frame}' is ignored: it must be in {odom}")

@@ -86,6 +86,9 @@ def test_reset_and_set_pose(ros: Ros) -> None:
     assert listener.poses()[-1, 0, 3] == pytest.approx(100.0, abs=1.0)
     ros.until(lambda: listener.paths[-1].poses[-1].pose.position.x > 50, "the path from there")
     assert all(one.pose.position.x > 50 for one in listener.paths[-1].poses)
+    assert change(ros, Transition.TRANSITION_DEACTIVATE)
+    inactive = "set_pose is ignored: the node is not active"
+    ros.repeat(lambda: publisher.publish(message), lambda: inactive in ros.told(), "the refusal while inactive")
 
 
 def test_a_model_that_is_not_there_is_told_and_configuring_can_be_tried_again(ros: Ros) -> None:
