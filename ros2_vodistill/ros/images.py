@@ -62,9 +62,12 @@ class Images:
         return list(self._made.node.get_publishers_info_by_topic(self.topic))
 
     def incompatible(self, publishers: list[Any]) -> str:
-        """Why no message of these can arrive, with both profiles; '' if some can."""
-        told = []
+        """Why no message of these can arrive, with both types or profiles; '' if some can."""
+        told, own = [], f"sensor_msgs/msg/{self._kind.__name__}"
         for info in publishers:
+            if info.topic_type != own:
+                told.append(f"{info.node_name} publishes {info.topic_type}, not {own}")
+                continue
             compatibility, reason = qos_check_compatible(info.qos_profile, self._asked)
             if compatibility != QoSCompatibility.ERROR:
                 return ""

@@ -12,13 +12,13 @@ pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's 
 
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from ros2_vodistill.ros.decoder import Decoder
 from ros2_vodistill.sources import messages
 from tests.ros.camera import CAMERA, PERIOD, frames, stamps
-from tests.ros.process import Ros
+from tests.ros.process import IMAGE, Ros
 from tests.ros.talk import Driver, Listener, answered, core, drive, heard, ready
 
 pytestmark = pytest.mark.slow
@@ -67,6 +67,15 @@ def test_profiles_that_do_not_fit_are_both_named(ros: Ros) -> None:
     driver.place()
     ros.repeat(driver.info, lambda: "this node" in listener.last(), "the warning")
     listener.says("this node asks for reliable, volatile, but tester offers best_effort, volatile")
+
+
+def test_images_of_another_type_are_told(ros: Ros) -> None:
+    driver, listener = Driver(ros), Listener(ros)
+    ros.node.destroy_publisher(driver.images)
+    ros.node.create_publisher(CompressedImage, IMAGE, 10)
+    ros.vo()
+    listener.says("no frame of /camera/image_raw can arrive")
+    listener.says("tester publishes sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image")
 
 
 def test_a_driver_that_comes_back_with_another_profile_is_told(ros: Ros) -> None:
