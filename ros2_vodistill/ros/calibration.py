@@ -23,7 +23,7 @@ class CameraInfos:
         use: called with the calibration when it comes and when it changes.
 
     Attributes:
-        problem: why the last message is of no use; '' if it is.
+        problem: why there is no calibration, or the last message is of no use; '' if it is.
     """
 
     def __init__(self, made: Entities, rectified: bool, use: Callable[[Camera], None]) -> None:
@@ -35,13 +35,18 @@ class CameraInfos:
         self.problem = ""
         made.subscription(CameraInfo, "camera_info", self._on_info, qos_profile_sensor_data)
 
-    def hear_latched(self) -> None:
-        """A calibration that was published once, before this node came, is heard by those alone who ask for it."""
-        if self._camera is not None or self._latched:
+    def look(self) -> None:
+        """Who publishes. What was published once, before this node came, is heard by those alone who ask for it."""
+        if self._camera is not None:
             return
         node = self._made.node
-        publishers = node.get_publishers_info_by_topic(node.resolve_topic_name("camera_info"))
-        if any(info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL for info in publishers):
+        topic = node.resolve_topic_name("camera_info")
+        publishers = node.get_publishers_info_by_topic(topic)
+        if self._last is None:
+            self.problem = f"no message yet on {topic}" if publishers else f"nobody publishes {topic}"
+        if not self._latched and any(
+            info.qos_profile.durability is DurabilityPolicy.TRANSIENT_LOCAL for info in publishers
+        ):
             self._latched = True
             self._made.subscription(CameraInfo, "camera_info", self._on_info, _LATCHED)
 

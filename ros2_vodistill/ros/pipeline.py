@@ -105,7 +105,7 @@ class Pipeline:
     def health(self) -> Health:
         """While active."""
         if self._infos:
-            self._infos.hear_latched()
+            self._infos.look()
         publishers = self._images.publishers()
         health = self._feed.health(len(publishers), self._images.topic)
         if why := self._images.incompatible(publishers):

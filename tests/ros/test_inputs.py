@@ -48,6 +48,16 @@ def test_transforms_that_are_not_latched_are_heard(ros: Ros) -> None:
     ros.repeat(driver.place, lambda: not listener.last().startswith("waiting"), "the transform")
 
 
+def test_a_calibration_that_nobody_publishes_is_told_by_its_topic(ros: Ros) -> None:
+    listener = Listener(ros)
+    ros.vo()
+    listener.says(
+        "a calibration (camera_info) and the camera's place (tf_static): nobody publishes /camera/camera_info"
+    )
+    Driver(ros)
+    listener.says("no message yet on /camera/camera_info")
+
+
 def test_a_camera_pose_by_parameter_needs_no_transform(ros: Ros) -> None:
     driver, listener = Driver(ros), Listener(ros)
     ros.vo(camera_pose="[0.2, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5]", base_frame="robot", odom_frame="world")
