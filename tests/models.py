@@ -91,6 +91,11 @@ def spoil(folder: Path, operator: str, domain: str = "") -> Path:
     if domain:
         graph.opset_import.append(helper.make_opsetid(domain, 1))
     onnx.save(graph, folder / "model.onnx")
+    return rehashed(folder)
+
+
+def rehashed(folder: Path) -> Path:
+    """The card gets the hash of the graph as it is now."""
     card = json.loads((folder / "card.json").read_text())
     card["sha256"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     (folder / "card.json").write_text(json.dumps(card))

@@ -55,12 +55,16 @@ def make(model: Model, engine: str = "auto", threads: int = 1) -> tuple[Engine, 
     for name in ENGINES if engine == "auto" else [engine]:
         try:
             made = ENGINES[name](model, threads)
+            made.warm_up()
         except UnavailableError as error:
             if engine != "auto":
                 raise
             passed.setdefault(error.problem, []).append(name)
             continue
-        made.warm_up()
+        except VodistillError:
+            raise
+        except Exception as error:  # what engines raise has no common base
+            raise VodistillError(f"{name} cannot run {model.path}: {error}", "Export the model again.") from error
         return made, _told(passed)
     raise VodistillError(f"no engine can run {model.path}: {'; '.join(_told(passed))}", "See `vodistill doctor`.")
 

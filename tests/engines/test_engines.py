@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from ros2_vodistill.engines import ENGINES, Engine, UnavailableError, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
-from tests.models import brightness_model, opened, spoil
+from tests.models import brightness_model, opened, rehashed, spoil
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -121,6 +122,25 @@ def test_a_model_that_fails_is_an_error_also_for_auto(tmp_path: Path) -> None:
     folder = spoil(brightness_model(tmp_path / "bright"), "Flourish", "nowhere")
     with pytest.raises(VodistillError, match="Flourish"):
         make(Model.load(folder))
+
+
+def test_a_graph_that_fails_only_when_it_runs_is_an_error(tmp_path: Path) -> None:
+    """As what is looked up where nothing is: no engine can tell before."""
+    folder = brightness_model(tmp_path / "bright")
+    graph = onnx.load(folder / "model.onnx")
+    (growth,) = (node for node in graph.graph.node if node.output[0] == "growth")
+    growth.output[0] = "grown"
+    looked_up = [
+        onnx.helper.make_node("Add", ["mean4", "log_variance"], ["below"]),
+        onnx.helper.make_node("Cast", ["below"], ["place"], to=onnx.TensorProto.INT64),  # -6 for black, of one
+        onnx.helper.make_node("Gather", ["grown", "place"], ["found"]),
+        onnx.helper.make_node("ReduceMax", ["found"], ["growth"], keepdims=0),
+    ]
+    graph.graph.node.extend(looked_up)
+    graph.graph.node.append(graph.graph.node.pop([n.output[0] for n in graph.graph.node].index("motion")))
+    onnx.save(graph, folder / "model.onnx")
+    with pytest.raises(VodistillError, match=r"onnxruntime cannot run .*model.onnx: .*Gather"):
+        opened(rehashed(folder), "onnxruntime")
 
 
 def test_nobody_is_told(tmp_path: Path) -> None:
