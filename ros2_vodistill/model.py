@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Range:
 
     def __post_init__(self) -> None:
         steps = 0 <= self.min_translation < self.max_translation and 0 <= self.min_rotation < self.max_rotation
-        if not (steps and self.max_interval > 0):
+        if not (steps and max(self.max_translation, self.max_rotation) < math.inf and self.max_interval > 0):
             raise ValueError(f"range is {self}")
 
 

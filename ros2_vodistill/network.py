@@ -12,6 +12,7 @@ from ros2_vodistill.frontend import Relative
 from ros2_vodistill.view import CanonicalView, Warp
 
 _OUTSIDE = 1.2  # a motion this many times what the model was trained for is reported
+_SENSELESS = 100.0  # times that, or a log-variance beyond it: numbers that mean nothing
 _COVERED = 0.6  # share of a view that the camera must see
 
 
@@ -59,8 +60,8 @@ class NetworkFrontend:
         motion, log_variance = self._engine.step()
         if self._reference is None:
             return None
-        if not (np.isfinite(motion).all() and np.isfinite(log_variance).all()):
-            return Relative(np.eye(4), np.diag(self._widest() ** 2), (f"{self.name} gave numbers that are not finite",))
+        if not self._sensible(motion, log_variance):
+            return Relative(np.eye(4), np.diag(self._widest() ** 2), (f"{self.name} gave numbers that mean nothing",))
         variance = np.exp(log_variance.astype(float)) * self._scale
         stands = self._halting and still.shift(self._reference, self._newest) < still.LIMIT
         return self._in_camera(motion.astype(float), self._hidden if stands else np.diag(variance), stands)
@@ -95,6 +96,10 @@ class NetworkFrontend:
         hidden = still.hidden(rays, np.maximum(rays[:, 1], 1 / still.TYPICAL_DEPTH), still.LIMIT * pixel)
         unit = mount.height if self.unit == "metre" and mount.height is not None else 1.0
         return geometry.rescaled(hidden, unit)
+
+    def _sensible(self, motion: NDArray[np.float32], log_variance: NDArray[np.float32]) -> bool:
+        """Not so for what is not finite."""
+        return bool((np.abs(motion) < _SENSELESS * self._widest()).all() and (np.abs(log_variance) < _SENSELESS).all())
 
     def _widest(self) -> NDArray[np.float64]:
         return np.repeat([self.range.max_translation, self.range.max_rotation], 3)

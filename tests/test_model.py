@@ -68,6 +68,7 @@ RANGE = {"min_translation": 0.1, "max_translation": 1, "min_rotation": 0, "max_r
         ({"states": {"state_mean": ["x"]}}, "x"),
         ({"range": {**RANGE, "max_interval": 0}}, "range"),
         ({"range": {**RANGE, "max_interval": None}}, "None"),
+        ({"range": {**RANGE, "max_translation": float("inf")}}, "inf"),
         (
             {
                 "range": {

@@ -515,3 +515,18 @@ def test_the_mount_turns_a_network_motion_into_the_camera(tmp_path: Path) -> Non
     np.testing.assert_allclose(step / np.linalg.norm(step), [0, -np.sin(pitch), np.cos(pitch)], atol=1e-3)
     spread = np.linalg.inv(np.linalg.cholesky(estimate.pose_covariance))
     assert np.isfinite(spread).all()
+
+
+@pytest.mark.parametrize("refine", [False, True])
+@pytest.mark.parametrize(("forward", "log_variance"), [(np.nan, -6), (1e30, -6), (0.1, 1000), (0.1, -1000)])
+def test_numbers_of_a_network_that_mean_nothing_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forward: float, log_variance: float, refine: bool
+) -> None:
+    vo = VisualOdometry(brightness_model(tmp_path / "bright"), camera=CAMERA, mount=Mount(1.5), refine=refine)
+    vo.push(frame(1), 0.0)
+    told = np.array([0, 0, forward, 0, 0, 0], np.float32), np.full(6, log_variance, np.float32)
+    monkeypatch.setattr(vo.engine, "step", lambda: told)
+    estimate = vo.push(frame(2), 0.1)
+    assert estimate is not None
+    assert "bright gave numbers that mean nothing" in estimate.reasons
+    assert np.isfinite(estimate.pose).all() and np.isfinite(estimate.pose_covariance).all()
