@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ PATH = ("ate_unaligned_m", "ate_m", "kitti_t_percent", "kitti_r_deg_per_100m")
 
 YES, INTACT, DIFFER = "yes", "intact; no figure recomputed", "figures differ"
 """What `verify` says of a model that loads: its figures were recomputed, none could be, or some are not those found."""
+
+_NUMBER = (int, float, type(None))
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "recording": str,
+    "refined": bool,
+    "camera_height_m": _NUMBER,
+    **dict.fromkeys(FIGURES, _NUMBER),
+}
 
 Differing = Mapping[str, tuple[float | None, float | None]]
 
@@ -107,8 +116,10 @@ def keep(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def recomputable(card: Card, data: Path | None) -> int:
-    """How many of a card's measurements are of recordings that are here."""
-    return sum(find(row["recording"], data) is not None for row in card.measured if "recording" in row)
+    """How many of a card's measurements are of recordings that are here; none where `recompute` is an error."""
+    with suppress(VodistillError):
+        return sum(find(row["recording"], data) is not None for row in _recorded(card))
+    return 0
 
 
 def recompute(
@@ -116,15 +127,13 @@ def recompute(
 ) -> list[Check]:
     """Measure again what a card says of recordings; `each` is called with the name of one before it is measured."""
     checks = []
-    for row in card.measured:
-        if "recording" not in row:
-            continue
+    for row in _recorded(card):
         recording, refined = row["recording"], row["refined"]
         path = find(recording, data)
         differing: Differing = {}
         if path is not None:
             each(_name(recording, refined))
-            again = measure(folder, path, row["camera_height_m"], refine=refined)
+            again = measure(folder, path, row.get("camera_height_m"), refine=refined)
             pairs = {key: (row.get(key), again[key]) for key in FIGURES}
             differing = {key: pair for key, pair in pairs.items() if not _alike(*pair, TOLERANCE)}
         wrong = {key: pair for key, pair in differing.items() if not _alike(*pair, _tolerance(row, key))}
@@ -148,6 +157,15 @@ def verify(folder: Path, data: Path | None, each: Callable[[str], object] = lamb
     return (YES if any(check.found for check in checks) else INTACT), told
 
 
+def _recorded(card: Card) -> list[Mapping[str, Any]]:
+    """What a card says of recordings; an error where that cannot be measured again."""
+    rows = [row for row in card.measured if "recording" in row]
+    for row in rows:
+        if not (isinstance(row, dict) and all(isinstance(row.get(k), kind) for k, kind in _KINDS.items())):
+            raise VodistillError(f"{card.name}: its card holds a measurement that is none: {row}", "Measure it again.")
+    return rows
+
+
 def _of(row: Mapping[str, Any]) -> tuple[Any, Any] | None:
     return (row["recording"], row["refined"]) if "recording" in row else None
 
@@ -161,7 +179,7 @@ def _told(differing: Differing) -> str:
 
 
 def _tolerance(row: Mapping[str, Any], key: str) -> float:
-    if not row["refined"] or row["camera_height_m"] is not None:
+    if not row["refined"] or row.get("camera_height_m") is not None:
         return TOLERANCE
     return UNTIED_PATH if key in PATH else UNTIED
 

@@ -77,6 +77,24 @@ def test_a_card_without_figures_is_intact(model: Path) -> None:
     assert measured.verify(model, None) == ("intact; no figure recomputed", "none on the card")
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "the recording was lost",
+        {"recording": 7, "refined": False},
+        {"recording": "ahead"},
+        {"recording": "ahead", "refined": False, "camera_height_m": "high"},
+        {"recording": "ahead", "refined": False, "rpe_t_m": "small"},
+    ],
+)
+def test_a_measurement_that_is_none_is_told(model: Path, data: Path, row: object) -> None:
+    card = json.loads((model / "card.json").read_text())
+    (model / "card.json").write_text(json.dumps({**card, "measured": [row]}))
+    assert measured.recomputable(read_card(model / "card.json"), data) == 0
+    verdict, _ = measured.verify(model, data)
+    assert "bright: its card holds a measurement that is none" in verdict
+
+
 def test_recordings_are_looked_for_where_models_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed from a wheel: below share/ of the prefix."""
     package = tmp_path / "lib" / "python3" / "site-packages" / "ros2_vodistill"
