@@ -112,6 +112,8 @@ class Card:
         for name in ("parameters", "opset"):
             if getattr(card, name) < 1:
                 raise ValueError(f"{name} is {getattr(card, name)}; it must be at least 1")
+        if not all(size >= 1 for shape in card.states.values() for size in shape):
+            raise ValueError(f"states are {dict(card.states)}; every size must be at least 1")
         if card.unit not in UNITS:
             raise ValueError(f"unit is {card.unit!r}; known are {', '.join(UNITS)}")
         if len(card.covariance_scale) != 6 or not all(0 < x < float("inf") for x in card.covariance_scale):

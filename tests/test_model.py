@@ -66,6 +66,7 @@ RANGE = {"min_translation": 0.1, "max_translation": 1, "min_rotation": 0, "max_r
         ({"parameters": 0}, "parameters is 0"),
         ({"data": "streets"}, "data is 'streets'"),
         ({"states": {"state_mean": ["x"]}}, "x"),
+        ({"states": {"state_mean": [1, -1]}}, "-1"),
         ({"range": {**RANGE, "max_interval": 0}}, "range"),
         ({"range": {**RANGE, "max_interval": None}}, "None"),
         ({"range": {**RANGE, "max_translation": float("inf")}}, "inf"),
@@ -112,6 +113,7 @@ def test_a_card_that_is_no_json_is_refused(tmp_path: Path) -> None:
     [
         {"states": {}},
         {"states": {"state_mean": [1, 2]}},
+        {"states": {"state_mean": [1, 10**15]}},
         {"states": {"state_mean": [1, 1], "state_more": [1, 1]}},
         {"views": {"image": {"kind": "level", "width": 32, "height": 32, "fx": 40, "fy": 40, "cx": 15, "cy": 15}}},
     ],

@@ -22,10 +22,10 @@ class OnnxEngine(HostEngine):
     name: ClassVar[str] = "onnxruntime"
 
     def __init__(self, model: Model, threads: int = 1) -> None:
-        super().__init__(model)
         self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-        self._threads = threads
-        self._session = self._open(profile=None)
+        self.model, self._threads = model, threads
+        self._session = self._open(profile=None)  # first: what does not fit its card may be of any size there
+        super().__init__(model)
         self._bindings = [self._bind(self._session, reference) for reference in range(2)]
 
     def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

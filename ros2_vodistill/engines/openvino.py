@@ -23,7 +23,7 @@ class OpenVinoEngine(HostEngine):
     name: ClassVar[str] = "openvino"
 
     def __init__(self, model: Model, threads: int = 1) -> None:
-        super().__init__(model)
+        self.model = model
         self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
         self._openvino = _import()
         self._options = {
@@ -35,7 +35,8 @@ class OpenVinoEngine(HostEngine):
             # Some processors would else compute in bfloat16, whatever the graph says.
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        compiled = self._compile(self._options)
+        compiled = self._compile(self._options)  # first: what does not fit its card may be of any size there
+        super().__init__(model)
         self._requests = [self._bind(compiled, reference) for reference in range(2)]
 
     def step(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
