@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
 
 DEFAULT = "swift-s"
+_ELSEWHERE = b"\x0a\x08location\x12"  # begins a tensor's external_data in ONNX: the key and its value's tag
 UNITS = ("metre", "camera_height", "none")
 
 _TYPES: dict[type, tuple[str, ...]] = {
@@ -139,9 +141,15 @@ class Model:
         folder = _find(name)
         path, card = folder / "model.onnx", read_card(folder / "card.json")
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            graph = path.read_bytes()
         except OSError as error:
             raise VodistillError(f"{path} cannot be read: {error.strerror}", "Export the model again.") from error
+        digest = hashlib.sha256(graph).hexdigest()
+        if _ELSEWHERE in graph:
+            raise VodistillError(
+                f"{path} keeps weights in another file, which its hash does not cover",
+                "Export it as one file: torch.onnx.export(..., external_data=False), or onnx.save as it is.",
+            )
         if digest != card.sha256:
             raise VodistillError(
                 f"{path} has sha256 {digest[:12]}..., its card says {card.sha256[:12]}...",
@@ -200,7 +208,9 @@ def _roots() -> Iterator[Path]:
 
 
 def _find(name: str | Path) -> Path:
-    given = Path(name).expanduser()
+    given = Path(name)
+    with suppress(RuntimeError):  # of a user that is not there
+        given = given.expanduser()
     if given.is_file():
         given = given.parent
     if given.is_dir() and (given / "card.json").is_file():

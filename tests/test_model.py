@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
 from ros2_vodistill.engines import ENGINES, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model, read_card, shipped
-from tests.models import brightness_model, opened
+from tests.models import brightness_model, opened, rehashed
 
 
 def test_a_model_is_found_by_its_folder_by_its_file_and_by_name(
@@ -44,6 +45,22 @@ def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").unlink()
     with pytest.raises(VodistillError, match="cannot be read"):
         Model.load(folder)
+
+
+def test_a_user_that_is_not_there_has_no_model() -> None:
+    with pytest.raises(VodistillError, match="no model '~nobody-of-that-name/swift-s'"):
+        Model.load("~nobody-of-that-name/swift-s")
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
+    """Its hash would say nothing of them, nor would a plan that was built of them."""
+    folder = brightness_model(tmp_path / "bright")
+    graph = onnx.load(folder / "model.onnx")
+    for tensor in graph.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
+    onnx.save(graph, folder / "model.onnx", save_as_external_data=True, size_threshold=0)
+    with pytest.raises(VodistillError, match="weights in another file"):
+        Model.load(rehashed(folder))
 
 
 RANGE = {"min_translation": 0.1, "max_translation": 1, "min_rotation": 0, "max_rotation": 1, "max_interval": 1}
