@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ros2_vodistill import geometry, metrics
 from ros2_vodistill.run import Run
@@ -55,7 +56,8 @@ def over_time(run: Run) -> str:
             band = 2 * np.sqrt(np.maximum(in_world[:, axis, axis], 0))
             axes.fill_between(times, values - band, values + band, color=_ESTIMATE, alpha=0.15, linewidth=0)
         if truth is not None:
-            axes.plot(truth.stamps - start, truth.positions[:, axis], color=_TRUTH, linewidth=2.5, label="truth")
+            known = _gapped(truth, np.stack([truth.stamps - start, truth.positions[:, axis]], axis=1))
+            axes.plot(*known.T, color=_TRUTH, linewidth=2.5, label="truth")
         axes.plot(times, values, color=_ESTIMATE, linewidth=1.2, label="estimate, ±2σ")
         axes.set_ylabel(f"{label} ({run.unit})")
     rows[0].legend(frameon=False, ncol=2)  # matplotlib below 3.6 knows no ncols
@@ -111,9 +113,14 @@ def latency(run: Run) -> str:
 
 
 def _path(axes: Axes, trajectory: Trajectory, colour: str, label: str, width: float, style: str = "-") -> None:
-    places = trajectory.positions
+    places = _gapped(trajectory, trajectory.positions)
     axes.plot(places[:, 0], places[:, 2], style, color=colour, linewidth=width, label=label)
     axes.plot(*places[0, [0, 2]], "o", color=colour, markersize=4)
+
+
+def _gapped(trajectory: Trajectory, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of a trajectory (N, K), and rows of NaN where poses were left out: no line is drawn across a hole."""
+    return np.insert(rows, np.flatnonzero(~trajectory.follows()) + 1, np.nan, axis=0)
 
 
 def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:

@@ -162,7 +162,8 @@ def write_kitti(path: str | Path, trajectory: Trajectory) -> None:
 def associate(
     estimate: Trajectory, truth: Trajectory, max_gap: float = MAX_GAP, tolerance: float = STAMP_TOLERANCE
 ) -> tuple[Trajectory, Trajectory]:
-    """The part of `estimate` that `truth` covers, and the truth interpolated on SE(3) at the same stamps.
+    """The part of `estimate` that `truth` covers, and the truth interpolated on SE(3) at the same stamps, as the same
+    poses by their numbers.
 
     The truth is never extrapolated, and a hole in it that is longer than `max_gap` is not bridged; within `tolerance`
     of a true pose that pose is taken. Frame numbers match only themselves. Both in seconds.
@@ -193,7 +194,8 @@ def associate(
     poses = truth.poses[nearest]
     between = (fraction > 0) & (fraction < 1)
     poses[between] = geometry.interpolate(truth.poses[left[between]], truth.poses[right[between]], fraction[between])
-    return estimate.select(covered), Trajectory(stamps[covered], poses[covered], indexed=truth.indexed)
+    part = estimate.select(covered)
+    return part, Trajectory(part.stamps, poses[covered], indexed=truth.indexed, numbers=part.numbers)
 
 
 def alignment(estimate: Trajectory, truth: Trajectory, mode: Alignment) -> tuple[float, Array]:

@@ -17,15 +17,16 @@ from tests.test_odometry import Scripted, frame
 CAMERA = Camera(64, 48, "pinhole", 40.0, 40.0, 31.5, 23.5)
 
 
-def run(world: np.ndarray) -> Run:
-    """A run that is right, against a truth in another world."""
-    odometry = VisualOdometry("classical", camera=CAMERA, mount=Mount(1.0))
+def run(world: np.ndarray, *missing: int, height: float | None = 1.0) -> Run:
+    """A run that is right, against a truth in another world, which has some poses not."""
+    odometry = VisualOdometry("classical", camera=CAMERA, mount=Mount(height))
     odometry.frontend = Scripted()
     stamps = 0.1 * np.arange(8)
     motion = geometry.from_motion([0, 0, 0.5, 0, 0.02, 0])
     poses = geometry.accumulate(np.repeat(motion[None], 7, axis=0))
     frames = ((float(stamp), frame(0.5 * i)) for i, stamp in enumerate(stamps))
-    return replay(frames, odometry, truth=Trajectory(stamps, world @ poses), length=8)
+    known = ~np.isin(np.arange(8), missing)
+    return replay(frames, odometry, truth=Trajectory(stamps[known], (world @ poses)[known]), length=8)
 
 
 @pytest.mark.parametrize("turn", [[0.0, 0.0, 0.0], [np.pi / 2, 0.0, 0.0], [0.3, -1.2, 0.8]])
@@ -51,3 +52,14 @@ def test_figures_of_a_right_estimate_show_no_error() -> None:
     assert result.metrics["rpe_t_m"] == pytest.approx(0.0, abs=1e-9)
     assert result.metrics["nees"] == pytest.approx(0.0, abs=1e-9)
     assert all(svg.startswith("<svg") for svg in (plots.errors(result), plots.over_time(result), plots.speed(result)))
+
+
+@pytest.mark.parametrize("draw", [plots.from_above, plots.over_time])
+def test_no_line_is_drawn_across_a_hole_in_the_truth(draw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "_svg", figures.append)
+    draw(run(np.eye(4), 3, 4, 5))
+    lines = [line for axes in figures[0].axes for line in axes.lines if line.get_label() == "truth"]
+    assert lines
+    for line in lines:
+        assert np.isnan(line.get_xydata()).all(axis=1).tolist() == [False] * 3 + [True] + [False] * 2
