@@ -68,12 +68,10 @@ def over_time(run: Run) -> str:
 def errors(run: Run) -> str:
     """Error of each step, in translation and rotation, along the path; of the Sim(3) aligned estimate, if its scale is
     unknown. '' without a truth."""
-    if run.truth is None:
+    if (pair := run.compared()) is None:
         return ""
-    estimate, truth = associate(run.estimate, run.truth)
-    if not run.metric:
-        estimate = align(estimate, truth, "sim3")
-    lengths, angles = metrics.relative_errors(estimate, truth)
+    truth = pair[1]
+    lengths, angles = metrics.relative_errors(*pair)
     figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
     along = truth.distances[1:]
     top.plot(along, lengths, color=_ESTIMATE, linewidth=1.0)

@@ -56,6 +56,13 @@ class Run:
         """Whether the scale is known."""
         return self.steps[-1].scale is not Scale.UNKNOWN
 
+    def compared(self) -> tuple[Trajectory, Trajectory] | None:
+        """The estimate and the truth as the same poses, in metres: one of unknown scale is aligned in Sim(3)."""
+        if self.truth is None:
+            return None
+        estimate, truth = trajectory.associate(self.estimate, self.truth)
+        return estimate if self.metric else trajectory.align(estimate, truth, "sim3"), truth
+
     @property
     def unit(self) -> str:
         """Of its lengths, as axes have it."""

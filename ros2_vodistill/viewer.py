@@ -61,13 +61,14 @@ def write_rerun(run: Run, camera: Camera, path: Path) -> None:
 def _log_truth(stream: RecordingStream, run: Run) -> None:
     import rerun as rr
 
-    if run.truth is None:
+    if run.truth is None or (pair := run.compared()) is None:
         return
     estimate, truth = associate(run.estimate, run.truth)
-    moved = align(truth, estimate, "origin")
-    stream.log("world/truth", rr.LineStrips3D([moved.positions], colors=[[107, 114, 128]]), static=True)
-    known = estimate.follows()
-    errors = metrics.relative_errors(estimate, truth)[0][known]
+    moved = align(truth, estimate, "origin" if run.metric else "sim3")
+    known = truth.follows()
+    strips = np.split(moved.positions, np.flatnonzero(~known) + 1)
+    stream.log("world/truth", rr.LineStrips3D(strips, colors=[[107, 114, 128]]), static=True)
+    errors = metrics.relative_errors(*pair)[0][known]
     for stamp, error in zip(truth.stamps[1:][known], errors, strict=True):
         stream.set_time("stamp", duration=float(stamp - run.estimate.stamps[0]))
         stream.log("plots/error", rr.Scalars(float(error)))

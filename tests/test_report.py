@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_vodistill import geometry, plots
+from ros2_vodistill import geometry, plots, viewer
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.run import Run, replay
@@ -63,3 +63,25 @@ def test_no_line_is_drawn_across_a_hole_in_the_truth(draw: Any, monkeypatch: pyt
     assert lines
     for line in lines:
         assert np.isnan(line.get_xydata()).all(axis=1).tolist() == [False] * 3 + [True] + [False] * 2
+
+
+def test_the_viewer_compares_lengths_of_unknown_scale_as_the_report_does() -> None:
+    """The truth is drawn beside an estimate in camera heights; errors are in metres, of what was aligned."""
+    pytest.importorskip("rerun", reason="the Rerun SDK is not installed")
+    result = run(np.eye(4), 3, 4, height=None)
+    assert result.truth is not None
+    result.truth = result.truth.transformed(np.eye(4), 3.0)
+    shown: dict[str, list[Any]] = {}
+
+    class Stream:
+        def log(self, name: str, what: Any, **_: Any) -> None:
+            shown.setdefault(name, []).append(what)
+
+        def set_time(self, *_: Any, **__: Any) -> None: ...
+
+    viewer._log_truth(Stream(), result)
+    strips = shown["world/truth"][0].strips.as_arrow_array().to_pylist()
+    assert [len(strip) for strip in strips] == [3, 3]
+    np.testing.assert_allclose(strips[1], result.estimate.positions[5:], atol=1e-6)
+    errors = [scalars.scalars.as_arrow_array().to_pylist() for scalars in shown["plots/error"]]
+    np.testing.assert_allclose(np.ravel(errors), np.zeros(4), atol=1e-9)
