@@ -20,6 +20,7 @@ _LABELS = {
     "path_length_m": "Path length (m)",
     "rpe_t_m": "RPE, translation (m)",
     "rpe_r_deg": "RPE, rotation (deg)",
+    "rpe_t_scaled_m": "RPE, translation at the true lengths (m)",
     "direction_deg": "Direction of translation (deg)",
     "ate_unaligned_m": "ATE, unaligned (m)",
     "ate_se3_m": "ATE, SE(3) (m)",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ros2_vodistill import geometry, plots, viewer
+from ros2_vodistill import geometry, plots, report, viewer
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.odometry import VisualOdometry
 from ros2_vodistill.run import Run, replay
@@ -85,3 +87,14 @@ def test_the_viewer_compares_lengths_of_unknown_scale_as_the_report_does() -> No
     np.testing.assert_allclose(strips[1], result.estimate.positions[5:], atol=1e-6)
     errors = [scalars.scalars.as_arrow_array().to_pylist() for scalars in shown["plots/error"]]
     np.testing.assert_allclose(np.ravel(errors), np.zeros(4), atol=1e-9)
+
+
+def test_the_page_has_every_figure_that_the_documentation_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "recordings.md").read_text(encoding="utf-8")
+    table = text.split("| figure | what it is |")[1].split("\n\n")[0]
+    documented = {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    result = run(np.eye(4))
+    assert documented <= result.metrics.keys()
+    report.write_html(result, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(f"<td>{report._LABELS[name]}</td>" in page for name in documented)
