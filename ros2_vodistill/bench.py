@@ -26,7 +26,7 @@ from rich.table import Table
 from ros2_vodistill.console import sheet
 from ros2_vodistill.contender import PARTS, Task
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
+from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.machine import machine, versions
 from ros2_vodistill.model import shipped
 from ros2_vodistill.odometry import CLASSICAL
@@ -36,6 +36,7 @@ SIZES = ((1241, 376), (1280, 720))
 FRAMES = 20
 _WARM_UP = 5  # frames before the first round
 _BUSY = 0.3  # of the processors, by others, beyond which the figures say so
+_TABLE = ".md"
 _MIXED = "Models differ in precision: of int8 beside fp32, a ratio is the network's and the precision's together."
 Figures = dict[str, Any]
 
@@ -94,11 +95,21 @@ def compare(
     }
 
 
+def require_file(path: Path) -> None:
+    """An error, before any work, where the figures could not be written there."""
+    require_folder(path.parent)
+    if path.suffix == _TABLE:
+        raise VodistillError(f"{path} is where the table goes, beside the figures", "Name a .json file.")
+    for file in (path, path.with_suffix(_TABLE)):
+        if file.is_dir():
+            raise VodistillError(f"{file} is a folder", "Name a .json file.")
+
+
 def write(figures: Figures, path: Path) -> None:
     """The figures as JSON and, beside it, as Markdown."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    with replacing(path.with_suffix(".md")) as temporary:
+    with replacing(path.with_suffix(_TABLE)) as temporary:
         temporary.write_text(markdown(figures), encoding="utf-8")
 
 

@@ -216,10 +216,9 @@ def bench(
     Example: `vodistill bench --model swift-s --model classical --json bench.json`
     """
     from ros2_vodistill import bench as benchmark
-    from ros2_vodistill.files import require_folder
 
     if out is not None:
-        require_folder(out.parent)
+        benchmark.require_file(out)
     with progress_bar() as progress:
         task = progress.add_task("timing", total=None)
         figures = benchmark.compare(

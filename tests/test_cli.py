@@ -693,6 +693,19 @@ def test_bench_needs_a_thread(vodistill: Vodistill) -> None:
     assert "threads" in err
 
 
+@pytest.mark.parametrize("name", ["bench.md", "bench.json/", "there"])
+def test_bench_refuses_a_file_that_would_not_hold_its_figures(
+    vodistill: Vodistill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Before the work: bench.md is where the table goes."""
+    monkeypatch.setattr("ros2_vodistill.bench.compare", lambda *_: pytest.fail("timed for nothing"))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "bench.json").mkdir()
+    code, out, err = vodistill("bench", "--json", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert "Name a .json file." in err
+
+
 def test_bench_writes_what_it_prints(
     vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
