@@ -37,25 +37,30 @@ class Scene:
 def recorded(source: Path, count: int, folder: Path) -> Scene:
     """The first frames of a recording."""
     recording = open_source(source)
-    path = folder / "recorded"
-    found = _write(path, (image for _, image in islice(recording, count)))
+    path, camera = folder / "recorded", recording.require_camera()
+    found = _write(path, (image for _, image in islice(recording, count)), camera)
     if found < 2:
         raise VodistillError(f"{source} has {found} frames that could be read", "Timing needs two.")
-    return Scene(recording.name, recording.require_camera(), recording.mount or Mount(), path)
+    return Scene(recording.name, camera, recording.mount or Mount(), path)
 
 
 def generated(width: int, height: int, count: int, folder: Path) -> Scene:
     """Frames of a corridor, of that size."""
     camera = corridor.camera(width, height)
     path = folder / f"{width}x{height}"
-    _write(path, corridor.frames(camera, count))
+    _write(path, corridor.frames(camera, count), camera)
     return Scene("generated corridor", camera, corridor.MOUNT, path)
 
 
-def _write(path: Path, images: Iterable[NDArray[np.uint8]]) -> int:
-    count = 0
+def _write(path: Path, images: Iterable[NDArray[np.uint8]], camera: Camera) -> int:
+    count, size = 0, (camera.width, camera.height)
     with path.open("wb") as file:
         for image in images:
+            if image.shape[::-1] != size:
+                raise VodistillError(
+                    f"frame {count} is {image.shape[1]}x{image.shape[0]}, the calibration is for {size[0]}x{size[1]}",
+                    "Record it with the calibration of these images.",
+                )
             file.write(cv2.cvtColor(grey(image), cv2.COLOR_GRAY2BGR).tobytes())
             count += 1
     return count

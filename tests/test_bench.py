@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_vodistill import bench, corridor
+from ros2_vodistill import bench, corridor, scenes
 from ros2_vodistill.contender import PARTS, to_and_fro
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.sources.record import write_kitti
+from ros2_vodistill.sources.record import write_bag, write_kitti
 from tests.models import brightness_model
 
 
@@ -132,6 +132,14 @@ def test_a_recording_is_run_with_its_own_camera(tmp_path: Path) -> None:
     write_kitti(tmp_path / "sequence", corridor.frames(camera, 4), camera, [0.0, 0.1, 0.2, 0.3], corridor.poses(4))
     figures = bench.compare(["classical"], ["onnxruntime", "openvino"], [1], tmp_path / "sequence", 1)  # it has neither
     assert [found["size"] for found in figures["rows"]] == ["128x96"]
+
+
+def test_frames_of_another_size_than_the_calibrations_are_refused(tmp_path: Path) -> None:
+    """A contender would take the file of them for other frames."""
+    camera = corridor.camera(128, 96)
+    write_bag(tmp_path / "bag", corridor.frames(camera, 4), corridor.camera(64, 48), [0.0, 0.1, 0.2, 0.3])
+    with pytest.raises(VodistillError, match="128x96, the calibration is for 64x48"):
+        scenes.recorded(tmp_path / "bag", 4, tmp_path)
 
 
 @pytest.mark.usefixtures("small")
