@@ -66,11 +66,12 @@ def compare(
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     alone = [(model, False) for model in (*teachers, *models)]
     refined = [(model, True) for model in models if model != CLASSICAL]
-    contenders = [
-        (model, refine, "auto" if model == CLASSICAL else engine, count)
-        for (model, refine), engine, count in product(alone + refined, engines, threads)
-        if model != CLASSICAL or engine == engines[0]
-    ]
+    contenders = list(
+        dict.fromkeys(
+            (model, refine, "auto" if model == CLASSICAL else engine, count)
+            for (model, refine), engine, count in product(alone + refined, engines, threads)
+        )
+    )
     rows: list[Figures] = []
     with tempfile.TemporaryDirectory() as folder:
         scenes = [recorded(source, FRAMES, Path(folder))] if source else _corridors(Path(folder))
@@ -79,7 +80,7 @@ def compare(
             before = number * len(contenders) * (rounds + 1)
             found = _scene(scene, contenders, rounds, lambda done, before=before: each(before + done, turns))  # type: ignore[misc]
             rows += [
-                {**row, "given_as_teacher": model in teachers}
+                {**row, "asked_for": model, "given_as_teacher": model in teachers}
                 for row, (model, *_) in zip(found, contenders, strict=True)
             ]
     return {
@@ -91,7 +92,7 @@ def compare(
         "notes": [f"the machine was busy before: {busy:.0%} of its processors"] if busy > _BUSY else [],
         "rounds": rounds,
         "frames_per_round": FRAMES,
-        "rows": _with_ratios(rows),
+        "rows": _with_ratios(_told_apart(rows)),
     }
 
 
@@ -244,6 +245,14 @@ def _spread(rounds: list[NDArray[np.float64]]) -> dict[str, float]:
     p50, p99 = np.percentile(np.concatenate(rounds), [50, 99])
     medians = [float(np.median(times)) for times in rounds]
     return {"p50": float(p50), "p99": float(p99), "least": min(medians), "greatest": max(medians)}
+
+
+def _told_apart(rows: list[Figures]) -> list[Figures]:
+    """Models that have one name on their cards are called what was asked for."""
+    asked: dict[str, set[str]] = {}
+    for row in rows:
+        asked.setdefault(row["model"], set()).add(row["asked_for"])
+    return [{**row, "model": row["asked_for"] if len(asked[row["model"]]) > 1 else row["model"]} for row in rows]
 
 
 def _with_ratios(rows: list[Figures]) -> list[Figures]:

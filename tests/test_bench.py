@@ -134,6 +134,15 @@ def test_a_recording_is_run_with_its_own_camera(tmp_path: Path) -> None:
     assert [found["size"] for found in figures["rows"]] == ["128x96"]
 
 
+@pytest.mark.usefixtures("small")
+def test_models_of_one_name_are_told_apart_and_what_is_asked_for_twice_is_timed_once(tmp_path: Path) -> None:
+    """As a model that ships and one's own that was trained further."""
+    one, other = (str(brightness_model(tmp_path / name, name="bright")) for name in ("one", "other"))
+    figures = bench.compare([one, other, one, "classical", "classical"], ["auto"], [1, 1], None, 1)
+    named = [(found["model"], found["refine"]) for found in figures["rows"]]
+    assert named == [(one, False), (other, False), ("classical", False), (one, True), (other, True)]
+
+
 def test_frames_of_another_size_than_the_calibrations_are_refused(tmp_path: Path) -> None:
     """A contender would take the file of them for other frames."""
     camera = corridor.camera(128, 96)
