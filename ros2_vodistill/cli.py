@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -243,9 +244,11 @@ def main() -> None:
     except VodistillError as error:
         _refuse(error.problem, error.remedy)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            _refuse(f"{error.filename}: {error.strerror}", "Check the path and its permissions.")
+        if error.errno != errno.ENOSPC:
             raise
-        _refuse(f"{error.filename}: {error.strerror}", "Check the path and its permissions.")
+        _refuse(f"the output could not be written: {error.strerror}", "Send it where there is space.")
     except KeyboardInterrupt:
         ERROR.print("stopped")
         sys.exit(130)

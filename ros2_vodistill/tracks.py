@@ -48,7 +48,7 @@ class Tracker:
         factor = image.shape[0] / small.shape[0], image.shape[1] / small.shape[1]
         strength = cv2.cornerMinEigenVal(small, 3)
         height, width = strength.shape
-        cell = max(4, int(np.sqrt(height * width / self.count)))
+        cell = min(max(4, int(np.sqrt(height * width / self.count))), height, width)
         rows, columns = height // cell, width // cell
         peak = strength >= cv2.dilate(strength, np.ones((5, 5), np.uint8))
         peak[:_BORDER], peak[-_BORDER:], peak[:, :_BORDER], peak[:, -_BORDER:] = False, False, False, False

@@ -481,6 +481,20 @@ def test_a_full_disk_leaves_no_half_written_file(
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
 
 
+def test_a_full_disk_below_the_output_is_an_error_like_others(
+    vodistill: Vodistill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`vodistill models > file`."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "show", full)
+    code, _, err = vodistill("models")
+    assert code == 2
+    assert "the output could not be written: No space left on device" in err
+
+
 def test_a_missing_viewer_says_what_to_install(
     vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,12 @@ def test_a_flat_image_has_no_corners(grey: int) -> None:
     assert len(Tracker().corners(np.full((240, 320), grey, np.uint8))) == 0
 
 
+@pytest.mark.parametrize("shape", [(4, 20000), (20000, 4), (3, 3), (1, 1)])
+def test_a_strip_has_corners_or_none(shape: tuple[int, int]) -> None:
+    corners = Tracker().corners(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
+    assert corners.shape[1] == 2
+
+
 def test_corners_lie_on_a_chessboard() -> None:
     board = np.kron(np.indices((6, 8)).sum(axis=0) % 2, np.ones((40, 40))).astype(np.uint8) * 200
     points = Tracker(count=500).corners(board)

@@ -166,7 +166,8 @@ class Source(ABC):
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
     """Sorted so that 9.png comes before 10.png."""
-    return sorted(
-        paths,
-        key=lambda path: [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)],
-    )
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+    return sorted(paths, key=key)

@@ -37,8 +37,8 @@ def rewrite(file: Path, old: str, new: str) -> None:
 
 
 def test_natural_order() -> None:
-    names = ["b.png", "a10.png", "a9.png", "a9b2.png", "10.png", "9.png"]
-    expected = ["9.png", "10.png", "a9.png", "a9b2.png", "a10.png", "b.png"]
+    names = ["b.png", "a10.png", "a9.png", "a9b2.png", "10.png", "9.png", "²9.png"]
+    expected = ["9.png", "10.png", "a9.png", "a9b2.png", "a10.png", "b.png", "²9.png"]
     assert [path.name for path in natural_order(map(Path, names))] == expected
 
 
