@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.measured import measure
 from ros2_vodistill.model import shipped
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
     parser.add_argument("--model", action="append", help="repeat for several; default: all that ship, and classical")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_file(parser)
     arguments = parser.parse_args()
     models = arguments.model or [*(folder.name for folder in shipped()), CLASSICAL]
     rows = [

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from benchmarks.worlds import CONTENDERS, mean_step, replayed, world_of
 from ros2_vodistill.view import View
 from training.world import Clip, render
@@ -36,7 +35,7 @@ def main() -> None:
     """Parse, render, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=FRAMES, help="of each drive")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_file(parser)
     arguments = parser.parse_args()
     rows = []
     for place, seed in track(DRIVES, "drives", console=Console(stderr=True)):

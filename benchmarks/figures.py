@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from ros2_vodistill.files import replacing
+from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.machine import machine
+
+
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """The option that names the file; where it could not be written, that is said before the work."""
+    parser.add_argument("--json", type=_writable, help="file for the figures")
 
 
 def keep(file: Path | None, module: str, **figures: Any) -> None:
@@ -16,5 +23,20 @@ def keep(file: Path | None, module: str, **figures: Any) -> None:
     if file is None:
         return
     result = {"command": " ".join([f"python -m benchmarks.{module}", *sys.argv[1:]]), "machine": machine(), **figures}
+    write(file, json.dumps(result, indent=1))
+
+
+def write(file: Path, text: str) -> None:
+    """The text and a line's end; folders that are missing are made."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as path:
-        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _writable(name: str) -> Path:
+    path = Path(name)
+    try:
+        require_folder(path.parent)
+    except VodistillError as error:
+        raise argparse.ArgumentTypeError(error.line) from error
+    return path

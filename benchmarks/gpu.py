@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.figures import add_file, write
 from benchmarks.untrained import export
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
 from training import networks
 from training.networks import Network, StepModule
 from training.world import WorldConfig, render
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=100, help="in a round")
     parser.add_argument("--batch", type=int, default=32, help="clips in a batch, for training and rendering")
-    parser.add_argument("--json", type=Path)
+    add_file(parser)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: torch finds no GPU\n  Run this where there is one, or with --device cpu to see that it works.")
@@ -65,10 +65,9 @@ def main() -> None:
         "rendering": rendering(options.device, options.batch),
     }
     text = json.dumps(figures, indent=2)
-    if options.json is not None:
-        with replacing(options.json) as path:
-            path.write_text(text + "\n", encoding="utf-8")
     print(text)
+    if options.json is not None:
+        write(options.json, text)
 
 
 def steps(built: dict[str, Network], device: str, folder: Path, notes: list[str]) -> dict[str, Run]:

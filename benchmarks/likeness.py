@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.view import Warp
 from training.networks.base import DEFAULT_VIEW
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("pairs", nargs="+", help=f"FOLDER=KIND, of {', '.join(KINDS)}")
     parser.add_argument("--count", type=int, default=40, help="frames of each")
     parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_file(parser)
     arguments = parser.parse_args()
     rows = []
     print("| what | band | mean | dev. | white % | black % | across | down | blocks | octaves |\n|" + "---|" * 10)

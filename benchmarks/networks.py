@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from benchmarks.untrained import export
 from ros2_vodistill.engines import make
 from ros2_vodistill.engines.base import Engine
@@ -30,7 +30,7 @@ _STEPS = 10  # of a turn
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
+    add_file(parser)
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -15,12 +15,11 @@ import os
 import statistics
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import multiprocessing
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from ros2_vodistill.view import View
 from training.world import WorldConfig, render
 
@@ -90,7 +89,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="batches measured")
     parser.add_argument("--threads", type=int, default=1, help="of torch, in each process")
     parser.add_argument("--processes", type=int, default=1, help="their rates by the clock are summed")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_file(parser)
     arguments = parser.parse_args()
     rows = []
     print("| what | frames/s | frames in a core's second |\n|---|---|---|")

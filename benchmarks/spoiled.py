@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from ros2_vodistill import metrics
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.measured import prepared
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
     parser.add_argument("--model", action="append", help=f"repeat for several; default: {DEFAULT} and {CLASSICAL}")
     parser.add_argument("--no-refine", action="store_true", help="the networks alone")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_file(parser)
     arguments = parser.parse_args()
     rows = [
         {

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.figures import keep
+from benchmarks.figures import add_file, keep
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.model import DEFAULT
 from ros2_vodistill.odometry import CLASSICAL, VisualOdometry
@@ -53,7 +52,7 @@ def main() -> None:
     """Parse, render, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="sequences of each kind")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    add_file(parser)
     arguments = parser.parse_args()
     kinds = [(place, carrier) for place, carriers in PLACES.items() for carrier in carriers]
     work = [(number, kind, seed) for seed in range(arguments.seeds) for number, kind in enumerate(kinds)]
