@@ -9,11 +9,12 @@ model=${1:-swift-s}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-vodistill engine build "$model" >&2 || echo "no plan: timed without tensorrt" >&2
+without=
+vodistill engine build "$model" >&2 || { without=tensorrt; echo "no plan: timed without tensorrt" >&2; }
 engines=$(vodistill doctor --json | python3 -c '
 import json, sys
 found = [f["what"].removeprefix("engine ") for f in json.load(sys.stdin) if f["what"].startswith("engine ") and f["works"]]
-print(" ".join(f"--engine {name}" for name in found))')
+print(" ".join(f"--engine {name}" for name in found if name not in sys.argv))' $without)
 # shellcheck disable=SC2086
 vodistill bench --model "$model" --model classical $engines --threads 1 --threads 2 --json "$out/bench.json" >&2
 cat "$out/bench.md"
