@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import weakref
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -46,6 +47,9 @@ class Gpu:
         # A thread that waits for the GPU sleeps; CUDA would else spin.
         self._done = self._call("cudaEventCreateWithFlags", cuda.cudaEventBlockingSync | cuda.cudaEventDisableTiming)
         self._kept: list[Any] = []
+        self._allocated: list[int] = []
+        # A node that is configured again makes another engine. What ends with the process, the driver frees.
+        weakref.finalize(self, _free, cuda, self._allocated).atexit = False
 
     def pinned(self, shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
         """Zeroed host memory that the GPU copies from and to by itself; lives as long as the process."""
@@ -57,15 +61,12 @@ class Gpu:
         return array
 
     def allocate(self, size: int) -> int:
-        """Address of so many zeroed bytes on the GPU."""
+        """Address of so many zeroed bytes on the GPU; they live as long as this object."""
         address = int(self._call("cudaMalloc", size))
+        self._allocated.append(address)
         self.clear(address, size)
         self.wait()
         return address
-
-    def free(self, address: int) -> None:
-        """Give memory on the GPU back."""
-        self._call("cudaFree", address)
 
     def clear(self, address: int, size: int) -> None:
         """Zero memory on the GPU, in the stream's order."""
@@ -108,6 +109,11 @@ class Gpu:
             reason = getattr(status, "name", status)
             raise VodistillError(f"{name} failed: {reason}", "See the messages of the GPU's driver: dmesg, nvidia-smi.")
         return results[0] if results else None
+
+
+def _free(cuda: Any, addresses: list[int]) -> None:
+    for address in addresses:
+        cuda.cudaFree(address)
 
 
 def require_driver() -> None:

@@ -185,6 +185,8 @@ def _read(path: Path, key: Key) -> bytes:
     head, _, plan = content.removeprefix(_MAGIC).partition(b"\n")
     with suppress(ValueError):
         header = json.loads(head) if content.startswith(_MAGIC) else {}
+        if not isinstance(header, dict):
+            raise ValueError
         if header.get("sha256") == hashlib.sha256(plan).hexdigest() and header.get("key") == asdict(key):
             return plan
     raise VodistillError(f"{path} is damaged", "It is built anew.")

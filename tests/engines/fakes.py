@@ -26,6 +26,7 @@ class FakeCuda:
     def __init__(self, name: str = "Fake", devices: int = 1) -> None:
         self.name, self.devices = name, devices
         self.memory: dict[int, Any] = {}
+        self.pinned: set[int] = set()
         self.queue: list[Work] = []
         self.captured: list[Work] | None = None
         self.launches = self.allocations = 0
@@ -53,7 +54,9 @@ class FakeCuda:
         return 0, ctypes.addressof(buffer)
 
     def cudaHostAlloc(self, size: int, flags: int) -> tuple[int, int]:
-        return self.cudaMalloc(size)
+        status, address = self.cudaMalloc(size)
+        self.pinned.add(address)
+        return status, address
 
     def cudaFree(self, address: int) -> tuple[int]:
         del self.memory[address]

@@ -83,8 +83,9 @@ def test_whatever_differs_makes_another_plan(cache: PlanCache, said: list[str], 
         lambda content: content[:-5] + b"X" + content[-4:],
         lambda content: content.replace(b"Orin", b"0rin"),
         lambda content: b"X" + content,
+        lambda content: b"\n".join([content.split(b"\n")[0], b"null", b"plan"]),
     ],
-    ids=["cut", "cut in its header", "empty", "one byte", "another's header", "no magic"],
+    ids=["cut", "cut in its header", "empty", "one byte", "another's header", "no magic", "no table"],
 )
 def test_a_damaged_plan_is_built_again_with_a_message(
     cache: PlanCache, said: list[str], damage: Callable[[bytes], bytes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +93,15 @@ def test_a_step_is_one_launch_and_allocates_nothing(engine: TensorRtEngine, cuda
         forward(engine, grey)
         engine.advance()
     assert (cuda.launches - launches, cuda.allocations - allocations) == (10, 0)
+
+
+def test_an_engine_that_is_gone_leaves_no_memory_on_the_gpu(cuda: FakeCuda, tmp_path: Path) -> None:
+    """A node that is configured again makes another one."""
+    model = Model.load(brightness_model(tmp_path / "bright"))
+    for _ in range(2):
+        TensorRtEngine(model, FakeTensorRt(cuda), Gpu(cuda), b"plan").warm_up()
+        gc.collect()
+        assert cuda.memory.keys() == cuda.pinned
 
 
 def test_a_profile_has_the_mean_time_of_each_layer(engine: TensorRtEngine) -> None:
