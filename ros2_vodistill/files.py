@@ -12,9 +12,10 @@ from ros2_vodistill.errors import VodistillError
 
 def require_folder(folder: Path) -> None:
     """An error, before any work, where this folder is not there and cannot be made."""
-    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
     if not there.is_dir():
-        raise VodistillError(f"{there} is a file, not a folder for results", "Choose another folder.")
+        what = "a file" if there.exists() else "a link to nothing"
+        raise VodistillError(f"{there} is {what}, not a folder for results", "Choose another folder.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise VodistillError(f"{there} may not be written to", "Choose another folder, or change its permissions.")
 

@@ -12,7 +12,7 @@ import numpy as np
 from ros2_vodistill import metrics
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.files import replacing
+from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.run import Run
 from ros2_vodistill.trajectory import align, associate
 
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 
 
 def require(path: Path) -> None:
-    """An error with the remedy where the SDK is not installed, or the recording's folder is not there."""
+    """An error with the remedy, before any work, where the SDK is not installed or the file could not be written."""
     if importlib.util.find_spec("rerun") is None:
         raise VodistillError(
             "a recording for the viewer needs the Rerun SDK, which is not installed",
             "pip install 'ros2_vodistill[rerun]'",
         )
-    if not path.parent.is_dir():
-        raise VodistillError(f"{path.parent}, where {path.name} would be written, is no folder", "Make it first.")
+    require_folder(path.parent)
+    if path.is_dir():
+        raise VodistillError(f"{path} is a folder", "Name a file for the viewer's recording, such as run.rrd.")
 
 
 def write_rerun(run: Run, camera: Camera, path: Path) -> None:
     """Write a .rrd file; camera optical axes, so the view is set to x right, y down, z forward."""
     import rerun as rr
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         stream = rr.RecordingStream("vodistill", recording_id=uuid4())
         recording = rr.binary_stream(stream)  # written here: the SDK does not say when a disk is full

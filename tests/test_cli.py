@@ -444,6 +444,16 @@ def test_an_output_folder_that_is_a_file_is_refused_before_the_work(
     assert (tmp_path / "out").read_text() == "precious"
 
 
+def test_an_output_folder_that_is_a_link_to_nothing_is_refused_before_the_work(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ros2_vodistill.run.replay", lambda *_, **__: pytest.fail("replayed for nothing"))
+    (tmp_path / "out").symlink_to(tmp_path / "gone")
+    code, _, err = vodistill("run", sequence, "--model", bright, "--out", tmp_path / "out")
+    assert code == 2
+    assert "a link to nothing" in err
+
+
 def test_a_path_that_may_not_be_looked_at_is_an_error_like_others(
     vodistill: Vodistill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,14 +516,19 @@ def test_a_missing_viewer_says_what_to_install(
     assert "ros2_vodistill[rerun]" in err
 
 
-def test_a_recording_for_the_viewer_needs_a_folder(vodistill: Vodistill, sequence: Path, bright: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "problem"), [("", "sequence is a folder"), ("calib.txt/run.rrd", "calib.txt is a file")]
+)
+def test_a_recording_for_the_viewer_needs_a_place(
+    vodistill: Vodistill, sequence: Path, bright: Path, place: str, problem: str
+) -> None:
     pytest.importorskip("rerun", reason="the Rerun SDK is not installed")
     folder = sequence.parent
     before = sorted(folder.iterdir())
-    viewed = folder / "nowhere" / "run.rrd"
-    code, _, err = vodistill("run", sequence, "--model", bright, "--out", folder / "out", "--rerun", viewed)
+    options = ("--out", folder / "out", "--rerun", sequence / place)
+    code, _, err = vodistill("run", sequence, "--model", bright, *options)
     assert code == 2
-    assert "nowhere" in err
+    assert problem in err
     assert sorted(folder.iterdir()) == before
 
 
@@ -521,11 +536,10 @@ def test_a_recording_for_the_viewer_can_be_read_back(
     vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("rerun", reason="the Rerun SDK is not installed")
-    code, _, _ = vodistill(
-        "run", sequence, "--model", bright, "--out", tmp_path / "out", "--rerun", tmp_path / "run.rrd"
-    )
+    file = tmp_path / "out" / "viewer" / "run.rrd"
+    code, _, _ = vodistill("run", sequence, "--model", bright, "--out", tmp_path / "out", "--rerun", file)
     assert code == 0
-    assert (tmp_path / "run.rrd").read_bytes()[:3] == b"RRF"
+    assert file.read_bytes()[:3] == b"RRF"
 
 
 def test_a_full_disk_leaves_no_half_written_recording_for_the_viewer(
