@@ -9,25 +9,30 @@ from rich.table import Table
 
 from ros2_vodistill import measured
 from ros2_vodistill.console import sheet, step_by_step, text
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Card, read_card, shipped
 
 Row = dict[str, Any]
 
+_FIELDS = ("parameters", "d_rate", "precision", "unit")
+"""Of a card."""
+
 
 def rows(verify: bool, data: Path | None) -> list[Row]:
-    """One for each; verifying, with the recordings below `data`, adds what came of it, as 'verified' and 'figures'."""
-    cards = {folder: read_card(folder / "card.json") for folder in shipped()}
-    found = [
-        {
-            "name": folder.name,
-            "parameters": card.parameters,
-            "d_rate": card.d_rate,
-            "precision": card.precision,
-            "unit": card.unit,
-            "folder": str(folder),
-        }
-        for folder, card in cards.items()
-    ]
+    """One for each; verifying, with the recordings below `data`, adds what came of it, as 'verified' and 'figures'.
+
+    Of a card that is none that is known without.
+    """
+    cards: dict[Path, Card] = {}
+    found = []
+    for folder in shipped():
+        row: Row = {"name": folder.name, **dict.fromkeys(_FIELDS), "folder": str(folder)}
+        try:
+            card = cards[folder] = read_card(folder / "card.json")
+            row |= {name: getattr(card, name) for name in _FIELDS}
+        except VodistillError as error:
+            row |= {"verified": error.problem, "figures": ""}
+        found.append(row)
     return _verified(found, cards, data) if verify else found
 
 
@@ -39,7 +44,11 @@ def sound(found: list[Row]) -> bool:
 def _verified(found: list[Row], cards: dict[Path, Card], data: Path | None) -> list[Row]:
     told = []
     with step_by_step(sum(measured.recomputable(card, data) for card in cards.values())) as begin:
-        for row, folder in zip(found, cards, strict=True):
+        for row in found:
+            folder = Path(row["folder"])
+            if folder not in cards:
+                told.append(row)
+                continue
             verdict, figures = measured.verify(folder, data, lambda what, of=folder.name: begin(f"{of}: {what}"))  # type: ignore[misc]
             told.append({**row, "verified": verdict, "figures": figures})
     return told

@@ -153,6 +153,19 @@ def test_models_lists_and_verifies(
     assert "sha256" in {row["name"]: row for row in json.loads(out)}["bright"]["verified"]
 
 
+@pytest.mark.parametrize("options", [(), ("--verify",)])
+def test_a_card_that_is_none_does_not_hide_the_other_models(
+    vodistill: Vodistill, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VODISTILL_MODELS", str(tmp_path))
+    monkeypatch.setattr("ros2_vodistill.model.homes", lambda: iter(()))
+    text(brightness_model(tmp_path / "broken") / "card.json", "{")
+    code, out, _ = vodistill("models", *options)
+    assert code == 1
+    assert "broken: verified: " in out and "is not a model card" in out
+    assert any("bright" in line and "fp32" in line for line in out.splitlines())
+
+
 def test_verifying_says_which_recording_is_measured(
     vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
