@@ -26,7 +26,7 @@ def build(
 ) -> None:
     """Build TensorRT's plan of a model for this GPU, into the user's cache, so that no start has to wait for it.
 
-    Example: `vodistill engine build swift-s --precision fp16`
+    Example: `vodistill engine build swift-s --precision int8`
     """
     from ros2_vodistill.engines import tensorrt
     from ros2_vodistill.model import Model

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +16,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ros2_vodistill import cli, geometry, measured, trajectory
+from ros2_vodistill import cli, geometry, measured, prepare, trajectory
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.model import DEFAULT
+from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.run import Run
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.sources.record import write_bag, write_kitti
@@ -706,6 +707,12 @@ def test_engine_build_without_a_gpu_says_so(
     code, _, err = vodistill("engine", "build", bright, "--precision", "fp16")
     assert code == 2
     assert "no fp16 variant" in err
+
+
+def test_the_example_of_engine_build_names_what_ships() -> None:
+    example = re.search(r"`vodistill engine build (\S+) --precision (\S+)`", prepare.build.__doc__ or "")
+    assert example is not None
+    assert Model.load(example[1]).variant(example[2]).card.precision == example[2]
 
 
 def test_engine_build_prints_the_plan(
