@@ -23,6 +23,7 @@ TUM_COLUMNS, KITTI_COLUMNS, INDEXED_KITTI_COLUMNS = 8, 12, 13
 MAX_GAP = 0.25  # seconds
 STAMP_TOLERANCE = 1e-4  # seconds; files round their stamps to this
 NANOSECONDS = 1e14  # seconds that no clock shows
+FARTHEST = 1e12  # metres; the squares of what is further have no place among numbers, nor has it among paths
 ROTATION_TOLERANCE = 1e-2  # of R^T R and of a quaternion's length; files round to four digits
 
 LOGGER = logging.getLogger(__name__)
@@ -279,6 +280,7 @@ def _first_fault(stamps: Array, poses: Array | None = None) -> tuple[int, str] |
             faults |= {
                 "its pose is not finite": np.logical_not(np.isfinite(poses).all(axis=(1, 2))),
                 "its rotation is no rotation matrix": (skew > ROTATION_TOLERANCE) | (np.linalg.det(rotations) < 0),
+                f"its place is further than {FARTHEST:g} m away": np.abs(poses[:, :3, 3]).max(axis=1) > FARTHEST,
                 "its last row is not 0 0 0 1": (poses[:, 3] != [0, 0, 0, 1]).any(axis=1),
             }
     firsts = [(int(np.flatnonzero(bad)[0]), problem) for problem, bad in faults.items() if bad.any()]

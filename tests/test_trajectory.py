@@ -133,6 +133,7 @@ BAD_FILES = {
     "columns change": (f"1 {IDENTITY_TUM}\n{IDENTITY_LINE}\n", "line 2: 12 numbers, expected 8"),
     "truncated": (f"{IDENTITY_LINE}\n1 0 0 0 0 1\n", "line 2: 6 numbers"),
     "nan position": (f"1 {IDENTITY_TUM}\n2 nan 0 0 0 0 0 1\n", "line 2: its pose is not finite"),
+    "diverged": (f"1 {IDENTITY_TUM}\n2 0 1e160 0 0 0 0 1\n", "line 2: its place is further than 1e\\+12 m"),
     "infinite stamp": (f"inf {IDENTITY_TUM}\n", "line 1: its stamp is not finite"),
     "nan quaternion": ("1 0 0 0 nan 0 0 1\n", "line 1: a quaternion of length nan"),
     "zero quaternion": ("# c\n1 0 0 0 0 0 0 0\n", "line 2: a quaternion of length 0"),
