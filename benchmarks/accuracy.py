@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, add_sequences, keep
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.measured import measure
 from ros2_vodistill.model import shipped
@@ -35,24 +34,19 @@ COLUMNS = {
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
+    add_sequences(parser)
     parser.add_argument("--model", action="append", help="repeat for several; default: all that ship, and classical")
     add_file(parser)
     arguments = parser.parse_args()
     models = arguments.model or [*(folder.name for folder in shipped()), CLASSICAL]
     rows = [
-        {"sequence": name, "model": model, **measure(model, arguments.data / name, _height(height), refine=refine)}
-        for name, _, height in (text.partition("@") for text in arguments.sequences)
+        {"sequence": name, "model": model, **measure(model, arguments.data / name, height, refine=refine)}
+        for name, height in arguments.sequences
         for model in models
         for refine in ((False,) if model == CLASSICAL else (False, True))
     ]
     print(table(rows))
     keep(arguments.json, "accuracy", rows=rows)
-
-
-def _height(text: str) -> float | None:
-    return float(text) if text else None
 
 
 def table(rows: list[dict[str, Any]]) -> str:

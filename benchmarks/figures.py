@@ -1,4 +1,4 @@
-"""The file of a benchmark: its figures, with the command and the machine that made them."""
+"""What benchmarks are told, and the file of their figures, with the command and the machine that made them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=_writable, help="file for the figures")
 
 
+def add_sequences(parser: argparse.ArgumentParser) -> None:
+    """The recordings, as pairs of a name and the height of the camera in metres or None; and where they lie."""
+    parser.add_argument("sequences", nargs="+", type=_sequence, metavar="NAME[@HEIGHT]", help="recordings")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
+
+
 def keep(file: Path | None, module: str, **figures: Any) -> None:
     """Write the figures of `python -m benchmarks.MODULE` where a file is named."""
     if file is None:
@@ -31,6 +37,14 @@ def write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as path:
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def _sequence(text: str) -> tuple[str, float | None]:
+    name, at, height = text.rpartition("@")
+    try:
+        return (name, float(height)) if at else (text, None)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{height}' of '{text}' is no height in metres") from error
 
 
 def _writable(name: str) -> Path:

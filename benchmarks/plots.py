@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.figures import add_sequences
 from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
@@ -80,14 +81,12 @@ class Steps:
 def main() -> None:
     """Parse, replay, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
+    add_sequences(parser)
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder for the pictures")
     arguments = parser.parse_args()
     runs = {}
-    for text in arguments.sequences:
-        name, _, height = text.partition("@")
-        runs[name] = list(_steps(arguments.data / name, float(height) if height else None))
+    for name, height in arguments.sequences:
+        runs[name] = list(_steps(arguments.data / name, height))
     arguments.out.mkdir(parents=True, exist_ok=True)
     for file, figure in (("paths.svg", _paths(runs)), ("steps.png", _errors(runs))):
         with replacing(arguments.out / file) as path:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, add_sequences, keep
 from ros2_vodistill import metrics
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.measured import prepared
@@ -89,8 +89,7 @@ CHANGES: dict[str, Callable[[Image, int, np.random.Generator], Image | None]] = 
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sequences", nargs="+", help="NAME[@HEIGHT]")
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the sequences")
+    add_sequences(parser)
     parser.add_argument("--model", action="append", help=f"repeat for several; default: {DEFAULT} and {CLASSICAL}")
     parser.add_argument("--no-refine", action="store_true", help="the networks alone")
     add_file(parser)
@@ -102,7 +101,7 @@ def main() -> None:
             "model": model,
             **errors(model, arguments.data / name, height, change, not arguments.no_refine),
         }
-        for name, _, height in (text.partition("@") for text in arguments.sequences)
+        for name, height in arguments.sequences
         for change in CHANGES
         for model in arguments.model or [DEFAULT, CLASSICAL]
     ]
@@ -110,10 +109,9 @@ def main() -> None:
     keep(arguments.json, "spoiled", rows=rows)
 
 
-def errors(model: str, recording: Path, height: str, change: str, refine: bool) -> dict[str, float | None]:
+def errors(model: str, recording: Path, height: float | None, change: str, refine: bool) -> dict[str, float | None]:
     """What becomes of a recording whose frames are changed, with a network's motion refined or as it is."""
-    known = float(height) if height else None
-    source, odometry = prepared(model, recording, known, refine=refine and model != CLASSICAL)
+    source, odometry = prepared(model, recording, height, refine=refine and model != CLASSICAL)
     if source.truth is None:
         raise VodistillError(f"{recording} has no true poses", "name one that has")
     run = replay(spoiled(source, change), odometry, truth=source.truth)

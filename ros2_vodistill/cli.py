@@ -207,7 +207,10 @@ def bench(
     threads: Annotated[
         list[int] | None, typer.Option("--threads", min=1, help="Repeat for several; default: 1 and 2.")
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", help="Recording; default: generated frames.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--source", help="Recording that `run` takes without options; default: generated frames."),
+    ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved repetitions.")] = 5,
     out: Annotated[
         Path | None, typer.Option("--json", help="File for the figures; a table in Markdown goes beside it.")

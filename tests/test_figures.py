@@ -1,4 +1,4 @@
-"""Files of benchmarks, which come after hours of work."""
+"""What benchmarks are told, and their files, which come after hours of work."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ def parsed(file: Path) -> Path:
     figures.add_file(parser)
     path: Path = parser.parse_args(["--json", str(file)]).json
     return path
+
+
+def test_a_sequence_may_have_a_height(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    figures.add_sequences(parser)
+    named = parser.parse_args(["kitti00@1.65", "parking", "me@home/drive@2"]).sequences
+    assert named == [("kitti00", 1.65), ("parking", None), ("me@home/drive", 2.0)]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["kitti00@high"])
+    assert "'high' of 'kitti00@high' is no height in metres" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
