@@ -213,6 +213,7 @@ class VisualOdometry:
     def _withheld(self, stamp: float, last: float | None, fault: str) -> Estimate | None:
         """Nothing can be measured in this frame: the pose holds and its uncertainty grows."""
         if last is None:
+            self._why = fault
             return None
         self._lose_sight(stamp)
         return self._standing(stamp, fault)

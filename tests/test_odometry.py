@@ -328,6 +328,15 @@ def test_a_spoiled_image_holds_the_pose_and_says_why(image: NDArray[np.uint8], r
     assert after.pose[2, 3] == pytest.approx(2.0, abs=0.01)  # measured against the frame before the spoiled one
 
 
+def test_each_frame_after_a_first_that_shows_nothing_has_a_pose() -> None:
+    vo = odometry()
+    assert vo.push(np.zeros((HEIGHT, WIDTH), np.uint8), 0.0) is None
+    second = pushed(vo, 1.0, 0.1)
+    assert second.status is Status.DEGRADED
+    assert second.reasons == ("restarted after the image is black",)
+    assert pushed(vo, 1.5, 0.2).status is Status.TRACKING
+
+
 @pytest.mark.parametrize("rate", [2, 10, 100])
 @pytest.mark.parametrize("speed", [0.1, 6.0])
 def test_what_nobody_saw_is_as_uncertain_at_any_rate(rate: int, speed: float) -> None:
