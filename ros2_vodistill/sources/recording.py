@@ -197,5 +197,6 @@ def _typestore(ros1: bool) -> Typestore:
 
 
 def _words(problem: object) -> str:
-    """An error in words, also where it has none of its own."""
-    return str(problem) or type(problem).__name__
+    """An error in words, on one line, also where it has none of its own."""
+    words = problem.problem if isinstance(problem, VodistillError) else str(problem)
+    return " ".join(words.split()) or type(problem).__name__

@@ -106,6 +106,7 @@ def test_a_torn_page_of_a_database_gives_no_wrong_image(tmp_path: Path, long_seq
     assert_beginning_of(frames, long_sequence)
     assert len(frames) == len(long_sequence.frames) - 1
     assert any(note.startswith("index not used") and "page" in note for note in notes), notes
+    assert not any("\n" in note for note in notes)
 
 
 def test_salvage_of_a_sound_file_finds_all(whole: Path, long_sequence: Sequence) -> None:
