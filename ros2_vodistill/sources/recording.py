@@ -19,6 +19,7 @@ from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS
 from ros2_vodistill.sources.salvage.blocks import ZSTD_MAGIC, Raw, ignore, inflate
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
+PACKED = ".zstd"  # of a file that is compressed as a whole, which only the metadata say how to read
 
 
 class Message(NamedTuple):
@@ -103,10 +104,12 @@ class Recording:
         except Exception as error:  # as above
             self._unindexed(path, error)
         if path.is_dir():
+            for file in storage_files(path, PACKED):
+                self._notes.add("file not read", f"{file} is compressed as a whole: `zstd -d` unpacks it")
             if not self._files:
                 raise VodistillError(
                     f"{path} holds no {' or '.join(STORAGE_SUFFIXES)} file that could be read; {self._notes.lines[-1]}",
-                    "Copy the bag again; unpack files that are compressed as a whole with `zstd -d`.",
+                    "Copy the bag again, or unpack it.",
                 )
             return [part for file in self._files for part in self._survey(file)]
         for raw in self._salvaged(path):
@@ -167,9 +170,9 @@ def listed(recording: Recording, topics: Collection[str]) -> str:
     return ", ".join(found) or "none"
 
 
-def storage_files(folder: Path) -> list[Path]:
-    """The storage files of a rosbag2 folder, in the order of their numbers."""
-    return natural_order(file for suffix in STORAGE_SUFFIXES for file in folder.glob(f"*{suffix}"))
+def storage_files(folder: Path, packed: str = "") -> list[Path]:
+    """The storage files of a rosbag2 folder, in the order of their numbers; those with that ending after their own."""
+    return natural_order(file for suffix in STORAGE_SUFFIXES for file in folder.glob(f"*{suffix}{packed}"))
 
 
 def is_bag(path: Path) -> bool:
@@ -177,7 +180,7 @@ def is_bag(path: Path) -> bool:
     if path.is_dir():
         metadata = path / "metadata.yaml"
         described = metadata.is_file() and b"rosbag2_bagfile_information" in metadata.read_bytes()
-        return described or bool(storage_files(path))
+        return described or bool(storage_files(path) or storage_files(path, PACKED))
     return path.suffix in STORAGE_SUFFIXES or salvage.scanner(path) is not None
 
 

@@ -280,6 +280,21 @@ def test_compressed_bags_are_no_damage(tmp_path: Path, sequence: Sequence, mode:
     assert notes == []
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_files_in_zstd_without_metadata_are_told(tmp_path: Path, sequence: Sequence, storage: str) -> None:
+    """As of a recorder that was killed: its last file is not compressed yet."""
+    form = {"mode": CompressionMode.FILE, "form": CompressionFormat.ZSTD}
+    packed = ros_bag(tmp_path / "bag", sequence, storage=storage, **form)
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    with pytest.raises(VodistillError, match=f"{packed} is compressed as a whole: `zstd -d`"):
+        open_source(tmp_path / "bag")
+    last = ros_bag(tmp_path / "last", sequence, storage=storage)
+    shutil.copy(last, tmp_path / "bag" / f"bag_1{last.suffix}")
+    frames, notes = read(tmp_path / "bag")
+    assert_beginning_of(frames, sequence)
+    assert any(note.startswith(f"file not read: {packed}") for note in notes)
+
+
 def test_messages_in_zstd_without_metadata(tmp_path: Path, sequence: Sequence) -> None:
     form = {"mode": CompressionMode.MESSAGE, "form": CompressionFormat.ZSTD}
     ros_bag(tmp_path / "bag", sequence, storage="sqlite3", **form)
