@@ -67,7 +67,7 @@ def write_html(run: Run, path: Path) -> None:
         _section("Settings", _table(run.options)),
         _section("Frames, and what the network saw of them", _samples(run), wide=True),
     ]
-    title = f"{run.options['model']} on {Path(str(run.options.get('source', 'frames'))).name}"
+    title = f"{run.options['model']} on {Path(str(run.options.get('source', 'frames'))).absolute().name}"
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'

@@ -107,6 +107,14 @@ def test_run_writes_its_files_and_they_hold_what_they_should(
     assert "rpe_t_m" in out
 
 
+def test_a_report_of_the_folder_that_one_is_in_has_its_name(
+    vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sequence)
+    assert vodistill("run", ".", "--model", bright, "--out", tmp_path / "out")[0] == 0
+    assert "<h1>bright on sequence</h1>" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_every_door_gives_the_same_trajectory(
     vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path
 ) -> None:
