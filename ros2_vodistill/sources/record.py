@@ -100,7 +100,7 @@ def write_bag(
         folder: must not exist.
         frames: grey, uint8, as many as there are stamps.
         camera: None leaves camera_info out.
-        stamps: seconds; written to the nanosecond, in headers and as times of recording.
+        stamps: seconds; written to the nanosecond, in headers and as times of recording. With poses, they increase.
         poses: (N, 4, 4) of the camera's optical frame in any world.
         storage: of the bag.
         compressed: writes CompressedImage on `topic`/compressed instead of Image.
@@ -130,8 +130,9 @@ def write_bag(
             add(beside, ros_types.INFO, lambda i, _: messages.camera_info(times[i], frame, camera))
         if poses is not None:
             world = child_from_camera if mount else geometry.make(FLU_FROM_OPTICAL, np.zeros(3))
-            track = _moved(np.asarray(poses, float), world, child_from_camera)
-            twists = _twists(track, np.asarray(stamps, float))
+            path = Trajectory(np.asarray(stamps, float), np.asarray(poses, float))
+            track = _moved(path.poses, world, child_from_camera)
+            twists = _twists(track, path.stamps)
             add(
                 truth_topic,
                 ros_types.ODOMETRY,

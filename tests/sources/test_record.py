@@ -183,6 +183,15 @@ def test_kitti_by_hand(tmp_path: Path, sequence: Sequence) -> None:
     )
 
 
+@pytest.mark.parametrize("stamps", [[1.0, 1.0, 1.1], [1.0, 0.9, 1.1]])
+def test_poses_at_times_that_do_not_increase_have_no_twist(
+    tmp_path: Path, sequence: Sequence, stamps: list[float]
+) -> None:
+    with pytest.raises(VodistillError, match="not later than the one before"):
+        write_bag(tmp_path / "bag", sequence.frames[:3], sequence.camera, stamps, sequence.poses[:3])
+    assert not list(tmp_path.iterdir())
+
+
 def test_kitti_has_no_distortion(tmp_path: Path, sequence: Sequence) -> None:
     camera = Camera(80, 60, "plumb_bob", 70, 72, 39.5, 30, LENSES["plumb_bob"])
     with pytest.raises(VodistillError, match="does not fit KITTI"):
