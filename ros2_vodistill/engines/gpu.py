@@ -9,6 +9,7 @@ import ctypes
 import platform
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -88,8 +89,11 @@ class Gpu:
         self._call("cudaStreamBeginCapture", self._stream, mode)
         try:
             work()
-        finally:
-            graph = self._call("cudaStreamEndCapture", self._stream)
+        except VodistillError:
+            with suppress(VodistillError):  # that the graph is not whole is no news
+                self._call("cudaStreamEndCapture", self._stream)
+            raise
+        graph = self._call("cudaStreamEndCapture", self._stream)
         self._kept.append(graph)
         return self._call("cudaGraphInstantiate", graph, 0)
 

@@ -128,6 +128,15 @@ def test_a_failing_call_names_itself(cuda: FakeCuda, monkeypatch: pytest.MonkeyP
         gpu.allocate(4)
 
 
+def test_what_fails_while_a_graph_is_captured_names_itself(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The capture then ends with an error, too."""
+    monkeypatch.setattr(cuda, "cudaMemsetAsync", lambda *_: (700,))
+    monkeypatch.setattr(cuda, "cudaStreamEndCapture", lambda stream: (901, None))
+    gpu = Gpu(cuda)
+    with pytest.raises(VodistillError, match="cudaMemsetAsync failed: 700"):
+        gpu.capture(lambda: gpu.clear(0, 4))
+
+
 def test_without_a_driver_it_is_an_error_by_name_and_passed_over_by_auto(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
