@@ -61,7 +61,7 @@ def run(
         bool | None,
         typer.Option("--refine/--no-refine", help="Polish the network's motion with tracked corners; on by default."),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the engine.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="CPU threads of the engine.")] = 1,
     rerun: Annotated[Path | None, typer.Option("--rerun", help="Also write a recording for the Rerun viewer.")] = None,
 ) -> None:
     """Estimate the trajectory of a recording; with the truth, measure it.
@@ -205,7 +205,7 @@ def bench(
     ] = None,
     engine: Annotated[list[str] | None, typer.Option("--engine", help="Repeat for several; default: auto.")] = None,
     threads: Annotated[
-        list[int] | None, typer.Option("--threads", min=1, help="Repeat for several; default: 1 and 2.")
+        list[int] | None, typer.Option("--threads", min=1, max=64, help="Repeat for several; default: 1 and 2.")
     ] = None,
     source: Annotated[
         Path | None,

@@ -382,6 +382,7 @@ RUNS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda t: [text(t / "film.mp4", "not a film"), "--calib", yaml_camera(t / "c.yaml")],
         "film.mp4",
     ),
+    "more threads than the machine can make": (lambda t: [t / "sequence", "--threads", "100000"], "64"),
     "an option that does not exist": (lambda t: [t / "sequence", "--turbo"], "turbo"),
 }
 
