@@ -25,15 +25,25 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[
     temporary.mkdir(parents=True)
     save_tensors(temporary / "tensors.safetensors", tensors)
     write_text(temporary / "state.json", json.dumps({**state, "step": step}, indent=1))
-    if final.exists():
-        shutil.rmtree(final)
-    temporary.replace(final)
+    if final.exists():  # of the same tensors, so that its files may be replaced one after the other
+        for file in temporary.iterdir():
+            file.replace(final / file.name)
+    else:
+        temporary.replace(final)
     _sync(folder)
     for old in sorted(folder.glob("step-*"))[:-keep]:
-        shutil.rmtree(old)
+        remove(old)
     for leftover in folder.glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     return final
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder. A kill at any moment leaves nothing of it, or all, under its name."""
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.replace(gone)
+    shutil.rmtree(gone)
 
 
 def latest(folder: Path) -> Path | None:

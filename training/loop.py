@@ -26,7 +26,9 @@ from training.networks.base import Network
 from training.optimise import averaging, optimiser
 from training.progress import Log
 from training.stages import Training
+from training.trained import WEIGHTS
 
+BEST = "best.safetensors"
 BAD_STEPS = 20
 AGREE_STEPS = 10
 
@@ -43,6 +45,7 @@ class State:
         seconds: of training, over all pieces.
         best: the lowest value of the evaluation's first number so far.
         stale: evaluations since then.
+        evaluated: step of the last evaluation.
         decay: (first step, number of steps) of the final fall of the rate, if it has begun.
         finished: nothing is left to do.
     """
@@ -52,6 +55,7 @@ class State:
     seconds: float = 0.0
     best: float = math.inf
     stale: int = 0
+    evaluated: int = -1
     decay: tuple[int, int] | None = None
     finished: bool = False
 
@@ -60,7 +64,8 @@ class Trainer:
     """Trains the parameters of a learner that ask for gradients.
 
     In `folder`: checkpoints/ (model, averaged weights, optimiser, step), network.safetensors (the averaged weights,
-    refreshed with every checkpoint), best.safetensors, metrics.jsonl and TensorBoard's events.
+    refreshed with every checkpoint, also in the folder `shown`), best.safetensors, metrics.jsonl and TensorBoard's
+    events.
     """
 
     def __init__(
@@ -74,12 +79,13 @@ class Trainer:
         seed: int = 0,
         workers: int = 0,
         evaluate: Evaluate | None = None,
+        shown: Path | None = None,
         quiet: bool = False,
     ) -> None:
         schedule.check(settings)
         self.learner, self.stream, self.settings, self.folder = learner, stream, settings, folder
         self.accelerator, self.seed, self.workers, self.evaluate = accelerator, seed, workers, evaluate
-        self.quiet = quiet
+        self.shown, self.quiet = shown, quiet
         if settings.threads:
             torch.set_num_threads(settings.threads)
         learner.to(accelerator.device)
@@ -89,7 +95,7 @@ class Trainer:
         self.average.requires_grad_(False)
         self.model, self.optimiser = accelerator.prepare(learner, optimiser(learner, settings))
         self.state = State()
-        self.bad_steps, self.evaluated = 0, -1
+        self.bad_steps = 0
         self._restore()
         steps = accelerator.gather(torch.tensor([self.state.step], device=accelerator.device)).tolist()
         if len(set(steps)) > 1:
@@ -105,8 +111,7 @@ class Trainer:
         if decay and state.decay is None:
             state.decay = (state.step, decay)
         last = sum(state.decay) if state.decay else settings.steps or math.inf
-        if state.finished or state.step >= last:
-            state.finished = True
+        if state.finished:
             return state
         stop_at = min(last, state.step + steps if steps else math.inf)
         start = time.monotonic()
@@ -142,21 +147,20 @@ class Trainer:
         return state
 
     def save(self) -> None:
-        """Write a checkpoint and the averaged weights."""
+        """Write the averaged weights, and only then a checkpoint, which may say that nothing is left to do."""
         if not self.accelerator.is_main_process:
             return
+        best = self.folder / BEST
+        stopped = self.state.finished and self.settings.patience and best.exists()
+        weights, metadata = checkpoint.load_tensors(best) if stopped else self._averaged()
+        for folder in filter(None, (self.folder, self.shown)):
+            checkpoint.save_tensors(folder / WEIGHTS, weights, metadata)
         tensors = {
             **checkpoint.prefixed("learner", self.learner.state_dict()),
             **checkpoint.prefixed("average", self.average.state_dict()),
             **checkpoint.optimiser_tensors(self.optimiser.optimizer),
         }
         checkpoint.save(self.folder / "checkpoints", self.state.step, tensors, asdict(self.state))
-        best = self.folder / "best.safetensors"
-        if self.state.finished and self.settings.patience and best.exists():
-            weights, metadata = checkpoint.load_tensors(best)
-            checkpoint.save_tensors(self.folder / "network.safetensors", weights, metadata)
-        else:
-            self._save_network("network.safetensors")
 
     @property
     def open_ended(self) -> bool:
@@ -212,9 +216,9 @@ class Trainer:
 
     def _evaluate(self, log: Log) -> None:
         state = self.state
-        if self.evaluate is None or self.evaluated == state.step:
+        if self.evaluate is None or state.evaluated == state.step:
             return
-        self.evaluated = state.step
+        state.evaluated = state.step
         if self.accelerator.is_main_process:
             values = self.evaluate(self.network)
             log.evaluation(state.step, values)
@@ -222,7 +226,7 @@ class Trainer:
             state.stale += 1
             if value < state.best:
                 state.best, state.stale = value, 0
-                self._save_network("best.safetensors")
+                checkpoint.save_tensors(self.folder / BEST, *self._averaged())
         if self.accelerator.num_processes > 1:
             word = torch.tensor([state.best, state.stale], dtype=torch.float64, device=self.accelerator.device)
             torch.distributed.broadcast(word, 0)
@@ -231,10 +235,10 @@ class Trainer:
     def _stale(self) -> bool:
         return 0 < self.settings.patience <= self.state.stale
 
-    def _save_network(self, name: str) -> None:
+    def _averaged(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The averaged weights, and what their file says of them."""
         metadata = {"network": json.dumps(self.learner.description), "step": str(self.state.step)}
-        metadata["samples"] = str(self.state.samples)
-        checkpoint.save_tensors(self.folder / name, self.network.state_dict(), metadata)
+        return self.network.state_dict(), {**metadata, "samples": str(self.state.samples)}
 
     def _restore(self) -> None:
         newest = checkpoint.latest(self.folder / "checkpoints")

@@ -126,15 +126,13 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             network = networks.build(description)
             _begin(network, start, place.teacher if run.start_from_teacher and not run.start else None)
             _adopt(network, stage, place.teacher)
-            trainer = _trainer(experiment, stage, settings, folder, place, network, description)
+            shown = place.folder if ending or not finished(final_folder(folder)) else None
+            trainer = _trainer(experiment, stage, settings, folder, shown, place, network, description)
             if place.accelerator.is_main_process:  # only now: what cannot be trained leaves nothing behind
                 origin.write(place.folder, experiment, run, stages)
             if start is not None and trainer.state.step == 0:
                 trainer.state.samples = clips_seen(start)
             done = budget.train(trainer, place.say)
-            if place.accelerator.is_main_process and (ending or not finished(final_folder(folder))):
-                shutil.copyfile(folder / WEIGHTS, place.folder / f".{WEIGHTS}")
-                (place.folder / f".{WEIGHTS}").replace(place.folder / WEIGHTS)
             place.accelerator.wait_for_everyone()
             if not done:
                 return False
@@ -197,6 +195,7 @@ def _trainer(
     stage: Stage,
     settings: Training,
     folder: Path,
+    shown: Path | None,
     place: Place,
     network: Network,
     description: dict[str, Any],
@@ -224,6 +223,7 @@ def _trainer(
         seed=experiment.seed,
         workers=data.workers,
         evaluate=evaluation(experiment, network, device),
+        shown=shown,
         quiet=place.quiet,
     )
 
@@ -259,11 +259,11 @@ def _branch(folder: Path, accelerator: Accelerator) -> Path:
         if ending is not None and finished(final):
             state = checkpoint.read_json(ending / "state.json")
             if state["decay"][0] != checkpoint.read_json(newest / "state.json")["step"]:
-                shutil.rmtree(final)
+                checkpoint.remove(final)
                 ending = None
         if ending is None:
             copy = final / "checkpoints" / f".{newest.name}"
-            shutil.copytree(newest, copy)
+            shutil.copytree(newest, copy, dirs_exist_ok=True)
             copy.replace(copy.with_name(newest.name))
     accelerator.wait_for_everyone()
     return final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -57,6 +58,24 @@ def test_an_optimiser_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     second.load_state_dict({k: v for k, v in tensors.items() if "/" not in k})
     train(second, second_optimiser, range(3, 6))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
+
+
+def test_a_folder_is_removed_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a kill left half of an earlier one."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", _killed)
+        checkpoint.remove(folder)
+    assert not folder.exists()
+    folder.mkdir()
+    checkpoint.remove(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _killed(folder: Path, **_: object) -> None:
+    if folder.exists():
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "gone"])

@@ -300,6 +300,19 @@ def test_an_open_ended_run_can_be_ended_and_still_goes_on(tmp_path: Path, shifts
     assert checkpoint.load_tensors(tmp_path / "network.safetensors")[1]["step"] == "11"
 
 
+def test_an_ending_begins_though_a_kill_left_half_a_copy(tmp_path: Path, shifts: None) -> None:
+    """Half of the checkpoint that it goes on from is copied."""
+    open_ended = dataclasses.replace(experiment().training, steps=0, schedule="stable")
+    endless = dataclasses.replace(experiment(), training=open_ended)
+    run = Run(network=SPEC, method="supervised")
+    assert not runs.train(endless, run, place(tmp_path), Budget(steps=4))
+    half = tmp_path / "pose-final" / "checkpoints" / ".step-000000004"
+    half.mkdir(parents=True)
+    (half / "state.json").write_text("{")
+    assert runs.train(endless, run, place(tmp_path), Budget(decay=2))
+    assert checkpoint.load_tensors(tmp_path / "network.safetensors")[1]["step"] == "6"
+
+
 def test_a_student_starts_with_the_teachers_encoder(tmp_path: Path, shifts: None) -> None:
     alike = {**SPEC, "layers": [32, 16, 16, 8]}
     torch.manual_seed(5)
