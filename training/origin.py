@@ -6,7 +6,8 @@ import json
 import platform
 import subprocess
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import yaml
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.config import Experiment
-from training.settings import plain
+from training.networks.base import Network
+from training.settings import number, plain
 from training.stages import Run, Stage
-from training.trained import final_folder, finished
+from training.trained import final_folder, fingerprint, finished
 
 CONFIG = "config.yaml"
 _FREE = {
@@ -30,26 +32,32 @@ _FREE = {
 learns."""
 
 
-def write(folder: Path, experiment: Experiment, run: Run, stages: tuple[Stage, ...]) -> None:
+def write(
+    folder: Path, experiment: Experiment, run: Run, stages: tuple[Stage, ...], teacher: Network | None = None
+) -> None:
     """config.yaml and code.json: from what this folder can be made again."""
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_text(folder / CONFIG, yaml.safe_dump(_values(experiment, run, stages), sort_keys=False))
+    values = plain(_values(experiment, run, stages, teacher))
+    checkpoint.write_text(folder / CONFIG, yaml.safe_dump(values, sort_keys=False))
     versions = {"python": platform.python_version(), "torch": torch.__version__, "accelerate": accelerate.__version__}
     code = {"commit": _git("rev-parse", "HEAD"), "changed": bool(_git("status", "--porcelain", "--", "training"))}
     checkpoint.write_text(folder / "code.json", json.dumps({**code, "seed": experiment.seed, **versions}, indent=1))
 
 
-def check(folder: Path, experiment: Experiment, run: Run, stages: tuple[Stage, ...]) -> None:
+def check(
+    folder: Path, experiment: Experiment, run: Run, stages: tuple[Stage, ...], teacher: Network | None = None
+) -> None:
     """Refuse to go on in a folder that was trained with other settings, or to take it for what was asked for."""
     if not (folder / CONFIG).exists() or not any(folder.glob("*/checkpoints")):
         return
-    before = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    now = yaml.safe_load(yaml.safe_dump(_values(experiment, run, stages)))
-    for what, was, is_now in _differing(_deciding(before), _deciding(now)):
-        raise VodistillError(
-            f"{folder} was trained with {what} {_short(was)}, not {_short(is_now)}",
-            "give the run another name (--set name=NAME), or remove that folder",
-        )
+    before = _deciding(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+    now = _deciding(_values(experiment, run, stages, teacher))
+    for name in (name for name in before if name in now):  # a stage may follow
+        for what, was, is_now in _differing(before[name], now[name], name):
+            raise VodistillError(
+                f"{folder} was trained with {what} {_short(was)}, not {_short(is_now)}",
+                "give the run another name (--set name=NAME), or remove that folder",
+            )
 
 
 def complete(folder: Path) -> bool:
@@ -60,35 +68,51 @@ def complete(folder: Path) -> bool:
     return finished(folder / last) or finished(final_folder(folder / last))
 
 
-def _values(experiment: Experiment, run: Run, stages: tuple[Stage, ...]) -> dict[str, Any]:
-    return {"experiment": plain(experiment), "run": plain(run), "stages": plain(stages)}
+def _values(experiment: Experiment, run: Run, stages: tuple[Stage, ...], teacher: Network | None) -> dict[str, Any]:
+    learns = run.start_from_teacher or any(stage.taught or stage.adopt for stage in stages)
+    word = fingerprint(teacher)[:16] if learns and teacher is not None else None
+    return {"experiment": experiment, "run": run, "stages": stages, "teacher": word}
 
 
-def _deciding(values: dict[str, Any]) -> dict[str, Any]:
-    """What of these decides what is learned."""
+def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of these, as they are or as plain data, decides what is learned."""
     experiment, run = values["experiment"], values["run"]
+    trust = _of(experiment, "confidence")
     return {
-        **{name: experiment[name] for name in ("seed", "data", "training")},
-        **{name: run[name] for name in ("network", "start", "start_from_teacher")},
-        "stages": {stage["name"]: stage for stage in values["stages"]},  # others may follow
+        **{name: _of(experiment, name) for name in ("seed", "data", "training")},
+        "confidence": trust if values.get("teacher") else {"rotation_weight": _of(trust, "rotation_weight")},
+        **{name: _of(run, name) for name in ("network", "start", "start_from_teacher")},
+        "run.training": _of(run, "training"),
+        **{f"stages.{_of(stage, 'name')}": stage for stage in values["stages"]},
+        **({"teacher": values["teacher"]} if values.get("teacher") else {}),
     }
 
 
-def _differing(before: Any, now: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Places in which two trees of plain data differ; what only one of them has is a setting of another version."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for name in before:
-            if name in now and name not in _FREE:
-                yield from _differing(before[name], now[name], f"{where}.{name}" if where else name)
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+def _of(values: Any, name: str) -> Any:
+    return values[name] if isinstance(values, Mapping) else getattr(values, name)
+
+
+def _differing(before: Any, now: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+    """Places in which settings differ from those of before, which are plain data. Of a dataclass, what only one of them
+    has is a setting of another version; of a mapping, it was not given."""
+    if isinstance(before, dict) and (is_dataclass(now) or isinstance(now, Mapping)):
+        if isinstance(now, Mapping):
+            names = [*{**before, **now}]
+            before, now = ({**dict.fromkeys(names), **values} for values in (before, now))
+        else:
+            names = [f.name for f in fields(now) if f.name in before]
+        for name in names:
+            if name not in _FREE:
+                yield from _differing(before[name], _of(now, name), f"{where}.{name}")
+    elif isinstance(before, list) and isinstance(now, Sequence) and len(before) == len(now):
         for i, pair in enumerate(zip(before, now, strict=True)):
             yield from _differing(*pair, f"{where}.{i}")
-    elif before != now:
-        yield where, before, now
+    elif number(before) != number(plain(now)):
+        yield where, before, plain(now)
 
 
 def _short(value: Any) -> str:
-    return textwrap.shorten(json.dumps(value), 60, placeholder=" ...")
+    return "nothing" if value is None else textwrap.shorten(json.dumps(value), 60, placeholder=" ...")
 
 
 def _git(*arguments: str) -> str:

@@ -31,8 +31,6 @@ from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_n
 
 WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio", "ate_gps_m")
 """What is written of a real sequence's metrics while training."""
-UNTAUGHT = {"baseline", "gaussian", "laplace"}
-"""Losses that no teacher is asked for."""
 
 
 class Budget:
@@ -112,7 +110,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
     plans = [(stage, _settings(experiment, run, stage, place.folder)) for stage in stages]
     _check_names(stages, place.folder)
     description = networks.specify(network_name(run), networks.build(run.network))
-    origin.check(place.folder, experiment, run, stages)
+    origin.check(place.folder, experiment, run, stages, place.teacher)
     start = weights_file(Path(run.start)) if run.start else None
     for stage, settings in plans:
         folder = place.folder / stage.name
@@ -129,7 +127,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
             shown = place.folder if ending or not finished(final_folder(folder)) else None
             trainer = _trainer(experiment, stage, settings, folder, shown, place, network, description)
             if place.accelerator.is_main_process:  # only now: what cannot be trained leaves nothing behind
-                origin.write(place.folder, experiment, run, stages)
+                origin.write(place.folder, experiment, run, stages, place.teacher)
             if start is not None and trainer.state.step == 0:
                 trainer.state.samples = clips_seen(start)
             done = budget.train(trainer, place.say)
@@ -207,7 +205,7 @@ def _trainer(
     stream = streams.training(
         data, network, settings.batch_size, experiment.seed, device, masks=masks, flow=stage.needs_flow
     )
-    if stage.losses - UNTAUGHT and place.teacher is not None:
+    if stage.taught and place.teacher is not None:
         known, trust = place.teacher.to(device), experiment.confidence
         fixed, count = streams.confidence(data, known, settings.batch_size, trust, device)
         with place.accelerator.main_process_first():

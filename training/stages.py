@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+UNTAUGHT = {"baseline", "gaussian", "laplace"}
+"""Losses that no teacher is asked for."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -145,6 +148,11 @@ class Stage:
     def losses(self) -> set[str]:
         """Names of all its losses."""
         return {pose.loss for pose in self.pose} | {feature.loss for feature in self.features}
+
+    @property
+    def taught(self) -> bool:
+        """Whether any of them asks a teacher."""
+        return bool(self.losses - UNTAUGHT)
 
 
 @dataclass(frozen=True)

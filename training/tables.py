@@ -30,7 +30,7 @@ from training.runs import Budget, Place, make_accelerator, train
 from training.score import hint_error, milliseconds, score
 from training.settings import plain
 from training.teacher import confidence
-from training.trained import load_network
+from training.trained import fingerprint, load_network
 
 RESULT = "result.json"
 
@@ -50,7 +50,7 @@ def tables(
     teacher = find_teacher(experiment, folder, Budget(), say)
     assert teacher is not None
     _prepare(experiment, teacher, folder)
-    missing = [cell for cell in wanted if _known(experiment, folder, cell) is None]
+    missing = [cell for cell in wanted if _known(experiment, folder, cell, fingerprint(teacher)) is None]
     say(f"{len(wanted)} cells, {len(missing)} to train")
     start = time.monotonic()
     for number, cell in enumerate(_trained(experiment, folder, missing, jobs), 1):
@@ -106,6 +106,7 @@ def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
     held_out = streams.held_out(experiment.data, network, accelerator.device)
     result = {
         **plain(cell),
+        "teacher": fingerprint(teacher),
         **score(network, experiment),
         "hint_error": hint_error(network, teacher, held_out, experiment.data.held_out),
     }
@@ -115,7 +116,7 @@ def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
 def _collect(
     experiment: Experiment, folder: Path, wanted: list[Cell], teacher: Network, command: str
 ) -> dict[str, Any]:
-    results = [known for cell in wanted if (known := _known(experiment, folder, cell))]
+    results = [known for cell in wanted if (known := _known(experiment, folder, cell, fingerprint(teacher)))]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["network"], result["method"]), []).append(result)
@@ -189,10 +190,11 @@ def _teacher(experiment: Experiment, folder: Path) -> Network:
     return load_network(experiment.teacher.path or folder / TEACHER)
 
 
-def _known(experiment: Experiment, folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """The result of a cell, if it is finished."""
+def _known(experiment: Experiment, folder: Path, cell: Cell, teacher: str) -> dict[str, Any] | None:
+    """The result of a cell, if it is finished, beside a teacher of these weights."""
     path = _folder(experiment, folder, cell) / RESULT
-    return dict(checkpoint.read_json(path)) if path.exists() else None
+    known = dict(checkpoint.read_json(path)) if path.exists() else None
+    return known if known and known.get("teacher", teacher) == teacher else None
 
 
 def _key(experiment: Experiment, cell: Cell) -> str:

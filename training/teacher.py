@@ -15,6 +15,7 @@ from training import checkpoint, config
 from training.data.batch import Batch, Stream
 from training.losses.confidence import Confidence, claimed_errors, teacher_errors
 from training.networks.base import Network, Output
+from training.trained import fingerprint
 
 AT_ONCE = 32
 """Clips that a teacher looks at together while eta is computed."""
@@ -87,9 +88,5 @@ def _errors(output: Output, truth: Tensor, settings: config.Confidence) -> Tenso
 
 
 def _key(network: Network, stream: Stream, count: int, settings: config.Confidence) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    told = {"stream": stream.key(), "count": count, **asdict(settings)}
-    digest.update(json.dumps(told, sort_keys=True).encode())
-    return digest.hexdigest()
+    told = {"network": fingerprint(network), "stream": stream.key(), "count": count, **asdict(settings)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

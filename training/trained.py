@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,14 @@ def weights_file(path: Path) -> Path:
 def clips_seen(path: Path) -> int:
     """Clips that a run's weights, or those of a file, were trained on: by all stages, and before these began."""
     return int(checkpoint.load_tensors(weights_file(path))[1].get("samples", 0))
+
+
+def fingerprint(network: Network) -> str:
+    """What a network's weights have in common with no others."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def finished(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from ros2_vodistill.errors import VodistillError
 from tests.training.test_data import write_malaga
 from tests.training.toy import SPEC, TEACHER, ShiftStream, description, network
 from training import checkpoint, runs
-from training.config import Data, Experiment, Measure
+from training.config import Confidence, Data, Experiment, Measure
 from training.data import streams
 from training.distill import distill
 from training.learner import Learner
@@ -42,8 +42,13 @@ def place(folder: Path) -> Place:
         (experiment({"rate": 0.5}), r"training\.rate 0\.001, not 0\.5"),
         (experiment(seed=7), "seed 0, not 7"),
         (dataclasses.replace(experiment(), data=Data(held_out=4, clips=64)), r"data\.clips 0, not 64"),
+        (
+            dataclasses.replace(experiment(), data=Data(held_out=4, world={"samples": 1})),
+            r"data\.world\.samples nothing, not 1",
+        ),
+        (experiment(confidence=Confidence(rotation_weight=5.0)), r"confidence\.rotation_weight 100\.0, not 5\.0"),
     ],
-    ids=["steps", "rate", "seed", "data"],
+    ids=["steps", "rate", "seed", "data", "world", "rotation"],
 )
 @pytest.mark.parametrize("steps", [2, 0], ids=["begun", "finished"])
 def test_a_folder_is_not_taken_for_another_training(
@@ -55,6 +60,45 @@ def test_a_folder_is_not_taken_for_another_training(
         runs.train(other, SUPERVISED, place(tmp_path), Budget())
     assert (tmp_path / "config.yaml").read_text() == told
     assert runs.train(experiment({"threads": 1, "log_steps": 1}), SUPERVISED, place(tmp_path), Budget())
+
+
+def likely(**changes: Any) -> Run:
+    stage = Stage(name="pose", pose=(Pose("laplace", options={"beta": 0.5}),), training={"rate": 1e-3})
+    return Run(network=SPEC, stages=(dataclasses.replace(stage, **changes),))
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (likely(pose=(Pose("laplace"),)), r"stages\.pose\.pose\.0\.options\.beta 0\.5, not nothing"),
+        (likely(training={"rate": 2e-3}), r"stages\.pose\.training\.rate 0\.001, not 0\.002"),
+        (likely(training={"rate": 1e-3, "ema": 0}), r"stages\.pose\.training\.ema nothing, not 0"),
+        (dataclasses.replace(likely(), training={"clip": 2.0}), r"run\.training\.clip nothing, not 2\.0"),
+        (dataclasses.replace(likely(), network={**SPEC, "dropout": 0.5}), r"network\.dropout nothing, not 0\.5"),
+    ],
+    ids=["option", "rate", "added", "run", "dropout"],
+)
+def test_what_a_run_says_of_itself_decides_too(tmp_path: Path, shifts: None, other: Run, named: str) -> None:
+    runs.train(experiment(), likely(), place(tmp_path), Budget(steps=2))
+    with pytest.raises(VodistillError, match=f"was trained with {named}"):
+        runs.train(experiment(), other, place(tmp_path), Budget())
+    alike = likely(training={"rate": "1e-3", "threads": 1})
+    assert runs.train(experiment(), alike, place(tmp_path), Budget())
+
+
+def test_a_run_is_held_to_its_teacher(tmp_path: Path, shifts: None) -> None:
+    """To its weights, wherever they lie, and to how far it is trusted; a run that has none is not."""
+    one, other = (dataclasses.replace(place(tmp_path / "taught"), teacher=network(seed, **TEACHER)) for seed in (1, 2))
+    taught, alone = Run(network=SPEC, method="ail"), dataclasses.replace(other, folder=tmp_path / "alone")
+    clamped = experiment(confidence=Confidence(clamp=True))
+    runs.train(experiment(), taught, one, Budget(steps=2))
+    with pytest.raises(VodistillError, match="was trained with teacher"):
+        runs.train(experiment(), taught, other, Budget())
+    with pytest.raises(VodistillError, match=r"was trained with confidence\.clamp false, not true"):
+        runs.train(clamped, taught, one, Budget())
+    assert runs.train(experiment(), taught, one, Budget())
+    runs.train(experiment(), SUPERVISED, alone, Budget(steps=2))
+    assert runs.train(clamped, SUPERVISED, dataclasses.replace(alone, teacher=one.teacher), Budget())
 
 
 def test_another_network_is_another_training(tmp_path: Path, shifts: None) -> None:

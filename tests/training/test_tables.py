@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +19,7 @@ from ros2_vodistill.errors import VodistillError
 from tests.training.test_data import write_kitti
 from tests.training.test_measure import Told
 from tests.training.toy import SPEC, ShiftStream, network
-from training import report, runs, tables
+from training import checkpoint, report, runs, tables
 from training.cells import ABLATION, BLENDING, Cell, cells, run_of
 from training.config import Data, Experiment, Table
 from training.data import kitti, streams
@@ -118,6 +119,20 @@ def test_a_finished_cell_is_not_trained_again(tmp_path: Path, shifts: None, monk
     (row,) = (r for r in more["rows"] if r["method"] == "supervised")
     assert row["ate"]["mean"] == pytest.approx(sum(values) / 2)
     assert row["ate"]["spread"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+
+
+def test_cells_of_another_teacher_are_not_taken_for_this_ones(tmp_path: Path, shifts: None) -> None:
+    def compare() -> None:
+        tables.tables(experiment(), tmp_path, tmp_path / "report", 1, "command", lambda _: None)
+
+    compare()
+    weights = tmp_path / "teacher" / "network.safetensors"
+    tensors, metadata = checkpoint.load_tensors(weights)
+    checkpoint.save_tensors(weights, {k: v + 0.01 for k, v in tensors.items()}, metadata)
+    with pytest.raises(VodistillError, match=r"A-aht_ail.* was trained with teacher"):
+        compare()
+    shutil.rmtree(next(tmp_path.glob("tables/A-aht_ail-*")))
+    compare()
 
 
 def test_an_interrupted_cell_goes_on(tmp_path: Path, shifts: None, monkeypatch: pytest.MonkeyPatch) -> None:
