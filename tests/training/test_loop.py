@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState
 from ros2_vodistill.errors import VodistillError
 from tests.training.toy import ShiftStream, description, network
 from training import checkpoint
+from training.data.batch import Batch, batches
 from training.learner import Learner
 from training.loop import Trainer
 from training.networks import Network
@@ -80,6 +81,21 @@ def test_workers_prepare_the_same_batches(tmp_path: Path) -> None:
     helped.train()
     one, other = weights(tmp_path / "alone"), weights(tmp_path / "helped")
     assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_worker_cannot_read_is_told_as_it_is(workers: int) -> None:
+    class Broken(ShiftStream):
+        def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
+            if index == 2:
+                raise VodistillError("000002.png: cannot be read", "restore it")
+            return super().batch(index, rank, ranks)
+
+    made = batches(Broken(), 0, workers, 0, 1)
+    assert [next(made)[0] for _ in range(2)] == [0, 1]
+    with pytest.raises(VodistillError) as caught:
+        next(made)
+    assert str(caught.value) == "000002.png: cannot be read\n  restore it"
 
 
 def test_an_open_ended_training_ends_at_rate_zero(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def batches(
     if workers == 0:
         for i in itertools.count(start):
             yield i, stream.batch(i, rank, ranks)
-    loader: DataLoader[tuple[int, Batch]] = DataLoader(
+    loader: DataLoader[tuple[int, Batch | VodistillError]] = DataLoader(
         _Numbered(stream, rank, ranks),
         batch_size=None,
         sampler=_From(start),
@@ -119,15 +119,21 @@ def batches(
         collate_fn=_as_it_is,
         pin_memory=pin,
     )
-    yield from loader
+    for number, batch in loader:
+        if isinstance(batch, VodistillError):
+            raise batch
+        yield number, batch
 
 
-class _Numbered(Dataset[tuple[int, Batch]]):
+class _Numbered(Dataset[tuple[int, Batch | VodistillError]]):
     def __init__(self, stream: Stream, rank: int, ranks: int) -> None:
         self.stream, self.rank, self.ranks = stream, rank, ranks
 
-    def __getitem__(self, index: int) -> tuple[int, Batch]:
-        return index, self.stream.batch(index, self.rank, self.ranks)
+    def __getitem__(self, index: int) -> tuple[int, Batch | VodistillError]:
+        try:
+            return index, self.stream.batch(index, self.rank, self.ranks)
+        except VodistillError as error:  # raised here it would come with the traceback of this process
+            return index, error
 
 
 class _From(Sampler[int]):
