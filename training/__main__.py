@@ -18,6 +18,10 @@ def main() -> None:
         app()
     except VodistillError as error:
         _refuse(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(VodistillError(f"{error.filename}: {error.strerror}", "check the path and its permissions"))
     except ModuleNotFoundError as error:
         if (error.name or "training").partition(".")[0] in _OWN:
             raise

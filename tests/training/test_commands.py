@@ -52,6 +52,12 @@ def test_a_training_without_its_data_leaves_nothing_behind(tmp_path: Path) -> No
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_path_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("teacher", "--config", TINY, "--set", f"data.cache={tmp_path / 'file' / 'clips'}", expect=2)
+    assert f"{tmp_path / 'file' / 'clips'}" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_every_setting_is_explained() -> None:
     text = run("explain").stdout
     assert "training.rate" in text
