@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from training.settings import build, overridden, read
+from training.limits import Amount, Count, Limited, Limits, Name, Number, Positive, Share, is_plain
+from training.settings import SettingError, build, overridden, read
 from training.stages import Run, Training
+
+TAKEN = "teacher", "tables", "report"
+"""Folders beside those of the students."""
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(Limited):
     """A real sequence that is measured while training, and never trained on.
 
     Attributes:
@@ -23,14 +27,14 @@ class Measure:
     """
 
     path: str
-    height: float | None = None
+    height: Annotated[float | None, Limits(0, above=True)] = None
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
-    frames: int = 0
+    frames: Count = 0
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Limited):
     """Changes of recorded windows and of reused clips, the same for all frames; fresh clips have the world's own.
 
     Attributes:
@@ -43,17 +47,17 @@ class Augmentation:
         blur: largest standard deviation of a blur, in pixels; reused clips only.
     """
 
-    gain: float = 0.0
-    gamma: float = 0.0
-    noise: float = 0.0
-    flicker: float = 0.0
-    mirror: float = 0.0
-    reverse: float = 0.0
-    blur: float = 0.0
+    gain: Amount = 0.0
+    gamma: Amount = 0.0
+    noise: Amount = 0.0
+    flicker: Amount = 0.0
+    mirror: Share = 0.0
+    reverse: Share = 0.0
+    blur: Amount = 0.0
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Limited):
     """Where the frames come from.
 
     Attributes:
@@ -83,21 +87,26 @@ class Data:
     train: tuple[str, ...] = ("00", "01", "02", "03", "04", "05", "06", "07", "08")
     test: tuple[str, ...] = ("09", "10")
     validation: tuple[str, ...] = ()
-    height: float = 1.65
-    frames: int = 2
-    stride: int = 1
+    height: Positive = 1.65
+    frames: Annotated[int, Limits(2)] = 2
+    stride: Number = 1
     skips: tuple[int, ...] = (1,)
-    clips: int = 0
+    clips: Count = 0
     cache: str = "runs/clips"
-    reuse: int = 1
+    reuse: Number = 1
     world: dict[str, Any] = field(default_factory=dict)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    workers: int = 0
-    held_out: int = 64
+    workers: Count = 0
+    held_out: Number = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.skips or min(self.skips) < 1:
+            raise SettingError(f"skips are {list(self.skips)}", "they must be at least 1, as [1]")
 
 
 @dataclass(frozen=True)
-class Confidence:
+class Confidence(Limited):
     """How far the teacher is trusted, sample by sample: the paper's Phi and eta.
 
     Attributes:
@@ -108,14 +117,14 @@ class Confidence:
         source: `error` is the paper's; `uncertainty` takes the teacher's own variance in place of its squared error.
     """
 
-    samples: int = 512
-    rotation_weight: float = 100.0
+    samples: Number = 512
+    rotation_weight: Positive = 100.0
     clamp: bool = False
     source: Literal["error", "uncertainty"] = "error"
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Limited):
     """What `tables` trains and compares.
 
     Attributes:
@@ -141,12 +150,12 @@ class Table:
     seeds: tuple[int, ...] = (0,)
     start_from_teacher: bool = False
     freeze: tuple[str, ...] = ()
-    sequences: int = 8
-    length: int = 40
+    sequences: Number = 8
+    length: Annotated[int, Limits(2)] = 40
 
 
 @dataclass(frozen=True)
-class Shipping:
+class Shipping(Limited):
     """What `export` writes on the card beside what it measures.
 
     Attributes:
@@ -164,14 +173,14 @@ class Shipping:
     description: str = ""
     data: str = ""
     licence: str = ""
-    min_translation: float = 0.03
-    min_rotation: float = 0.004
-    max_interval: float = 0.5
-    quantile: float = 0.99
+    min_translation: Amount = 0.03
+    min_rotation: Amount = 0.004
+    max_interval: Positive = 0.5
+    quantile: Share = 0.99
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Limited):
     """A file in training/configs. `base: other.yaml` starts from another file, whose values this one overrides.
 
     Attributes:
@@ -187,8 +196,8 @@ class Experiment:
         measure: real sequences that are measured while training.
     """
 
-    name: str
-    seed: int = 0
+    name: Name
+    seed: Count = 0
     data: Data = field(default_factory=Data)
     training: Training = field(default_factory=Training)
     confidence: Confidence = field(default_factory=Confidence)
@@ -197,6 +206,12 @@ class Experiment:
     table: Table = field(default_factory=Table)
     shipping: Shipping = field(default_factory=Shipping)
     measure: tuple[Measure, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for student in self.students:
+            if not is_plain(student) or student in TAKEN:
+                raise SettingError(f"students.{student} is no name for a folder", "give it a plain one of its own")
 
 
 def load(path: str | Path, overrides: list[str] | None = None) -> Experiment:

@@ -1,10 +1,11 @@
-"""What numbers a setting may have, said in its type: `Annotated[float, Limits(0, 1)]`."""
+"""What values a setting may have, said in its type: `Annotated[float, Limits(0, 1)]`."""
 
 from __future__ import annotations
 
 import math
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from training.settings import SettingError
@@ -35,6 +36,17 @@ class Limits:
         return " and ".join(parts) or "finite"
 
 
+class Plain:
+    """Of text, that it can be the name of a folder within another one."""
+
+
+def is_plain(name: str) -> bool:
+    """Whether a folder can be called that, within another one."""
+    return bool(name) and not name.startswith(".") and Path(name).name == name
+
+
+Count = Annotated[int, Limits(0)]
+Number = Annotated[int, Limits(1)]
 Amount = Annotated[float, Limits(0)]
 Positive = Annotated[float, Limits(0, above=True)]
 Share = Annotated[float, Limits(0, 1)]
@@ -42,11 +54,12 @@ Range = Annotated[tuple[float, float], Limits()]
 Amounts = Annotated[tuple[float, float], Limits(0)]
 Positives = Annotated[tuple[float, float], Limits(0, above=True)]
 Shares = Annotated[tuple[float, float], Limits(0, 1)]
+Name = Annotated[str, Plain()]
 
 
 @dataclass(frozen=True)
 class Limited:
-    """Settings that hold all their numbers to the limits of their types."""
+    """Settings that are held to the limits of their types."""
 
     def __post_init__(self) -> None:
         for name, hint in typing.get_type_hints(type(self), include_extras=True).items():
@@ -54,7 +67,13 @@ class Limited:
                 _check(name, getattr(self, name), limits)
 
 
-def _check(name: str, value: Any, limits: Limits) -> None:
+def _check(name: str, value: Any, limits: Limits | Plain) -> None:
+    if value is None:
+        return
+    if isinstance(limits, Plain):
+        if not is_plain(value):
+            raise SettingError(f"{name} is {value!r}", "it must be a plain name, that of a folder")
+        return
     if not isinstance(value, (tuple, list)):
         if not limits.hold(value):
             raise SettingError(f"{name} is {value}", f"it must be {limits}")

@@ -27,7 +27,7 @@ def recipe(name: str, steps: int = 0) -> tuple[Stage, ...]:
 def spelled_out(run: Run, training: Training) -> Run:
     """A run with its method's stages in place of the method's name."""
     steps = override(training, run.training, "training").steps
-    return replace(run, stages=run.stages or recipe(run.method, steps))
+    return replace(run, method="", stages=run.stages or recipe(run.method, steps))
 
 
 def _pose(loss: str, **options: float) -> tuple[Stage, ...]:

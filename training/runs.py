@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from ros2_vodistill.errors import VodistillError
-from training import checkpoint, losses, networks, origin
+from training import checkpoint, losses, networks, origin, schedule
 from training.config import Experiment
 from training.data import streams
 from training.learner import Learner
@@ -24,7 +24,7 @@ from training.networks.base import Network
 from training.networks.grow import grow
 from training.recipes import recipe
 from training.settings import override
-from training.stages import Run, Stage, Training
+from training.stages import UNTAUGHT, Run, Stage, Training
 from training.steps import TorchSteps
 from training.teacher import Teacher, confidence
 from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_network, weights_file
@@ -107,7 +107,7 @@ def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> boo
     The run's network.safetensors is its newest average until a stage is finished, and the finished network then.
     """
     stages = resolved(run)
-    plans = [(stage, _settings(experiment, run, stage, place.folder)) for stage in stages]
+    plans = [(stage, _settings(experiment, run, stage, place)) for stage in stages]
     _check_names(stages, place.folder)
     description = networks.specify(network_name(run), networks.build(run.network))
     origin.check(place.folder, experiment, run, stages, place.teacher)
@@ -143,18 +143,25 @@ def resolved(run: Run) -> tuple[Stage, ...]:
     return tuple(replace(s, freeze=s.freeze + run.freeze) for s in run.stages or recipe(run.method))
 
 
-def _settings(experiment: Experiment, run: Run, stage: Stage, folder: Path) -> Training:
+def _settings(experiment: Experiment, run: Run, stage: Stage, place: Place) -> Training:
     """Of a stage, whose losses are looked at, too, before anything is trained."""
-    settings = override(experiment.training, {**run.training, **stage.training}, f"{folder / stage.name}: training")
+    where = place.folder / stage.name
+    settings = override(experiment.training, {**run.training, **stage.training}, f"{where}: training")
+    schedule.check(settings)
+    if not (stage.losses or stage.needs_flow):
+        raise VodistillError(f"{where}: the stage has no loss", "give it one: pose, features, matching, ... (explain)")
     if settings.precision != experiment.training.precision:
         raise VodistillError(
-            f"{folder / stage.name}: precision is {settings.precision}, and {experiment.training.precision} elsewhere",
+            f"{where}: precision is {settings.precision}, and {experiment.training.precision} elsewhere",
             "set it for the whole experiment: training.precision",
         )
     for pose in stage.pose:
         losses.build_pose(pose.loss, **pose.options)
     for feature in stage.features:
         losses.check_features(feature.loss, feature.options)
+    if stage.taught and place.teacher is None:
+        needing = ", ".join(sorted(stage.losses - UNTAUGHT))
+        raise VodistillError(f"{where}: {needing} without a teacher", "only students have one: see the key `students`")
     return settings
 
 

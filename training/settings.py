@@ -36,7 +36,7 @@ def build(kind: type[T], values: Any, where: str, key: str = "") -> T:
             near = difflib.get_close_matches(str(name), fields, n=3, cutoff=0.5)
             known = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(fields)}"
             raise VodistillError(f"{where}: unknown key {dotted}", known)
-        out[name] = _convert(hints[name], value, where, dotted)
+        out[name] = convert(hints[name], value, where, dotted)
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and name not in out:
@@ -128,7 +128,8 @@ def _attributes(docstring: str) -> dict[str, str]:
     return out
 
 
-def _convert(kind: Any, value: Any, where: str, key: str) -> Any:
+def convert(kind: Any, value: Any, where: str, key: str) -> Any:
+    """A value as of a type; an error names `where` and the key."""
     origin = typing.get_origin(kind)
     if kind is Any:
         return value
@@ -153,10 +154,10 @@ def _union(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
         return None
     for kind in first:
         try:
-            return _convert(kind, value, where, key)
+            return convert(kind, value, where, key)
         except VodistillError:
             continue
-    return _convert(last, value, where, key)
+    return convert(last, value, where, key)
 
 
 def _literal(choices: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
@@ -173,13 +174,13 @@ def _list(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
     if len(kinds) != len(value):
         raise VodistillError(f"{where}: {key} is {value!r}", f"it must have {len(kinds)} values")
     pairs = enumerate(zip(kinds, value, strict=True))
-    return tuple(_convert(kind, item, where, f"{key}[{i}]") for i, (kind, item) in pairs)
+    return tuple(convert(kind, item, where, f"{key}[{i}]") for i, (kind, item) in pairs)
 
 
 def _mapping(kinds: tuple[Any, ...], value: Any, where: str, key: str) -> Any:
     if not isinstance(value, Mapping):
         raise VodistillError(f"{where}: {key} is {value!r}", "it must be a mapping")
-    return {str(k): _convert(kinds[1], v, where, f"{key}.{k}") for k, v in value.items()}
+    return {str(k): convert(kinds[1], v, where, f"{key}.{k}") for k, v in value.items()}
 
 
 def number(value: Any) -> Any:

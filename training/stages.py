@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from training.limits import Amount, Count, Limited, Name, Number, Positive, Share
+from training.settings import SettingError
+
 UNTAUGHT = {"baseline", "gaussian", "laplace"}
 """Losses that no teacher is asked for."""
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Limited):
     """How a stage is optimised.
 
     Attributes:
@@ -35,28 +38,28 @@ class Training:
         log_steps: steps between two lines of metrics.jsonl.
     """
 
-    steps: int = 0
-    batch_size: int = 16
-    rate: float = 1e-4
+    steps: Count = 0
+    batch_size: Number = 16
+    rate: Positive = 1e-4
     schedule: Literal["cosine", "one_cycle", "stable", "constant"] = "cosine"
-    warmup: int = 100
+    warmup: Count = 100
     optimiser: Literal["adamw", "adam"] = "adamw"
-    weight_decay: float = 1e-4
-    blank: float = 0.0
-    clip: float = 1.0
-    ema: float = 0.999
+    weight_decay: Amount = 1e-4
+    blank: Share = 0.0
+    clip: Amount = 1.0
+    ema: Share = 0.999
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     channels_last: bool = False
-    threads: int = 0
-    checkpoint_minutes: float = 3.0
-    evaluate_minutes: float = 10.0
-    evaluate_steps: int = 0
-    patience: int = 0
-    log_steps: int = 20
+    threads: Count = 0
+    checkpoint_minutes: Amount = 3.0
+    evaluate_minutes: Amount = 10.0
+    evaluate_steps: Count = 0
+    patience: Count = 0
+    log_steps: Number = 20
 
 
 @dataclass(frozen=True)
-class Pose:
+class Pose(Limited):
     """The loss on motions.
 
     Attributes:
@@ -67,13 +70,13 @@ class Pose:
     """
 
     loss: str
-    weight: float = 1.0
+    weight: Amount = 1.0
     options: dict[str, Any] = field(default_factory=dict)
     of: str = ""
 
 
 @dataclass(frozen=True)
-class Feature:
+class Feature(Limited):
     """A loss between a feature of the teacher and one of the student.
 
     Attributes:
@@ -88,13 +91,13 @@ class Feature:
     loss: str
     student: str | tuple[str, ...] = "hint"
     teacher: str | tuple[str, ...] = "hint"
-    weight: float = 1.0
-    ramp: int = 0
+    weight: Amount = 1.0
+    ramp: Count = 0
     options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Limited):
     """The loss on the optical flow that is read off a map of the network's.
 
     Attributes:
@@ -103,11 +106,11 @@ class Flow:
     """
 
     feature: str
-    weight: float = 1.0
+    weight: Amount = 1.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Limited):
     """One part of a training: what is learnt, from what, by which parameters.
 
     Attributes:
@@ -127,12 +130,12 @@ class Stage:
         training: settings that differ from the experiment's.
     """
 
-    name: str = "train"
+    name: Name = "train"
     pose: tuple[Pose, ...] = ()
     features: tuple[Feature, ...] = ()
-    matching: float = 0.0
-    tracking: float = 0.0
-    grounding: float = 0.0
+    matching: Amount = 0.0
+    tracking: Amount = 0.0
+    grounding: Amount = 0.0
     flow: Flow | None = None
     train: Literal["all", "to_hint", "after_hint"] = "all"
     freeze: tuple[str, ...] = ()
@@ -179,3 +182,9 @@ class Run:
     start_from_teacher: bool = False
     freeze: tuple[str, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method and self.stages:
+            raise SettingError(
+                f"method is {self.method!r}, beside stages", "leave one of them out: method='', stages=[]"
+            )

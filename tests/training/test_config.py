@@ -14,6 +14,7 @@ from training import config, networks
 from training.cells import cells
 from training.config import Experiment
 from training.data.generated import WorldStream
+from training.losses import POSE, build_pose, check_features
 from training.recipes import RECIPES, recipe
 from training.settings import build, explain, override, plain
 from training.stages import Training
@@ -63,6 +64,20 @@ def test_an_unknown_key_is_named_with_its_file_and_its_like(tmp_path: Path) -> N
         ("name: a\ndata: [1]", "data", "Data"),
         ("name: a\nteacher: {stages: [{pose: [{weight: 2}]}]}", "teacher.stages[0].pose[0].loss is missing", "Pose"),
         ("name: a\nstudents: {s: {stages: [{freeze: [1]}]}}", "students.s.stages[0].freeze[0] is 1", "text"),
+        ("name: a\ntraining: {clip: -1}", "training.clip is -1.0", "at least 0"),
+        ("name: a\ntraining: {rate: .nan}", "training.rate is nan", "more than 0"),
+        ("name: a\ntraining: {log_steps: 0}", "training.log_steps is 0", "at least 1"),
+        ("name: a\ntraining: {ema: 1.5}", "training.ema is 1.5", "at most 1"),
+        ("name: a\ndata: {frames: 1}", "data.frames is 1", "at least 2"),
+        ("name: a\ndata: {skips: [2, 0]}", "data.skips are [2, 0]", "at least 1"),
+        ("name: a\ndata: {augmentation: {gain: -2}}", "data.augmentation.gain is -2.0", "at least 0"),
+        ("name: a\nconfidence: {rotation_weight: 0}", "confidence.rotation_weight is 0.0", "more than 0"),
+        ("name: a\nmeasure: [{path: x, height: 0}]", "measure[0].height is 0.0", "more than 0"),
+        ("name: a\nseed: -1", "seed is -1", "at least 0"),
+        ("name: ../a", "name is '../a'", "a plain name"),
+        ("name: a\nteacher: {stages: [{name: ''}]}", "teacher.stages[0].name is ''", "a plain name"),
+        ("name: a\nstudents: {teacher: {}}", "students.teacher is no name", "of its own"),
+        ("name: a\nteacher: {method: ail, stages: [{}]}", "teacher.method is 'ail', beside stages", "leave one"),
         ("training: {}", "name is missing", "Experiment"),
         ("name: [", "not YAML", "line"),
         ("- 1", "mapping", "configs"),
@@ -75,6 +90,43 @@ def test_wrong_values_are_named(tmp_path: Path, text: str, key: str, remedy: str
     assert str(file) in caught.value.problem
     assert key in caught.value.problem
     assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("network", "problem"),
+    [
+        ({"name": "flownet-t", "width": "big"}, "network 'flownet-t': width is 'big'"),
+        ({"name": "flownet-t", "layers": 5}, "network 'flownet-t': layers is 5"),
+        ({"name": "flownet-t", "pool": [3]}, "network 'flownet-t': pool is [3]"),
+        ({"name": "flownet-t", "unit": "feet"}, "network 'flownet-t': unit is 'feet'"),
+        ({"name": "flownet-t", "dropout": 2}, "network 'flownet-t': dropout is 2"),
+        ({"name": "flownet-t", "views": {"image": 3}}, "network 'flownet-t': view 'image' is 3"),
+        ({"name": "swift-s", "radii": [[4, 4]]}, "network 'swift-s': radii is [[4, 4]]"),
+        ({"name": "swift-s", "memory": -1}, "network 'swift-s': memory is -1"),
+    ],
+)
+def test_wrong_descriptions_of_networks_are_told(network: dict[str, object], problem: str) -> None:
+    with pytest.raises(VodistillError) as caught:
+        networks.configure(network)
+    assert caught.value.problem.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "problem"),
+    [
+        ("laplace", {"beta": "much"}, "loss 'laplace': beta is 'much'"),
+        ("laplace", {"motion": "no"}, "loss 'laplace': motion is 'no'"),
+        ("ail", {"alpha": 2}, "loss 'ail': alpha is 2.0"),
+        ("chen", {"margin": [1]}, "loss 'chen': margin is [1]"),
+        ("cwd", {"temperature": "hot"}, "loss 'cwd': temperature is 'hot'"),
+        ("cad", {"of": 3}, "loss 'cad': of is 3"),
+        ("review", {"middle": 1.5}, "loss 'review': middle is 1.5"),
+    ],
+)
+def test_wrong_options_of_losses_are_told(loss: str, options: dict[str, object], problem: str) -> None:
+    with pytest.raises(VodistillError) as caught:
+        build_pose(loss, **options) if loss in POSE else check_features(loss, options)
+    assert problem in caught.value.problem
 
 
 def test_a_missing_file_says_which_are_shipped(tmp_path: Path) -> None:

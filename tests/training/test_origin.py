@@ -131,9 +131,12 @@ def test_stages_of_one_name_are_refused(tmp_path: Path, shifts: None) -> None:
         (Stage(name="late", pose=(Pose("ail", options={"alhpa": 1.0}),)), "alhpa"),
         (Stage(name="late", features=(Feature("attt"),)), "unknown feature loss"),
         (Stage(name="late", pose=(Pose("baseline"),), training={"rat": 1.0}), "rat"),
+        (Stage(name="late", pose=(Pose("baseline"),), training={"steps": 0}), "training.steps is 0"),
+        (Stage(name="late"), "late: the stage has no loss"),
+        (Stage(name="late", pose=(Pose("ail"), Pose("baseline"))), "late: ail without a teacher"),
         (Stage(name="late", pose=(Pose("baseline"),), training={"precision": "bf16"}), "precision is bf16"),
     ],
-    ids=["loss", "option", "feature", "setting", "precision"],
+    ids=["loss", "option", "feature", "setting", "steps", "nothing", "teacher", "precision"],
 )
 def test_what_is_wrong_in_a_later_stage_is_said_first(tmp_path: Path, shifts: None, late: Stage, told: str) -> None:
     first = Stage(name="first", pose=(Pose("baseline"),))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,7 +18,7 @@ from training.losses.hints import AttentiveHint, Hint
 from training.losses.masked import MaskedGenerative
 from training.losses.pose import POSE, PoseLoss, Poses
 from training.losses.review import Review
-from training.settings import number
+from training.settings import build, convert
 
 __all__ = [
     "FEATURES", "POSE", "Confidence", "Features", "PoseLoss", "Poses",
@@ -44,9 +43,8 @@ FEATURES: dict[str, Callable[..., LevelLoss | Review]] = {
 
 def build_pose(name: str, **options: Any) -> PoseLoss:
     """A loss on motions: call it with `Poses`."""
-    kind = _known(name, POSE, "pose loss")
-    _check(name, options, [field.name for field in dataclasses.fields(kind)])
-    return kind(**{key: number(value) for key, value in options.items()})
+    kind: type[PoseLoss] = _known(name, POSE, "pose loss")
+    return build(kind, options, f"loss '{name}'")
 
 
 def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **options: Any) -> nn.Module:
@@ -57,28 +55,26 @@ def build_features(name: str, student: Sequence[int], teacher: Sequence[int], **
         student, teacher: channels of each level, shallow to deep.
         options: of the loss.
     """
-    check_features(name, options)
+    options = check_features(name, options)
     kind: Any = FEATURES[name]
-    options = {key: number(value) for key, value in options.items()}
     if kind is Review:
         return Review(student, teacher, **options)
     return SumOverLevels([kind(ours, theirs, **options) for ours, theirs in zip(student, teacher, strict=True)])
 
 
-def check_features(name: str, options: Mapping[str, Any]) -> None:
-    """An error where there is no loss on features of that name, or it has no such options."""
+def check_features(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a loss on features; an error where there is none of that name, or it has no such options."""
     kind = _known(name, FEATURES, "feature loss")
-    _check(name, options, [p for p in inspect.signature(kind).parameters if p not in ("student", "teacher")])
+    hints = typing.get_type_hints(getattr(kind, "func", kind).__init__)
+    known = [option for option in hints if option not in ("student", "teacher", "return")]
+    if strange := sorted(set(options) - set(known)):
+        raise VodistillError(
+            f"loss '{name}' has no {', '.join(strange)}", f"It can be told {', '.join(known) or 'nothing'}."
+        )
+    return {key: convert(hints[key], value, f"loss '{name}'", key) for key, value in options.items()}
 
 
 def _known(name: str, registry: Mapping[str, Any], what: str) -> Any:
     if name not in registry:
         raise VodistillError(f"unknown {what} {name!r}", f"Known: {', '.join(registry)}.")
     return registry[name]
-
-
-def _check(name: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
-    if strange := sorted(set(options) - set(known)):
-        raise VodistillError(
-            f"loss '{name}' has no {', '.join(strange)}", f"It can be told {', '.join(known) or 'nothing'}."
-        )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
+from training.limits import Amount, Limited, Positive, Share
 
 ROTATION_WEIGHT = 100.0
 """Default w: a radian counts as ten units of translation."""
@@ -48,14 +49,14 @@ def squared_error(a: Tensor, b: Tensor, rotation_weight: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PoseLoss:
+class PoseLoss(Limited):
     """A loss on motions: its fields are its configuration, calling it computes it.
 
     Attributes:
         rotation_weight: w.
     """
 
-    rotation_weight: float = ROTATION_WEIGHT
+    rotation_weight: Positive = ROTATION_WEIGHT
 
     def __call__(self, poses: Poses) -> Tensor:
         """The mean over the samples."""
@@ -103,7 +104,7 @@ class Blend(PoseLoss):
         alpha: share of the truth. The paper's value is not known.
     """
 
-    alpha: float = 0.5
+    alpha: Share = 0.5
 
     def __call__(self, poses: Poses) -> Tensor:
         return (self.alpha * self.to_truth(poses) + (1 - self.alpha) * self.imitation(poses)).mean()
@@ -174,8 +175,8 @@ class ChenDetection(PoseLoss):
         margin: m, by which the student must beat the teacher to be free of the penalty.
     """
 
-    bound_weight: float = 0.5
-    margin: float = 0.0
+    bound_weight: Amount = 0.5
+    margin: Amount = 0.0
 
     def __call__(self, poses: Poses) -> Tensor:
         student, truth = (scaled(x, self.rotation_weight) for x in (poses.student, poses.truth))
@@ -199,7 +200,7 @@ class GaussianLikelihood(PoseLoss):
         motion: let the motion learn from it; otherwise only the log-variance does.
     """
 
-    beta: float = 0.5
+    beta: Amount = 0.5
     motion: bool = True
 
     def __call__(self, poses: Poses) -> Tensor:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 from typing import Any
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.view import CanonicalView
+from ros2_vodistill.view import CanonicalView, Patch, View
 from training.networks.base import Network, NetworkConfig, Output, d_rate, describe
 from training.networks.flat import StepModule
 from training.networks.flownet import FLOWNETS
 from training.networks.swift import SWIFT
+from training.settings import SettingError, convert
 
 __all__ = ["REGISTRY", "Network", "NetworkConfig", "Output", "StepModule", "build", "configure", "d_rate", "specify"]
 
@@ -29,9 +31,13 @@ def configure(spec: str | Mapping[str, Any]) -> NetworkConfig:
     if strange := sorted(set(changes) - set(known)):
         raise VodistillError(f"network '{name}' has no {', '.join(strange)}", f"It can be told {', '.join(known)}.")
     if "views" in changes:
-        views = changes["views"].items()
-        changes["views"] = {k: CanonicalView.from_dict(v) if isinstance(v, Mapping) else v for k, v in views}
-    return dataclasses.replace(config, **{key: _frozen(value) for key, value in changes.items()})
+        changes["views"] = {view: _view(name, view, value) for view, value in changes["views"].items()}
+    hints, where = typing.get_type_hints(type(config)), f"network '{name}'"
+    typed = {key: value if key == "views" else convert(hints[key], value, where, key) for key, value in changes.items()}
+    try:
+        return dataclasses.replace(config, **typed)
+    except SettingError as error:
+        raise VodistillError(f"{where}: {error.problem}", error.remedy) from error
 
 
 def build(spec: str | Mapping[str, Any]) -> Network:
@@ -45,6 +51,9 @@ def specify(name: str, network: Network) -> dict[str, Any]:
     return {"name": name, **{field.name: describe(getattr(network.config, field.name)) for field in fields}}
 
 
-def _frozen(value: Any) -> Any:
-    """Lists, as YAML and JSON have them, as tuples."""
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+def _view(network: Any, name: str, value: Any) -> View | Patch:
+    if isinstance(value, View | Patch):
+        return value
+    if not isinstance(value, Mapping):
+        raise VodistillError(f"network '{network}': view '{name}' is {value!r}", "write {kind: level, width: ..., ...}")
+    return CanonicalView.from_dict(value)

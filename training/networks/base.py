@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import Patch, View
+from training.limits import Limited, Positive
 from training.networks.layers import unhalved
 
 DEFAULT_VIEW = View(320, 96, 185.0, 185.0, 159.5, 47.5)
@@ -74,7 +75,7 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkConfig:
+class NetworkConfig(Limited):
     """What all families can be told.
 
     Attributes:
@@ -85,11 +86,12 @@ class NetworkConfig:
     """
 
     views: Mapping[str, View | Patch] = field(default_factory=lambda: {"image": DEFAULT_VIEW})
-    unit: str = "camera_height"
-    translation_scale: float = 0.5
-    rotation_scale: float = 0.05
+    unit: Literal["camera_height", "metre"] = "camera_height"
+    translation_scale: Positive = 0.5
+    rotation_scale: Positive = 0.05
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if next(iter(self.views), None) != "image":
             raise VodistillError(f"the views of a network are {list(self.views)}", "name the first one 'image'")
         if strange := [name for name in list(self.views)[1:] if not name.startswith("view_")]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
+from training.limits import Amount, Positive, Share
 from training.networks.base import Network, NetworkConfig, Observation
 from training.networks.layers import Linear, LSTMCell
 
@@ -55,17 +57,17 @@ class FlowNetConfig(NetworkConfig):
             which the published counts do not include.
     """
 
-    colour: int = 1
+    colour: Literal[1, 3] = 1
     convolutions: str = "conv4_1"
-    width: float = 1.0
+    width: Positive = 1.0
     pool: tuple[int, int] = (1, 1)
     lstm: tuple[int, ...] = ()
     layers: tuple[int, ...] = (128, 64)
     guided: int = 1
     branches: bool = False
     hint: str = "mean"
-    dropout: float = 0.25
-    slope: float = 0.1
+    dropout: Share = 0.25
+    slope: Amount = 0.1
     uncertainty: bool = False
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
+from training.limits import Count, Number
 from training.networks.base import Network, NetworkConfig, Observation, level_views, of_view
 from training.networks.branch import Decoder, Encoder, matches
 from training.networks.layers import GRUCell, unhalved
@@ -56,15 +57,15 @@ class SwiftConfig(NetworkConfig):
     shared: bool = False
     separable: bool = False
     match: tuple[int, int] = (32, 48)
-    radii: tuple[tuple[int, int], ...] = ((4, 4), (4, 4), (3, 4))
+    radii: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] = ((4, 4), (4, 4), (3, 4))
     decoder: tuple[int, int, int] = (64, 96, 96)
     decoder_blocks: tuple[int, int, int] = (0, 1, 1)
-    squeeze: int = 16
-    vector: int = 128
-    memory: int = 128
-    hint: int = 128
-    head: int = 64
-    polish: int = 0
+    squeeze: Number = 16
+    vector: Number = 128
+    memory: Count = 128
+    hint: Number = 128
+    head: Number = 64
+    polish: Count = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from ros2_vodistill.view import View
+from training.limits import Amount, Amounts, Limited, Limits, Positive, Positives, Range, Share, Shares
 from training.settings import SettingError, build
-from training.world.limits import Amount, Amounts, Limited, Limits, Positive, Positives, Range, Share, Shares
 
 KINDS = ("street", "motorway", "country", "park", "tunnel", "field", "corridor", "room")
 """Of places."""
