@@ -72,8 +72,8 @@ def confidence(
         parts = [stream.batch(i) for i in numbers[first : first + step]]
         views = {name: torch.cat([part.views[name] for part in parts]) for name in parts[0].views}
         batch = Batch(views, torch.cat([part.motions for part in parts])).to(device)
-        errors.append(_errors(network(batch.views), batch.motions, settings).flatten().cpu())
-    found = Confidence.of(torch.cat(errors), settings.clamp)
+        errors.append(_errors(network(batch.views), batch.motions, settings).cpu())
+    found = Confidence.of(torch.cat(errors)[:count], settings.clamp)
     if cache is not None:
         values = {"key": key, "least": found.least, "largest": found.largest, "eta": found.eta, "clips": count}
         checkpoint.write_text(cache, json.dumps(values, indent=1))

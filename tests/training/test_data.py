@@ -58,6 +58,26 @@ def write_kitti(root: Path, name: str = "00", count: int = 6, camera: int = 0, o
     return folder
 
 
+def test_what_decides_which_windows_there_are_is_in_their_key(tmp_path: Path) -> None:
+    """Their number is the same: three of each."""
+    write_kitti(tmp_path, count=7)
+
+    def key(**settings: object) -> object:
+        data = Data(kind="kitti", root=str(tmp_path), train=("00",), **settings)  # type: ignore[arg-type]
+        stream, count = streams.confidence(data, OBSERVER, 1, Confidence(), CPU)
+        assert count == 3
+        return stream.key()
+
+    whole = key(stride=2)
+    assert key(stride=2) == whole
+    assert key(stride=2, skips=(2,)) != whole
+    truth = tmp_path / "poses" / "00.txt"
+    rows = np.loadtxt(truth)
+    rows[:, 3::4] *= 2
+    np.savetxt(truth, rows)
+    assert key(stride=2) != whole
+
+
 def test_kitti_gives_motions_in_camera_heights(tmp_path: Path) -> None:
     write_kitti(tmp_path)
     recording = kitti.read_sequence(tmp_path, "00", height=1.65)

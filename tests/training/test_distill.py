@@ -94,6 +94,13 @@ def test_eta_is_cached_under_all_that_it_depends_on(tmp_path: Path) -> None:
     assert confidence(learnt, ShiftStream(), 12, config.Confidence(), cache).largest != 9.0
 
 
+def test_eta_does_not_depend_on_how_many_clips_are_looked_at_together() -> None:
+    learnt = big()
+    found = [confidence(learnt, ShiftStream(size), 6, config.Confidence()) for size in (1, 2, 4, 5)]
+    assert [f.least for f in found] == pytest.approx([found[0].least] * 4, rel=1e-4)
+    assert [f.largest for f in found] == pytest.approx([found[0].largest] * 4, rel=1e-4)
+
+
 def test_a_teacher_neither_learns_nor_drops_out() -> None:
     taught = teacher()
     before = {k: v.clone() for k, v in taught.network.state_dict().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,6 +84,9 @@ class WindowStream:
         return Batch(views, torch.from_numpy(motions))
 
     def key(self) -> dict[str, Any]:
+        known = hashlib.sha256(repr((self.windows, [(r.camera, r.mount) for r in self.recordings])).encode())
+        for motions in self.motions.values():
+            known.update(motions.tobytes())
         return {
             "kind": "windows",
             "recordings": [[r.name, str(r.images[0].parent), len(r), r.mount.height] for r in self.recordings],
@@ -90,6 +94,7 @@ class WindowStream:
             "unit": self.unit,
             "frames": self.frames,
             "windows": len(self.windows),
+            "known": known.hexdigest()[:16],
             "augmentation": asdict(self.augmentation),
             "seed": self.seed,
         }
