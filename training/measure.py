@@ -17,6 +17,7 @@ from ros2_vodistill.trajectory import Trajectory, associate
 from training.config import Measure
 from training.data import kitti, malaga
 from training.data.batch import Stream
+from training.data.kept import numbers
 from training.data.recording import Recording
 from training.networks.base import Network
 from training.steps import Steps
@@ -40,11 +41,11 @@ class Motions:
 
 @torch.inference_mode()
 def on_clips(network: Network, stream: Stream, count: int) -> Motions:
-    """The motions of the first `count` clips of a stream (whole batches)."""
+    """The motions of the first `count` clips of a stream (whole batches), or of all that there are."""
     device = network.motion_scale.device
     network.eval()
     parts = []
-    for i in range(math.ceil(count / stream.batch_size)):
+    for i in numbers(stream, count):
         batch = stream.batch(i).to(device)
         output = network(batch.views)
         tensors = (output.motion, batch.motions, output.log_variance)
@@ -85,7 +86,7 @@ def on_recording(steps: Steps, recording: Recording) -> tuple[Array, Array]:
 def on_frames(steps: Steps, stream: Stream, count: int) -> Motions:
     """The same as `on_clips`, frame by frame."""
     parts = []
-    for i in range(math.ceil(count / stream.batch_size)):
+    for i in numbers(stream, count):
         batch = stream.batch(i)
         for clip in range(len(batch)):
             steps.reset()

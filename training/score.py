@@ -18,6 +18,7 @@ from ros2_vodistill.trajectory import Trajectory
 from training.config import Experiment
 from training.data import streams
 from training.data.batch import Stream
+from training.data.kept import numbers
 from training.export import write_graph
 from training.measure import on_recording
 from training.networks import Network
@@ -55,7 +56,7 @@ def hint_error(student: Network, teacher: Network, stream: Stream, clips: int) -
     teacher.eval()
     device = student.motion_scale.device
     errors = []
-    for i in range(math.ceil(clips / stream.batch_size)):
+    for i in numbers(stream, clips):
         views = stream.batch(i).to(device).views
         ours, theirs = (network(views, features=True).features["hint"] for network in (student, teacher))
         errors.append(float((ours - theirs).square().mean()))

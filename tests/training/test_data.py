@@ -24,7 +24,7 @@ from training.data import kitti, malaga, streams
 from training.data.augment import augment
 from training.data.batch import batches, share
 from training.data.generated import PARTS, WorldStream
-from training.data.kept import ClipSet, Kept
+from training.data.kept import ClipSet, Kept, numbers
 from training.data.windows import WindowStream
 from training.world import render
 
@@ -241,6 +241,18 @@ def test_eta_is_over_the_whole_recorded_training_set(tmp_path: Path) -> None:
     seen = torch.stack([stream.batch(i).views["image"][0, 0] for i in range(count)])
     frames = [torch.from_numpy(recording.views(i, {"image": VIEW})["image"]) for i in range(count)]
     assert torch.equal(seen, torch.stack(frames))
+
+
+def test_no_window_is_measured_twice(tmp_path: Path) -> None:
+    """Of 11 frames: five windows, fewer than are asked for at once, or in all."""
+    write_kitti(tmp_path, "09", 11)
+    data = Data(kind="kitti", root=str(tmp_path), test=("09",), frames=3, held_out=512)
+    stream = streams.held_out(data, OBSERVER, CPU)
+    seen = torch.cat([stream.batch(i).motions for i in numbers(stream, data.held_out)]).flatten(0, 1)
+    truth = kitti.read_sequence(tmp_path, "09").motions("camera_height")
+    assert sorted(seen[:, 2].tolist()) == pytest.approx(sorted(truth[:, 2].tolist()))
+    assert len(numbers(stream, 1)) == 1
+    assert len(numbers(ShiftStream(4), 10)) == 3
 
 
 @pytest.mark.parametrize(

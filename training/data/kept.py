@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,10 +25,14 @@ PIECE = 16
 
 class Kept:
     """A stream that remembers its batches as long as the process lives, whoever asks for them; for streams of which
-    only the first few are ever asked for."""
+    only the first few are ever asked for.
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream, self.batch_size = stream, stream.batch_size
+    Attributes:
+        whole: batches after which all has been seen; None where there is no end.
+    """
+
+    def __init__(self, stream: Stream, whole: int | None = None) -> None:
+        self.stream, self.batch_size, self.whole = stream, stream.batch_size, whole
         self.batches = _memory(json.dumps(stream.key(), sort_keys=True), stream.batch_size)
 
     def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
@@ -38,6 +43,12 @@ class Kept:
 
     def key(self) -> dict[str, Any]:
         return self.stream.key()
+
+
+def numbers(stream: Stream, clips: int) -> range:
+    """Of the batches that hold the first so many clips, or all that there are."""
+    asked, whole = math.ceil(clips / stream.batch_size), getattr(stream, "whole", None)
+    return range(asked if whole is None else min(asked, whole))
 
 
 @lru_cache(maxsize=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -64,8 +65,11 @@ def held_out(data: Data, observer: Observer, device: torch.device, frames: int =
     batch = min(RENDERED_AT_ONCE, data.held_out)
     if data.kind == "world":
         return Kept(WorldStream(replace(data, frames=frames), observer, batch, part=HELD_OUT, device=device))
+    settings: dict[str, Any] = {"frames": frames, "stride": frames - 1, "seed": HELD_OUT}
     tests = recordings(data, data.test)
-    return Kept(WindowStream(tests, observer, frames=frames, batch_size=batch, stride=frames - 1, seed=HELD_OUT))
+    fewest = len(WindowStream(tests, observer, batch_size=1, **settings))
+    windows = WindowStream(tests, observer, batch_size=min(batch, fewest), **settings)
+    return Kept(windows, len(windows))
 
 
 def confidence(

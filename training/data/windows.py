@@ -63,7 +63,7 @@ class WindowStream:
             names = ", ".join(r.name for r in recordings) or "no recording"
             raise VodistillError(
                 f"{len(self.windows)} windows of {frames} frames in {names}: less than a batch of {batch_size}",
-                "give more sequences, or lower data.frames or training.batch_size",
+                "give longer or more sequences, or lower data.frames or training.batch_size",
             )
 
     def __len__(self) -> int:
