@@ -7,7 +7,7 @@ import platform
 import subprocess
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.config import Experiment
 from training.networks.base import Network
-from training.settings import number, plain
+from training.settings import number, override, plain
 from training.stages import Run, Stage
 from training.trained import final_folder, fingerprint, finished
 
@@ -78,14 +78,25 @@ def _deciding(values: Mapping[str, Any]) -> dict[str, Any]:
     """What of these, as they are or as plain data, decides what is learned."""
     experiment, run = values["experiment"], values["run"]
     trust = _of(experiment, "confidence")
+    stages = {f"stages.{_of(stage, 'name')}": stage for stage in values["stages"]}
     return {
-        **{name: _of(experiment, name) for name in ("seed", "data", "training")},
+        **{name: _of(experiment, name) for name in ("seed", "data")},
         "confidence": trust if values.get("teacher") else {"rotation_weight": _of(trust, "rotation_weight")},
         **{name: _of(run, name) for name in ("network", "start", "start_from_teacher")},
-        "run.training": _of(run, "training"),
-        **{f"stages.{_of(stage, 'name')}": stage for stage in values["stages"]},
+        **{f"{name}.training": _training(experiment, run, stage) for name, stage in stages.items()},
+        **{name: _without_training(stage) for name, stage in stages.items()},
         **({"teacher": values["teacher"]} if values.get("teacher") else {}),
     }
+
+
+def _training(experiment: Any, run: Any, stage: Any) -> Any:
+    """All settings of a stage."""
+    common, given = _of(experiment, "training"), {**_of(run, "training"), **_of(stage, "training")}
+    return {**common, **given} if isinstance(common, Mapping) else override(common, given, "training")
+
+
+def _without_training(stage: Any) -> Any:
+    return {**stage, "training": {}} if isinstance(stage, Mapping) else replace(stage, training={})
 
 
 def _of(values: Any, name: str) -> Any:
