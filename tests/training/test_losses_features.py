@@ -194,6 +194,18 @@ def test_fkd_by_hand() -> None:
     assert value("fkd", student, teacher) == pytest.approx(total)
 
 
+def test_the_masks_of_fkd_are_constants() -> None:
+    student, teacher = maps(1), maps(2)
+    off = dict.fromkeys(("attention", "relation"), 0.0)
+    loss, found = module("fkd", feature=1.0, **off), student.clone().requires_grad_()
+    loss(batch(found, teacher)).backward()
+    mask = torch.stack([spatial_attention(x, 0.5) * 0.5 for x in (student, teacher)]).sum(0)
+    mask = mask * torch.stack([channel_attention(x, 0.5) * 0.5 for x in (student, teacher)]).sum(0)
+    fixed = student.clone().requires_grad_()
+    ((fixed - teacher).square() * mask).sum().sqrt().backward()
+    torch.testing.assert_close(found.grad, fixed.grad)
+
+
 def test_area_weights() -> None:
     on_objects, on_background = area_weights(OBJECTS, (4, 5))
     expected = torch.zeros(2, 1, 4, 5)
@@ -268,6 +280,13 @@ def test_mgd_masks_pixels_with_all_their_channels() -> None:
     kept = student.grad[0] != 0
     assert torch.equal(kept[0], kept[1])
     assert kept[0].double().mean().item() == pytest.approx(0.25, abs=0.02)
+
+
+def test_mgd_masks_what_is_aligned() -> None:
+    """Where all is masked, the generator sees nothing, not even what alignment adds."""
+    loss = module("mgd", 3, 4, dropped=1.0)
+    loss(batch(maps(1), maps(2, 4))).backward()
+    assert not any(p.grad.any() for p in loss.levels[0].align.parameters())
 
 
 def test_mgd_with_all_masked_teaches_the_student_nothing() -> None:
