@@ -218,6 +218,8 @@ def _trainer(
         with place.accelerator.main_process_first():
             spread = confidence(known, fixed, count, trust, folder.parent.parent / "confidence.json")
         teacher = Teacher(known, trust, spread)
+        if spread.doubt and place.accelerator.is_main_process:
+            place.say(f"{folder}: {spread.doubt}")
     learner = Learner(network, description, stage, experiment.confidence.rotation_weight, teacher, settings.blank)
     return Trainer(
         learner,

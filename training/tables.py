@@ -49,7 +49,7 @@ def tables(
         _render_with_masks(experiment)
     teacher = find_teacher(experiment, folder, Budget(), say)
     assert teacher is not None
-    _prepare(experiment, teacher, folder)
+    _prepare(experiment, teacher, folder, say)
     missing = [cell for cell in wanted if _known(experiment, folder, cell, fingerprint(teacher)) is None]
     say(f"{len(wanted)} cells, {len(missing)} to train")
     start = time.monotonic()
@@ -177,13 +177,15 @@ def _render_with_masks(experiment: Experiment) -> None:
     streams.training(experiment.data, observer, size, experiment.seed, device, masks=True)
 
 
-def _prepare(experiment: Experiment, teacher: Network, folder: Path) -> None:
+def _prepare(experiment: Experiment, teacher: Network, folder: Path, say: Callable[[str], None]) -> None:
     """What all cells share is made once, before several processes ask for it: the clips and eta."""
     device = make_accelerator(experiment.training).device
     settings, data = experiment.confidence, experiment.data
     known = teacher.to(device)
     fixed, count = streams.confidence(data, known, experiment.training.batch_size, settings, device)
-    confidence(known, fixed, count, settings, folder / "tables" / "confidence.json")
+    spread = confidence(known, fixed, count, settings, folder / "tables" / "confidence.json")
+    if spread.doubt:
+        say(spread.doubt)
 
 
 def _teacher(experiment: Experiment, folder: Path) -> Network:

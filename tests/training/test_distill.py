@@ -269,6 +269,15 @@ def test_a_run_goes_through_its_stages(tmp_path: Path, shifts: None) -> None:
     assert torch.isfinite(loaded(batch.views).motion).all()
 
 
+def test_a_teacher_that_is_never_trusted_is_told(tmp_path: Path, shifts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    taught = dataclasses.replace(place(tmp_path), say=told.append)
+    for largest, doubts in ((9.0, 0), (1.5, 1)):
+        monkeypatch.setattr(runs, "confidence", lambda *_, most=largest: Confidence(1.0, most))
+        runs.train(experiment(), Run(network=SPEC, method="ail"), taught, Budget(steps=1))
+        assert sum("nothing that it says is trusted" in line for line in told) == doubts
+
+
 def test_a_finished_teacher_is_said_to_be(tmp_path: Path, shifts: None) -> None:
     told: list[str] = []
     toy = experiment(teacher=Run(network=SPEC, method="supervised"))

@@ -47,6 +47,13 @@ def test_a_perfect_best_sample_is_fully_trusted() -> None:
     assert Confidence.of(torch.tensor([0.0, 3.0, 6.0]))(torch.tensor([0.0, 3.0, 6.0])).tolist() == [1.0, 0.5, 0.0]
 
 
+def test_a_teacher_that_is_never_trusted_is_told() -> None:
+    assert Confidence(1.0, 2.1).doubt == ""
+    for largest in (2.0, 1.5):
+        assert "nothing that it says is trusted" in Confidence(1.0, largest).doubt
+    assert "Phi is at most -1:" in Confidence(1.0, 1.5).doubt
+
+
 def test_clamped_phi_stays_between_nothing_and_all() -> None:
     confidence = Confidence(1.0, 3.0, clamp=True)
     assert confidence(torch.tensor([0.0, 1.0, 3.0, 9.0])).tolist() == [1.0, 0.5, 0.0, 0.0]

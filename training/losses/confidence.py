@@ -56,6 +56,17 @@ class Confidence:
     def eta(self) -> float:
         return self.largest - self.least
 
+    @property
+    def doubt(self) -> str:
+        """What is to be said where not even the best sample is trusted: students would flee from their teacher."""
+        best = 1 - self.least / self.eta
+        if best > 0:
+            return ""
+        return (
+            f"the teacher's squared errors lie between {self.least:.3g} and {self.largest:.3g}, so Phi is at most "
+            f"{best:.2g}: nothing that it says is trusted. Train it longer, or on more"
+        )
+
     def __call__(self, errors: Tensor) -> Tensor:
         """Phi of samples with these errors, detached."""
         phi = 1 - errors.detach() / self.eta
