@@ -15,6 +15,7 @@ from training.data import streams
 from training.export import CARD, open_model
 from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
 from training.networks import Network
+from training.origin import CONFIG
 from training.settings import build, overridden, read
 from training.steps import Blindfolded, Steps, TorchSteps
 from training.trained import load_network
@@ -25,9 +26,9 @@ def find_experiment(network: Path, file: Path | None, overrides: list[str] | Non
     if file is not None:
         return config.load(file, overrides)
     for folder in (network, *network.parents)[:4]:
-        origin = folder / "config.yaml"
-        if origin.exists():
-            known = read(origin)["experiment"]
+        origin = folder / CONFIG
+        known = read(origin).get("experiment") if origin.exists() else None
+        if known is not None:  # another program may call its file so
             return build(Experiment, overridden(known, overrides), str(origin))
     raise VodistillError(f"{network}: no config.yaml of a training beside it", "name an experiment: --config FILE")
 

@@ -62,10 +62,15 @@ def check(
 
 def complete(folder: Path) -> bool:
     """Whether a run was trained to its end, or ended by --decay."""
+    last = [folder / name for name in stage_names(folder)[-1:]]
+    return any(finished(stage) or finished(final_folder(stage)) for stage in last)
+
+
+def stage_names(folder: Path) -> list[str]:
+    """Of a run's stages, in order; none where nothing was trained."""
     if not (folder / CONFIG).exists():
-        return False
-    last = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["stages"][-1]["name"]
-    return finished(folder / last) or finished(final_folder(folder / last))
+        return []
+    return [stage["name"] for stage in yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["stages"]]
 
 
 def _values(experiment: Experiment, run: Run, stages: tuple[Stage, ...], teacher: Network | None) -> dict[str, Any]:

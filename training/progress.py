@@ -15,6 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training import checkpoint
 
+METRICS = "metrics.jsonl"
+
 
 class Log:
     """Takes losses and evaluations; writes in the main process only. Lines after `step`, of a piece that was killed
@@ -29,9 +31,9 @@ class Log:
     def __enter__(self) -> Log:
         if not self.active:
             return self
-        self.path = self.folder / "metrics.jsonl"
-        rows = [row for row in _rows(self.path) if row["step"] <= self.first]
-        checkpoint.write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        self.path = self.folder / METRICS
+        known = [row for row in rows(self.path) if row["step"] <= self.first]
+        checkpoint.write_text(self.path, "".join(json.dumps(row) + "\n" for row in known))
         self.file = self.path.open("a", buffering=1)
         self.board = SummaryWriter(str(self.folder), purge_step=self.first + 1)
         total = None if math.isinf(self.last) else int(self.last)
@@ -88,12 +90,12 @@ class Log:
                 self.board.add_scalar(f"{group}/{name}" if group else name, value, row["step"])
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def rows(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a metrics file; a line cut short by a kill is left out."""
-    rows = []
+    found = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            found.append(json.loads(line))
         except ValueError:
             continue
-    return rows
+    return found

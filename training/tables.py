@@ -25,12 +25,14 @@ from training.config import Experiment
 from training.data import streams
 from training.distill import TEACHER, find_teacher, limit_threads
 from training.networks import Network, build, d_rate
+from training.origin import stage_names
+from training.progress import METRICS, rows
 from training.recipes import spelled_out
 from training.runs import Budget, Place, make_accelerator, train
 from training.score import hint_error, milliseconds, score
 from training.settings import plain
 from training.teacher import confidence
-from training.trained import fingerprint, load_network
+from training.trained import final_folder, fingerprint, load_network
 
 RESULT = "result.json"
 
@@ -120,7 +122,7 @@ def _collect(
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["network"], result["method"]), []).append(result)
-    rows = [
+    averaged = [
         {"network": label, "method": method, "seeds": len(group), **_spread(group)}
         for (label, method), group in groups.items()
     ]
@@ -140,7 +142,7 @@ def _collect(
         "code": checkpoint.read_json(folder / TEACHER / "code.json") if (folder / TEACHER).exists() else {},
         "teacher": score(teacher, experiment),
         "sizes": sizes,
-        "rows": rows,
+        "rows": averaged,
         "curves": curves,
     }
 
@@ -159,12 +161,14 @@ def _spread(group: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _curve(run: Path) -> list[tuple[int, float]]:
-    """(step, error on held-out clips) of all stages, one after the other."""
+    """(step, error on held-out clips) of all stages, one after the other; of one that was ended, with its ending."""
     curve: list[tuple[int, float]] = []
-    for file in sorted(run.glob("*/metrics.jsonl"), key=lambda path: path.stat().st_mtime):
+    for stage in (run / name for name in stage_names(run)):
+        ending = rows(final_folder(stage) / METRICS)
+        known = [row for row in rows(stage / METRICS) if not ending or row["step"] < ending[0]["step"]]
         before = curve[-1][0] if curve else 0
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
-        curve += [(before + row["step"], row["evaluation/error"]) for row in rows if "evaluation/error" in row]
+        evaluations = [row for row in (*known, *ending) if "evaluation/error" in row]
+        curve += [(before + row["step"], row["evaluation/error"]) for row in evaluations]
     return curve
 
 

@@ -46,6 +46,10 @@ def test_the_experiment_of_a_run_is_found_beside_it(run: Path, tmp_path: Path) -
     assert find_experiment(run, None, ["data.held_out=3"]).data.held_out == 3
     with pytest.raises(VodistillError, match=r"config\.yaml"):
         find_experiment(tmp_path / "elsewhere" / "a" / "b", None)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "config.yaml").write_text("of: another program\n")
+    with pytest.raises(VodistillError, match=r"no config\.yaml of a training"):
+        find_experiment(tmp_path / "elsewhere" / "a" / "b", None)
 
 
 def test_a_run_and_its_model_err_alike(run: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from training.config import Data, Experiment, Table
 from training.data import kitti, streams
 from training.loop import Trainer
 from training.score import hint_error, score
-from training.stages import Run, Training
+from training.stages import Pose, Run, Stage, Training
 
 TABLE = Table(
     networks={"A": {**SPEC}, "B": {**SPEC, "layers": [8, 8, 16, 8]}},
@@ -154,6 +154,25 @@ def test_an_interrupted_cell_goes_on(tmp_path: Path, shifts: None, monkeypatch: 
     monkeypatch.setattr(tables, "Budget", runs.Budget)
     tables.train_cell(toy, tmp_path, cell)
     assert steps == [0, 1, 2]
+
+
+def test_a_curve_goes_through_the_stages_in_their_order(tmp_path: Path, shifts: None) -> None:
+    """Whenever their files were written last; an ending takes the place of what was trained on beside it."""
+    toy = experiment()
+    endless = replace(toy, training=replace(toy.training, steps=0, schedule="stable"))
+    stages = (
+        Stage("short", pose=(Pose("baseline"),), training={"steps": 2}),
+        Stage("long", pose=(Pose("baseline"),)),
+    )
+    run = Run(network=SPEC, stages=stages)
+    place = runs.Place(tmp_path, runs.make_accelerator(toy.training), say=lambda _: None, quiet=True)
+    for budget in (runs.Budget(steps=5), runs.Budget(decay=2), runs.Budget(steps=1)):
+        runs.train(endless, run, place, budget)
+    (tmp_path / "short" / "metrics.jsonl").touch()
+    with (tmp_path / "long" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9, "eval')
+    assert [step for step, _ in tables._curve(tmp_path)] == [1, 2, 3, 4, 5, 6, 7]
+    assert tables._curve(tmp_path / "none") == []
 
 
 def test_scores_are_those_of_the_trajectories(shifts: None) -> None:
