@@ -18,7 +18,7 @@ from training.data.batch import Batch
 from training.data.blank import blanked
 from training.distill import train_teacher
 from training.learner import Learner
-from training.losses import Confidence, Poses, build_pose
+from training.losses import Confidence, Features, Poses, build_pose
 from training.recipes import RECIPES, recipe, spelled_out
 from training.runs import Budget, Place, make_accelerator
 from training.settings import build, read
@@ -175,6 +175,22 @@ def test_a_blank_clip_is_shown_to_the_student_alone() -> None:
     assert blank != pytest.approx(plain)
     with pytest.raises(VodistillError, match="only view"):
         Learner(network(), description(), stage, teacher=watched, blank=0.5)
+
+
+def test_objects_are_those_of_the_newer_frames() -> None:
+    seen: list[torch.Tensor | None] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, batch: Features) -> torch.Tensor:
+            seen.append(batch.objects)
+            return torch.zeros(())
+
+    learner = Learner(network(), description(), recipe("fgd")[0], teacher=teacher())
+    learner.features[0] = Watched()
+    masks = torch.rand(4, 3, VIEW.height, VIEW.width) < 0.5
+    learner(dataclasses.replace(ShiftStream().batch(0), masks=masks), 0)
+    assert seen[0] is not None
+    assert torch.equal(seen[0], masks[:, 1:].flatten(0, 1))
 
 
 def test_losses_are_weighted_summed_and_ramped() -> None:

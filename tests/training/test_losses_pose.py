@@ -139,6 +139,12 @@ def test_upper_bound_imitates_only_where_the_student_is_worse() -> None:
     assert not found[1].any()
 
 
+def test_upper_bound_lets_a_student_be_that_is_as_good() -> None:
+    teacher = STUDENT.roll(1, -1)  # as far from the truth, elsewhere
+    teacher[1] = STUDENT[1].roll(3)
+    assert not gradient("upper_bound", poses(teacher=teacher), alpha=0.0).any()
+
+
 def test_minimum_follows_the_nearer_one() -> None:
     nearer = torch.tensor([[1.5, 0, 0, 0, 0, 0], [0, 3.0, 0, 0, 0, 0]], dtype=torch.float64)  # teacher, then truth
     found = gradient("minimum", poses(teacher=nearer))
