@@ -17,6 +17,7 @@ from training.losses.ground import grounding
 from training.losses.matching import matching
 from training.losses.tracking import tracking
 from training.networks.base import Network, Output, level_views, of_view
+from training.networks.layers import in_full, unhalved
 from training.networks.peaks import TOLD
 from training.stages import Feature, Pose, Stage
 from training.teacher import Lesson, Teacher
@@ -81,7 +82,8 @@ class Learner(nn.Module):
             losses[_unused(_key(judged), losses)] = judged.weight * loss(_judged(poses, judged.of, output))
         for settings, between in zip(self.stage.features, self.features, strict=True):
             ramp = min(1.0, (step + 1) / settings.ramp) if settings.ramp else 1.0
-            cost = between(_features(settings, output.features, lesson, batch))
+            with in_full(output.motion):  # of features that are nearly alike, halved losses know next to nothing
+                cost = between(_features(settings, output.features, lesson, batch))
             losses[_unused(_key(settings), losses)] = settings.weight * ramp * cost
         if self.stage.matching:
             losses["matching"] = self.stage.matching * matching(output.features, self.network.matches, batch.flow)
@@ -112,8 +114,8 @@ def _judged(poses: Poses, feature: str, output: Output) -> Poses:
 def _features(settings: Feature, own: dict[str, Tensor], lesson: Lesson | None, batch: Batch) -> Features:
     assert lesson is not None
     return Features(
-        tuple(own[name].flatten(0, 1) for name in _names(settings.student)),
-        tuple(lesson.features[name].flatten(0, 1) for name in _names(settings.teacher)),
+        tuple(unhalved(own[name]).flatten(0, 1) for name in _names(settings.student)),
+        tuple(unhalved(lesson.features[name]).flatten(0, 1) for name in _names(settings.teacher)),
         lesson.confidence.flatten(0, 1),
         None if batch.masks is None else batch.masks[:, 1:].flatten(0, 1),
     )

@@ -18,7 +18,7 @@ from training.data.batch import Batch
 from training.data.blank import blanked
 from training.distill import train_teacher
 from training.learner import Learner
-from training.losses import Confidence, Features, Poses, build_pose
+from training.losses import Confidence, Features, Poses, build_features, build_pose
 from training.recipes import RECIPES, recipe, spelled_out
 from training.runs import Budget, Place, make_accelerator
 from training.settings import build, read
@@ -191,6 +191,26 @@ def test_objects_are_those_of_the_newer_frames() -> None:
     learner(dataclasses.replace(ShiftStream().batch(0), masks=masks), 0)
     assert seen[0] is not None
     assert torch.equal(seen[0], masks[:, 1:].flatten(0, 1))
+
+
+@pytest.mark.parametrize("loss", ["md", "cad", "cwd"])
+def test_features_are_compared_in_full_where_others_are_halved(loss: str) -> None:
+    """A student that is nearly its teacher: in half precision, a divergence would come out below zero."""
+    taught, student = teacher(), big()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.mul_(1 + 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    learner = Learner(student.eval(), {}, Stage(features=(Feature(loss, "level2", "level2"),)), teacher=taught)
+    batch = ShiftStream().batch(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = learner(batch, 0)["loss"]
+        halves = [n(batch.views, features=True).features["level2"].flatten(0, 1) for n in (student, taught.network)]
+    assert halves[0].dtype == torch.bfloat16
+    ours, theirs = (half.float() for half in halves)
+    width = student.level_channels["level2"]
+    expected = build_features(loss, [width], [width])(Features((ours,), (theirs,)))
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+    assert float(found.detach()) > 0
 
 
 def test_losses_are_weighted_summed_and_ramped() -> None:
