@@ -91,6 +91,10 @@ def test_eta_is_cached_under_all_that_it_depends_on(tmp_path: Path) -> None:
     assert confidence(learnt, ShiftStream(seed=1), 8, config.Confidence(), cache) != first
     cache.write_text(json.dumps({**told, "least": 0.0, "largest": 9.0}))
     assert confidence(big(2), ShiftStream(), 8, config.Confidence(), cache).largest != 9.0
+    for settings in (config.Confidence(rotation_weight=3.0), config.Confidence(source="uncertainty")):
+        cache.write_text(json.dumps({**told, "least": 0.0, "largest": 9.0}))
+        assert confidence(learnt, ShiftStream(), 8, settings, cache).largest != 9.0
+    cache.write_text(json.dumps({**told, "least": 0.0, "largest": 9.0}))
     assert confidence(learnt, ShiftStream(), 12, config.Confidence(), cache).largest != 9.0
 
 
