@@ -168,17 +168,21 @@ def _descendants(pid: int) -> list[int]:
     return children + [grandchild for child in children for grandchild in _descendants(child)]
 
 
-def test_a_polite_end_leaves_a_checkpoint(tmp_path: Path) -> None:
-    """SIGTERM ends the training after the step in progress."""
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_polite_end_leaves_a_checkpoint(tmp_path: Path, workers: int) -> None:
+    """SIGTERM to all its processes ends the training after the step in progress."""
     folder = tmp_path / "runs" / "tiny" / "teacher" / "train"
     settings = ("--set", f"data.cache={tmp_path / 'clips'}", "--set", "teacher.training={steps: 1000000}")
-    process = subprocess.Popen(command("teacher", "--config", TINY, *settings, "--runs", tmp_path / "runs"), cwd=ROOT)
+    call = command(
+        "teacher", "--config", TINY, *settings, "--set", f"data.workers={workers}", "--runs", tmp_path / "runs"
+    )
+    process = subprocess.Popen(call, cwd=ROOT, start_new_session=True)
     try:
         for _ in range(2400):
             if (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").read_text():
                 break
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=120) == 130
     finally:
         if process.poll() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -117,6 +118,7 @@ def batches(
         sampler=_From(start),
         num_workers=workers,
         collate_fn=_as_it_is,
+        worker_init_fn=_deafened,
         pin_memory=pin,
     )
     for number, batch in loader:
@@ -142,6 +144,12 @@ class _From(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return itertools.count(self.start)
+
+
+def _deafened(_: int) -> None:
+    """A signal to end comes to all processes of a group, and the training's decides: it would fail without workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_it_is(value: Any) -> Any:
