@@ -21,6 +21,7 @@ from training.loop import Trainer
 from training.networks import Network
 from training.runs import make_accelerator
 from training.stages import Pose, Stage, Training
+from training.trained import clips_seen
 
 LAST = [name for name, _ in network().named_parameters()][-2]
 STAGE = Stage(pose=(Pose("gaussian", options={"beta": 0.0}),))
@@ -100,12 +101,38 @@ def test_what_a_worker_cannot_read_is_told_as_it_is(workers: int) -> None:
 
 def test_an_open_ended_training_ends_at_rate_zero(tmp_path: Path) -> None:
     trainer(tmp_path, steps=0, schedule="stable").train(steps=4)
-    trainer(tmp_path, steps=0, schedule="stable").train(steps=2, decay=4)
+    ending = trainer(tmp_path, steps=0, schedule="stable")
+    ending.train(steps=2, decay=4)
+    assert [group["lr"] for group in ending.optimiser.param_groups] == pytest.approx([5e-4] * 2)
     state = trainer(tmp_path, steps=0, schedule="stable").train(decay=4)
     assert (state.step, state.finished, state.decay) == (8, True, (4, 4))
     rates = [row["rate"] for row in rows(tmp_path)]
     assert rates[:4] == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3])
     assert rates[4:] == pytest.approx([7.5e-4, 5e-4, 2.5e-4, 0.0])
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+def test_gradients_are_clipped_where_that_is_asked_for(tmp_path: Path, clip: float) -> None:
+    learning = trainer(tmp_path, clip=clip)
+    told = float(learning._step(0, learning.stream.batch(0))["gradient"])
+    norm = torch.nn.utils.get_total_norm([p.grad for p in learning.learner.parameters() if p.grad is not None])
+    assert told > 1e-2
+    assert float(norm) == pytest.approx(clip or told, rel=1e-3)
+
+
+def test_what_is_random_in_a_step_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one in every step, in every process and for every seed; and dropout is on."""
+    drawn: list[int] = []
+    for seed, rank in ((5, 0), (5, 1), (6, 0)):
+        learning = trainer(tmp_path / f"{seed}{rank}", steps=4)
+        learning.seed = seed
+        learning.learner.eval()
+        learning.learner.register_forward_pre_hook(lambda *_: drawn.append(torch.initial_seed()))
+        monkeypatch.setattr(type(learning.accelerator), "process_index", rank)
+        for number in range(4):
+            learning._step(number, learning.stream.batch(number))
+        assert learning.learner.training
+    assert len(set(drawn)) == 12
 
 
 def test_training_learns(tmp_path: Path) -> None:
@@ -158,6 +185,20 @@ def test_gradients_that_are_not_finite_end_with_the_reason(tmp_path: Path) -> No
         last_weight(learning.learner.network).fill_(float("nan"))
     with pytest.raises(VodistillError, match="not finite"):
         learning.train()
+
+
+def test_a_few_gradients_that_are_not_finite_are_passed_over(tmp_path: Path) -> None:
+    """Nineteen of every twenty here: nothing is learned from them, and the training goes on."""
+    learning = trainer(tmp_path, steps=45)
+
+    def spoil(_: object, arguments: tuple[Any, int], losses: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        spoiled = arguments[1] % 20 != 19
+        return {**losses, "loss": losses["loss"] * (float("nan") if spoiled else 1.0)}
+
+    learning.learner.register_forward_hook(spoil)
+    assert learning.train().finished
+    assert all(x.isfinite().all() for x in weights(tmp_path).values())
+    assert int(learning.average.n_averaged) == 2
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -214,6 +255,7 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     trainer(tmp_path / "one", steps=12, dropout=0.0, stage=TASK, optimiser="adam").train()
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
+    assert clips_seen(tmp_path / "one") == clips_seen(tmp_path / "two") == 12 * 4
     norms = [[row["gradient"] for row in rows(tmp_path / name) if "gradient" in row] for name in ("one", "two")]
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
     assert [row["step"] for row in rows(tmp_path / "two") if "evaluation/error" in row] == [10, 12]
