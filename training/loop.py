@@ -139,8 +139,7 @@ class Trainer:
                 clock["step"] = time.monotonic()
             if state.step >= last or state.finished:
                 state.finished = True
-                if not settings.patience:
-                    self._evaluate(log)
+                self._evaluate(log)
             self.save()
         if interrupted.is_set():
             raise KeyboardInterrupt

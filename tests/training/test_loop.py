@@ -168,8 +168,9 @@ def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
     assert torch.equal(weights(tmp_path)[LAST], seen[1])
 
 
-def test_the_last_step_is_evaluated_once(tmp_path: Path) -> None:
-    learning = trainer(tmp_path, steps=5, evaluate_steps=2)
+@pytest.mark.parametrize("patience", [0, 3])
+def test_the_last_step_is_evaluated_once(tmp_path: Path, patience: int) -> None:
+    learning = trainer(tmp_path, steps=5, evaluate_steps=2, patience=patience)
     learning.evaluate = lambda _: {"error": 1.0}
     learning.train()
     assert [row["step"] for row in rows(tmp_path) if "evaluation/error" in row] == [2, 4, 5]
@@ -177,6 +178,15 @@ def test_the_last_step_is_evaluated_once(tmp_path: Path) -> None:
     learning.evaluate = lambda _: {"error": 1.0}
     learning.train()
     assert [row["step"] for row in rows(tmp_path / "even") if "evaluation/error" in row] == [2, 4]
+
+
+def test_who_is_never_stopped_may_be_best_at_the_end(tmp_path: Path) -> None:
+    learning = trainer(tmp_path, steps=5, evaluate_steps=2, patience=9)
+    values = iter([3.0, 2.0, 1.0])
+    learning.evaluate = lambda _: {"error": next(values)}
+    state = learning.train()
+    assert (state.best, state.finished) == (1.0, True)
+    assert torch.equal(weights(tmp_path)[LAST], last_weight(learning.network))
 
 
 def test_gradients_that_are_not_finite_end_with_the_reason(tmp_path: Path) -> None:
