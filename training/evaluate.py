@@ -13,7 +13,7 @@ from training import checkpoint, config
 from training.config import Experiment, Measure
 from training.data import streams
 from training.export import CARD, open_model
-from training.measure import Motions, clip_errors, on_clips, on_frames, read_recording, recording_errors
+from training.measure import Motions, clip_errors, on_clips, on_frames, read_recordings, recording_errors
 from training.networks import Network
 from training.origin import CONFIG
 from training.settings import build, overridden, read
@@ -47,13 +47,15 @@ def evaluate(
     held_out = streams.held_out(experiment.data, steps, device)
     count = experiment.data.held_out
     motions = on_clips(network, held_out, count) if network and not without else on_frames(steps, held_out, count)
-    recordings = [read_recording(m) for m in measures]
+    recordings = read_recordings(measures)
     return {
         "network": str(path),
         **({"without": list(without)} if without else {}),
         "parameters": network.parameter_count() if network else checkpoint.read_json(path / CARD)["parameters"],
         "held_out": {"data": held_out.key(), "motions": len(motions.truth), **errors(motions, experiment)},
-        "recordings": {r.name: {"height": r.mount.height, **recording_errors(steps, r)} for r in recordings},
+        "recordings": {
+            name: {"height": r.mount.height, **recording_errors(steps, r)} for name, r in recordings.items()
+        },
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,15 @@ def read_recording(settings: Measure) -> Recording:
         malaga.read_extract(folder, mount) if malaga.is_extract(folder) else kitti.read_folder(folder, mount=mount)
     )
     return recording.first(settings.frames)
+
+
+def read_recordings(measures: Iterable[Measure]) -> dict[str, Recording]:
+    """Recordings by name; of a second one of that name, with a number."""
+    found: dict[str, Recording] = {}
+    for recording in map(read_recording, measures):
+        number = sum(known.partition("#")[0] == recording.name for known in found)
+        found[f"{recording.name}#{number + 1}" if number else recording.name] = recording
+    return found
 
 
 def _gps_errors(estimate: Trajectory, gps: Array | None) -> dict[str, Any]:

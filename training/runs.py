@@ -19,7 +19,7 @@ from training.config import Experiment
 from training.data import streams
 from training.learner import Learner
 from training.loop import Trainer, agreed
-from training.measure import clip_errors, on_clips, read_recording, recording_errors
+from training.measure import clip_errors, on_clips, read_recordings, recording_errors
 from training.networks.base import Network
 from training.networks.grow import grow
 from training.recipes import recipe
@@ -182,14 +182,14 @@ def evaluation(experiment: Experiment, network: Network, device: torch.device) -
     """What is measured while training: held-out clips, then the real sequences that the experiment names."""
     data = experiment.data
     held_out = streams.held_out(replace(data, test=data.validation or data.test), network, device)
-    recordings = [read_recording(m) for m in experiment.measure]
+    recordings = read_recordings(experiment.measure)
     weight = experiment.confidence.rotation_weight
 
     def measure(network: Network) -> dict[str, float]:
         values = clip_errors(on_clips(network, held_out, experiment.data.held_out), weight)
-        for recording in recordings:
+        for name, recording in recordings.items():
             found = recording_errors(TorchSteps(network), recording)
-            values.update({f"{recording.name}/{k}": found[k] for k in WATCHED if found.get(k) is not None})
+            values.update({f"{name}/{k}": found[k] for k in WATCHED if found.get(k) is not None})
         return values
 
     return measure

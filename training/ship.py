@@ -15,7 +15,7 @@ from training.data import streams
 from training.data.batch import Stream
 from training.evaluate import errors
 from training.export import CARD, CHECKED_STEPS, Origin, export, open_model, place
-from training.measure import on_clips, read_recording, recording_errors
+from training.measure import on_clips, read_recordings, recording_errors
 from training.networks import Network, d_rate
 from training.quantize import quantize
 from training.steps import TorchSteps
@@ -48,9 +48,9 @@ def ship(
     measured: list[dict[str, Any]] = [
         {"data": f"{named(experiment).data}, held out", "command": command, **errors(motions, experiment)}
     ]
-    for recording in map(read_recording, measures):
+    for known, recording in read_recordings(measures).items():
         found = recording_errors(TorchSteps(network), recording)
-        measured.append({"data": recording.name, "command": command, "height": recording.mount.height, **found})
+        measured.append({"data": known, "command": command, "height": recording.mount.height, **found})
     origin = Origin(
         name=name,
         samples=clips_seen(path),

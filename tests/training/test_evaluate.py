@@ -52,6 +52,13 @@ def test_the_experiment_of_a_run_is_found_beside_it(run: Path, tmp_path: Path) -
         find_experiment(tmp_path / "elsewhere" / "a" / "b", None)
 
 
+def test_recordings_of_one_name_are_all_measured(run: Path, tmp_path: Path) -> None:
+    folders = [write_kitti(tmp_path / place) for place in ("here", "there")]
+    measures = (Measure(str(folders[0]), 1.65), Measure(str(folders[1]), 1.65), Measure(str(folders[1]), 3.3))
+    found = evaluate(run, TOY, measures)["recordings"]
+    assert [(name, row["height"]) for name, row in found.items()] == [("00", 1.65), ("00#2", 1.65), ("00#3", 3.3)]
+
+
 def test_a_run_and_its_model_err_alike(run: Path, tmp_path: Path) -> None:
     recording = Measure(str(write_kitti(tmp_path / "kitti")), height=1.65)
     (Path(recording.path) / "poses.txt").write_text((tmp_path / "kitti" / "poses" / "00.txt").read_text())
