@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import logging
 import re
@@ -171,19 +172,18 @@ def check_graph(path: Path, step: StepModule, frames: Stream) -> float:
     return difference
 
 
+def each_clip(stream: Stream) -> Iterator[list[dict[str, Any]]]:
+    """The frames of each of a stream's clips."""
+    for index in itertools.count():
+        views = {name: view.cpu().numpy() for name, view in stream.batch(index).views.items()}
+        count, length = next(iter(views.values())).shape[:2]
+        for clip in range(count):
+            yield [{name: np.ascontiguousarray(view[clip, t]) for name, view in views.items()} for t in range(length)]
+
+
 def first_frames(stream: Stream, count: int) -> Iterator[dict[str, Any]]:
     """So many frames of a stream's clips, one clip after the other."""
-    done, index = 0, 0
-    while True:
-        views = {name: view.cpu().numpy() for name, view in stream.batch(index).views.items()}
-        clips, length = next(iter(views.values())).shape[:2]
-        for clip in range(clips):
-            for t in range(length):
-                if done == count:
-                    return
-                yield {name: np.ascontiguousarray(view[clip, t]) for name, view in views.items()}
-                done += 1
-        index += 1
+    return itertools.islice(itertools.chain.from_iterable(each_clip(stream)), count)
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:

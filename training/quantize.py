@@ -6,6 +6,7 @@ signed, no quantised biases, everything but the convolutions in floating point).
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
 from training.data.batch import Stream
-from training.export import CARD, GRAPH, first_frames, folder_replacing, open_model, place, write_card
+from training.export import CARD, GRAPH, each_clip, folder_replacing, open_model, place, write_card
 from training.measure import clip_errors, on_frames
 from training.steps import OnnxSteps
 
@@ -104,7 +105,7 @@ def _static(source: Path, target: Path, steps: OnnxSteps, calibration: Stream) -
         quantize_static(
             str(prepared),
             str(target),
-            _Frames(steps, calibration),
+            Calibration(steps, calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             activation_type=QuantType.QInt8,
@@ -114,18 +115,19 @@ def _static(source: Path, target: Path, steps: OnnxSteps, calibration: Stream) -
         )
 
 
-class _Frames(CalibrationDataReader):
+class Calibration(CalibrationDataReader):
     """The inputs, states included, of the steps over generated clips."""
 
     def __init__(self, steps: OnnxSteps, stream: Stream) -> None:
-        steps.reset()
-        self.all = self._run(steps, stream)
+        self.all = itertools.islice(self._run(steps, stream), FRAMES)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self.all, None)
 
     @staticmethod
     def _run(steps: OnnxSteps, stream: Stream) -> Iterator[dict[str, NDArray[Any]]]:
-        for frame in first_frames(stream, FRAMES):
-            yield steps.inputs(frame)
-            steps.step(frame)
+        for clip in each_clip(stream):
+            steps.reset()
+            for frame in clip:
+                yield steps.inputs(frame)
+                steps.step(frame)

@@ -25,7 +25,7 @@ from training.export import Origin, check_graph, first_frames, write_graph
 from training.measure import Motions, on_clips
 from training.networks import Network
 from training.networks.layers import frame_mean
-from training.quantize import quantize
+from training.quantize import FRAMES, Calibration, quantize
 from training.steps import OnnxSteps, TorchSteps
 from training.trained import load_network
 
@@ -277,6 +277,17 @@ def test_int8_quantises_convolutions_symmetrically_and_nothing_else(model: Path,
             assert not zero.any()
     for product in (n for n in graph.node if n.op_type in ("Gemm", "MatMul")):
         assert all(made_by[i].op_type != "DequantizeLinear" for i in product.input if i in made_by)
+
+
+def test_int8_is_calibrated_on_motions_within_clips(model: Path) -> None:
+    """From the end of one clip to the beginning of the next nothing moves as a camera does."""
+    learnt = swift()
+    asked = Calibration(OnnxSteps(model / "model.onnx", learnt.views, learnt.unit), Noise(learnt, frames=3))
+    begins = []
+    while (inputs := asked.get_next()) is not None:
+        states = [value for name, value in inputs.items() if name not in learnt.views]
+        begins.append(not any(state.any() for state in states))
+    assert begins == ([True, False, False] * FRAMES)[:FRAMES]
 
 
 def test_an_unknown_precision_is_refused(model: Path, tmp_path: Path) -> None:
