@@ -15,7 +15,7 @@ from ros2_vodistill import epipolar, geometry, rays
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import ALIKE, FLOOR, Epipolar
 from ros2_vodistill.lengths import Length
-from ros2_vodistill.rays import COARSE, crossed
+from ros2_vodistill.rays import crossed
 
 Array = NDArray[np.float64]
 
@@ -26,8 +26,7 @@ _SHARED = 0.05  # relative: errors of depths that are alike in all of them
 _ITERATIONS, _GENTLE = 8, 2  # of Gauss-Newton, and how many of them weigh outliers gently
 _ENOUGH = 3e-5  # radians: a step that is not worth another
 _OTHER_WAY = 0.95  # cosine between two directions that are worth telling apart
-_STRAINED, _TORN = 0.03, 0.7  # more epipolar cost than that, a motion that the depths prefer, about the same way as the
-# fit or another one, is not the one of these frames
+_STRAINED = 0.06  # share of the rays: where so many more miss it, a motion that the depths prefer is not these frames'
 _TOO_NEAR = 5.0  # inverse camera heights: nearer than this nothing is
 
 
@@ -98,8 +97,7 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
         starts.append((pace[:3, :3], pace[:3, 3]))
     found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
     before, after = (rays.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
-    most = _STRAINED if found.direction @ fit.direction > _OTHER_WAY else _TORN
-    return found if after - before < most else fit
+    return found if after - before < _STRAINED else fit
 
 
 def measured(fit: Epipolar, first: Array, second: Array, depths: Depths) -> Length | None:
@@ -137,8 +135,7 @@ def _polished(
         misses = _misses(rotation, translation, ahead, corners, nearness)
         if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
             break
-    loose = COARSE * np.hypot(noise, misses.slack)
-    cost = np.log1p((misses.across / (COARSE * noise)) ** 2).sum() + np.log1p((misses.along / loose) ** 2).sum()
+    cost = rays.missed(misses.across / noise).sum() + rays.missed(misses.along / np.hypot(noise, misses.slack)).sum()
     sigma, weights = epipolar.weighed(misses.across, noise)
     length = max(float(np.linalg.norm(translation)), 1e-6)
     change = np.zeros((5, 6))

@@ -27,8 +27,8 @@ ALIKE = 6.0  # the variance is this much larger than if the errors of all corner
 FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
 _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less, in such a share, there is no direction
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
-_DUBIOUS = 0.4  # cost that is more than a few corners gone astray: other starts are tried
-_WORTH = 10  # corners that inertia weighs as much as
+_DUBIOUS = 0.13  # share of rays that miss, more than a few corners gone astray: other starts are tried
+_WORTH = 8  # corners that inertia weighs as much as
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round

@@ -29,7 +29,6 @@ FEWEST = 12  # corners that are needed
 STILL = 0.15  # pixels that half of the corners move at most while the camera stands
 _LOOSE = 10.0  # times the noise: rays that are farther off a motion do not agree with it
 _CONVINCING = 0.6  # share of the corners expected in view that agree on a motion
-_MISSING = 3.0  # robust cost of a corner that was not found
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ class Match:
         return self.fit is None and len(self.points) >= FEWEST
 
     def cost(self, looked_for: int, noise: float, inertia: Inertia | None = None) -> float:
-        """Of all corners that were looked for, `noise` in radians."""
-        missing = (looked_for - len(self.points)) * _MISSING
+        """How many corners miss the motion of all that were looked for; `noise` in radians."""
+        missing = looked_for - len(self.points)
         if self.fit is None:
             return missing if self.stands else math.inf
         rotation, direction = self.fit.rotation, self.fit.direction

@@ -15,7 +15,8 @@ Array = NDArray[np.float64]
 Rays = tuple[Array, Array]
 """(N,3) unit rays in the first view and in the second."""
 
-COARSE = 5.0  # times the noise: misses that motions are compared by
+COARSE = 5.0  # times the noise: misses that a search for motions allows
+_HALF = 3.0  # times the noise: a ray that misses by that much is half a miss
 _NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])  # coordinates after and before each
 
 
@@ -45,7 +46,7 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
 
 
 def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> float:
-    """Mean robust cost of a motion, to compare motions.
+    """Share of the rays that miss a motion (see `missed`), to compare motions.
 
     Rays that meet behind the views are off by their parallax too: the first one misses the half-plane that the second
     one can have moved in.
@@ -56,7 +57,14 @@ def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: 
     values = algebraic / _slope(algebraic, turned @ direction, first @ direction)
     one, other, parallax = _nearness(turned, -cross, first, direction)
     values = np.where((one > 0) & (other > 0), values, np.hypot(values, parallax))
-    return float(np.log1p((values / (COARSE * noise)) ** 2).mean())
+    return float(missed(values / noise).mean())
+
+
+def missed(off: Array) -> Array:
+    """0..1 for misses (N,) in terms of their noise: what goes its own way, as a lorry ahead, misses no more than what
+    was never found, and is not made up for by a motion that fits everything a little."""
+    square = (off / _HALF) ** 2
+    return np.asarray(square / (1 + square))
 
 
 def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
