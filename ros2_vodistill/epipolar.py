@@ -29,6 +29,7 @@ _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
 _DUBIOUS = 0.13  # share of rays that miss, more than a few corners gone astray: other starts are tried
 _WORTH = 8  # corners that inertia weighs as much as
+_ALONG = 2.0  # times what a turn or a direction may change in a step
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round
@@ -66,19 +67,28 @@ class Epipolar:
 
 @dataclass(frozen=True)
 class Inertia:
-    """The motion that a camera would keep: its turn (3x3) and its direction (unit, (3,)), and how far these may change
-    in a step, radians."""
+    """The motion that a camera would keep: its turn (3x3) and its direction (unit, (3,)), how far these may change in a
+    step, radians, and what it is worth, 0..1."""
 
     rotation: Array
     direction: Array
     turns: float
     veers: float
+    worth: float = 1.0
 
     def cost(self, rotation: Array, direction: Array) -> float:
         """Of another motion, in corners that miss it."""
-        turned = geometry.angle(self.rotation.T @ rotation) / self.turns
-        veered = float(np.linalg.norm(direction - self.direction)) / self.veers
-        return _WORTH * (math.log1p(turned**2) + math.log1p(veered**2))
+        turned, veered = self._off(rotation, direction)
+        return _WORTH * self.worth * (math.log1p(turned**2) + math.log1p(veered**2))
+
+    def kept(self, motion: Array) -> bool:
+        """Whether a motion (4x4) is about the one that was to be expected."""
+        return max(self._off(motion[:3, :3], direction_of(motion))) < _ALONG
+
+    def _off(self, rotation: Array, direction: Array) -> tuple[float, float]:
+        """By how much the turn and the direction differ, in terms of what they may."""
+        turned = float(geometry.angle(self.rotation.T @ rotation)) / self.turns
+        return turned, float(np.linalg.norm(direction - self.direction)) / self.veers
 
 
 def solve(

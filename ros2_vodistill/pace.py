@@ -32,6 +32,8 @@ class Pace:
         blind: compared frames since then; what the camera does meanwhile is a random walk.
         away: those of them since the reference.
         seconds: that a step takes; 0 where nobody knows.
+        kept: steps in a row that went on about as the one before. A single one may be wrong altogether, and gives the
+            next no inertia.
     """
 
     since: Array = field(default_factory=lambda: np.eye(4))
@@ -40,6 +42,7 @@ class Pace:
     blind: int = 0
     away: int = 0
     seconds: float = 0.0
+    kept: int = 0
 
     def after(self, seconds: float) -> Pace:
         """With the step that a camera that goes on as before makes in that time."""
@@ -72,7 +75,8 @@ class Pace:
         turns = _STRAY[1][0] + _STRAY[1][1] * float(geometry.angle(ahead[:3, :3]))
         veers = math.inf if length < _CREEP else _CHANGE[0] / length + _CHANGE[1]
         longer = math.sqrt(1 + self.blind)
-        return Inertia(ahead[:3, :3], epipolar.direction_of(ahead), longer * turns, longer * veers)
+        worth = self.kept / (1 + self.kept)
+        return Inertia(ahead[:3, :3], epipolar.direction_of(ahead), longer * turns, longer * veers, worth)
 
     def reckoned(self, guess: Guess, doubt: float = 1.0) -> Guess:
         """`ahead` and a guess, whose covariance counts `doubt` times, in one; what is best known before the images are
@@ -102,7 +106,8 @@ class Pace:
             return replace(self, since=motion, blind=self.blind + 1, away=self.away + 1)
         way = geometry.invert(self.known) @ motion
         step = geometry.exp(geometry.log(way) / (1 + self.blind)) if self.blind else way
-        return Pace(motion, motion, step, seconds=self.seconds)
+        kept = self.kept + 1 if (inertia := self.inertia) is not None and inertia.kept(motion) else 0
+        return Pace(motion, motion, step, seconds=self.seconds, kept=kept)
 
     def advanced(self) -> Pace:
         """With the last compared frame as the reference."""

@@ -179,6 +179,7 @@ def test_inertia_is_the_less_likely_the_farther_turn_and_direction_are_off() -> 
     both = inertia.cost(turned, ahead) + inertia.cost(rotation, aside)
     assert inertia.cost(turned, aside) == pytest.approx(both)
     assert epipolar.Inertia(rotation, ahead, 0.01, np.inf).cost(rotation, -ahead) == pytest.approx(0, abs=1e-9)
+    assert epipolar.Inertia(rotation, ahead, 0.01, 0.2, worth=0.5).cost(turned, aside) == pytest.approx(both / 2)
 
 
 def test_nearness_is_the_inverse_distance_in_baselines() -> None:

@@ -97,6 +97,16 @@ def test_inertia_keeps_the_turn_and_the_way_and_a_step_that_creeps_only_the_turn
     assert creeping.turns == pytest.approx(inertia.turns)
 
 
+def test_a_single_step_may_be_wrong_and_gives_no_inertia_until_others_go_on_like_it() -> None:
+    pace, worth = Pace(), []
+    for motion in (OTHER, STEP, STEP, STEP, geometry.from_motion([0.5, 0.0, 0.1, 0.0, -0.3, 0.0])):
+        pace = pace.followed(motion).advanced()
+        assert pace.inertia is not None
+        worth.append(pace.inertia.worth)
+    assert worth[0] == worth[1] == worth[4] == 0
+    assert 0 < worth[2] < worth[3] < 1
+
+
 def test_in_more_time_a_camera_goes_farther() -> None:
     pace = Pace().after(1e9).followed(OTHER).after(0.1).followed(OTHER @ STEP).advanced()
     assert pace.ahead is not None
