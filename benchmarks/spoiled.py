@@ -1,4 +1,4 @@
-"""Errors where frames are spoiled, the same way each time: flickering light, no sight, dim, noise, dirt, half of them.
+"""Errors where frames are spoiled, the same way each time: by light, noise, dirt, a lorry, or half of them are lost.
 
     python -m benchmarks.spoiled kitti00@1.65 newtsukuba --data DATA --json benchmarks/spoiled.json
 
@@ -70,6 +70,18 @@ def dirty(image: Image, number: int, random: np.random.Generator) -> Image:
     return _grey(image * (1 - cover) + 60 * cover)
 
 
+def behind(image: Image, number: int, random: np.random.Generator) -> Image:
+    """A lorry ahead, a fifteenth of the picture, keeps its distance to a few percent and stands in the images."""
+    height, width = image.shape
+    wide, high = 0.12 * width, 0.57 * height
+    doors = cv2.resize(np.random.default_rng(1).uniform(30, 220, (16, 8)), (160, 320), interpolation=cv2.INTER_NEAREST)
+    near = 1 + 0.03 * np.sin(number / 10)
+    grown = np.diag([near * wide / 160, near * high / 320])
+    place = np.column_stack([grown, [0.5 * (width - near * wide), 0.46 * height - 0.5 * near * high]])
+    there, lorry = (cv2.warpAffine(picture, place, (width, height)) for picture in (np.ones_like(doors), doors))
+    return _grey(image * (1 - there) + lorry + random.normal(0, 1.5, image.shape) * there)
+
+
 def rare(image: Image, number: int, random: np.random.Generator) -> Image | None:
     """Every second frame is lost."""
     return None if number % 2 else image
@@ -82,6 +94,7 @@ CHANGES: dict[str, Callable[[Image, int, np.random.Generator], Image | None]] = 
     "dim": dim,
     "noisy": noisy,
     "dirty lens": dirty,
+    "behind a lorry": behind,
     "half the rate": rare,
 }
 
