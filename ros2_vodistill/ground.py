@@ -57,6 +57,7 @@ class Prior:
         epipolar: rotation, direction and their covariance.
         length, length_variance: of the translation.
         road: (3,) slope_x, slope_z and curvature in this frame, and their 3x3 `road_covariance`.
+        longest: beyond that length the corners would lie below the ground.
     """
 
     epipolar: Epipolar
@@ -64,6 +65,7 @@ class Prior:
     length_variance: float
     road: Array
     road_covariance: Array
+    longest: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,14 @@ class GroundFit(Alignment):
         return 1 - self.score < _CLEARER * (1 - self.static)
 
     @property
+    def sure(self) -> bool:
+        """Nearly all of what is seen fits."""
+        return min(self.score, self.support) > _SURE
+
+    @property
     def overrules(self) -> bool:
         """It contradicts the epipolar motion, and is the better one."""
-        return min(self.score, self.support) > _SURE and self.strain >= _STRAIN
+        return self.sure and self.strain >= _STRAIN
 
 
 class Ground:
@@ -197,13 +204,14 @@ class Ground:
         return result
 
     def _checked(self, last: Views, this: Views, prior: Prior, schedule: Schedule, creeping: bool) -> GroundFit | None:
-        """A fit that is believed, clear or of a creeping camera; with little regard for the epipolar motion where it
-        overrules that."""
+        """A fit that is believed, clear or of a creeping camera, and leaves the corners above the ground or is sure;
+        with little regard for the epipolar motion where it overrules that."""
         result = self.fit(last, this, prior, schedule)
         if result.overrules:
             doubted = replace(prior.epipolar, covariance=result.strain * prior.epipolar.covariance)
             result = self.fit(last, this, replace(prior, epipolar=doubted), schedule)
-        return result if result.believed and (result.clear or creeping) else None
+        above = result.sure or float(np.linalg.norm(result.translation)) < prior.longest
+        return result if result.believed and above and (result.clear or creeping) else None
 
     def search(self, last: Views, this: Views, prior: Prior) -> Prior:
         """The prior with the length, and the slope, that correlate best at the coarsest level."""
@@ -212,7 +220,7 @@ class Ground:
         best, found = -1.0, prior
         for offset in (0.0, -sway, sway) if sway > _SWAY else (0.0,):
             road = prior.road + [0.0, offset, 0.0]
-            for length in np.arange(0.0, _REACH * self._near, self.pace):
+            for length in np.arange(0.0, min(_REACH * self._near, prior.longest), self.pace):
                 motion = Alignment(prior.epipolar.rotation, length * prior.epipolar.direction, road).plane_motion
                 score = level.correlation(picture, level.pulled(last[-1], motion), level.visible(motion))
                 if score > best:

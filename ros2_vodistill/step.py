@@ -17,7 +17,7 @@ from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import GroundFit, Prior
 from ros2_vodistill.lengths import Gauge, Length, Scaled, fused
 from ros2_vodistill.rays import Rays, crossed
-from ros2_vodistill.road import Road
+from ros2_vodistill.road import Road, plane_normal
 from ros2_vodistill.still import TYPICAL_DEPTH
 
 Array = NDArray[np.float64]
@@ -30,6 +30,9 @@ _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is furt
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
 _UNEVEN = 3e-4  # radians: what a road that is cambered, and no plane, may look like a turn by
 _MOVES = 0.05  # camera heights: ground that moves so far is not the lens's dirt
+_CLEAR = 10.0  # standard deviations of a parallax that tells a corner's distance beyond doubt
+_COUNTED = 20  # corners, whose distances tell where the ground cannot be
+_DEEP, _DEEPEST = 0.1, 2.0  # share of them that may be deeper below the camera than so many camera heights
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
 
 _CAMBER = np.diag([_UNEVEN**2] * 3 + [0.0] * 2)  # of a tangent
@@ -97,12 +100,14 @@ def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length |
     return None if carried is None else Scaled(carried, gauge)
 
 
-def prior(before: Carried, fit: Epipolar, known: Scaled | None) -> Prior:
+def prior(before: Carried, sight: Sight, known: Scaled | None) -> Prior:
     """What the ground is to be told before it is looked at; `known` is the length foretold."""
+    fit = sight.fit
     length = Length(0.0, np.inf) if known is None else known.gauge.doubted(known.length)
     slopes, covariance = before.road.moved(fit.rotation, length.value).seen
     doubted = replace(fit, covariance=fit.covariance + _CAMBER)
-    return Prior(doubted, length.value, length.variance + _LEEWAY**2, slopes, covariance)
+    longest = _longest(sight, plane_normal(slopes))
+    return Prior(doubted, length.value, length.variance + _LEEWAY**2, slopes, covariance, longest)
 
 
 def concluded(before: Carried, sight: Sight, known: Scaled | None, ground: GroundFit | None) -> Step:
@@ -148,6 +153,17 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
     if before.depths.typical is not None and before.depths.typical < _NEAREST:
         return length, _LOST
     return length, min(length.relative, _LOST) * (1.0 if measured is None else _TURNOVER)
+
+
+def _longest(sight: Sight, down: Array) -> float:
+    """Length of the step beyond which too many corners would lie deep below the ground, whose normal is `down`."""
+    seen = sight.seen
+    _, nearness, parallax = rays.nearness(seen.rotation, seen.direction, *sight.rays)
+    clear = seen.inliers & (nearness > 0) & (parallax > _CLEAR * seen.sigma)
+    if seen.turns_only or clear.sum() < _COUNTED:
+        return np.inf
+    deep = np.sort(sight.rays[1][clear] @ down / nearness[clear])[-int(_DEEP * clear.sum())]
+    return _DEEPEST / float(deep) if deep > 0 else np.inf
 
 
 def _assumed(sight: Sight) -> Scaled:

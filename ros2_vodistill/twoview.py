@@ -170,7 +170,7 @@ class TwoView:
         known = step.foretold(carried, sight, pace.length, claim)
         ground = None
         if views:
-            ground = self._ground.measure(reference.views, views, step.prior(carried, fit, known), self._schedule)
+            ground = self._ground.measure(reference.views, views, step.prior(carried, sight, known), self._schedule)
         if ground is None and claim is None:
             reasons.append("no ground can be made out: the length of the step is carried on from before")
         taken = step.concluded(carried, sight, known, ground)

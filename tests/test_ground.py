@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -82,6 +84,21 @@ def test_the_search_finds_a_step_that_nobody_foretold() -> None:
     measured = ground.measure(*views, prior(step, 0.0, variance=np.inf), SCHEDULE)
     assert measured is not None
     assert np.linalg.norm(measured.translation) == pytest.approx(1.4, rel=0.02)
+
+
+def test_a_ground_that_corners_would_lie_below_must_be_sure() -> None:
+    step, street, ground = motion(0.6), Street(HEIGHT, contrast=4.0), Ground(CAMERA, Mount())
+    clear, vague = (
+        [ground.views(street(CAMERA, pose, noise, seed)) for seed, pose in enumerate((np.eye(4), step))]
+        for noise in (0.3, 4.0)
+    )
+    free = prior(step, 0.4)
+    bound = replace(free, longest=0.3)
+    assert ground.measure(*vague, free, SCHEDULE) is not None
+    assert ground.measure(*vague, bound, SCHEDULE) is None
+    assert ground.measure(*vague, replace(free, longest=0.5), SCHEDULE) is not None
+    assert ground.measure(*clear, bound, SCHEDULE) is not None
+    assert ground.search(*clear, bound).length < 0.3
 
 
 def test_the_covariance_says_how_faint_the_ground_is() -> None:

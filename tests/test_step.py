@@ -11,6 +11,7 @@ from ros2_vodistill import geometry, step
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.ground import GroundFit
 from ros2_vodistill.lengths import Gauge, Length
+from ros2_vodistill.road import Road
 from ros2_vodistill.step import Carried, Sight
 from tests.test_anchor import ASIDE, fitted, wall
 
@@ -46,6 +47,46 @@ def test_a_scale_that_is_a_guess_is_told() -> None:
     assert reasons(0.02**2) == ()
     assert "guess" in reasons(0.25)[0]
     assert "unknown" in reasons(np.inf)[0]
+
+
+def street(grounded: float, buried: float = 0.0, slope: float = 0.0) -> tuple[Carried, Sight]:
+    """What was known of, and is seen from, a step ahead along a street that rises: shares of its corners lie on the
+    road, three camera heights below the camera as reflections do, and else on walls."""
+    random = np.random.default_rng(0)
+    rising = geometry.so3_exp(np.array([slope, 0.0, 0.0]))
+    ahead = geometry.make(np.eye(3), rising @ [0.0, 0.0, 0.5])
+    x, z = random.uniform(-4, 4, 300), random.uniform(3, 12, 300)
+    kind, place = random.permutation(300) / 300, random.uniform(-2, 0.8, 300)
+    down = np.where(kind < grounded, 1.0, np.where(kind < grounded + buried, 3.0, place))
+    points = np.stack([x, down, z], axis=1) @ rising.T
+    first, second = (seen / np.linalg.norm(seen, axis=1, keepdims=True) for seen in (points, points - ahead[:3, 3]))
+    fit = fitted(first, second, ahead)
+    road = replace(Road.unknown(), state=np.array([0.0, np.tan(slope), 0.0, 0.0, 0.0]))
+    return Carried(Depths.unknown(300), road), Sight((first, second), fit, fit)
+
+
+def longest(before: Carried, sight: Sight) -> float:
+    """In terms of the true length."""
+    return step.prior(before, sight, None).longest / 0.5
+
+
+@pytest.mark.parametrize("slope", [-0.15, 0.0, 0.15])
+def test_no_step_is_so_long_that_the_corners_lie_deep_below_the_ground(slope: float) -> None:
+    assert longest(*street(0.2, slope=slope)) == pytest.approx(2.0, rel=0.02)
+    assert longest(*street(0.2, buried=0.05, slope=slope)) == pytest.approx(2.0, rel=0.02)
+    assert longest(*street(0.2, buried=0.2, slope=slope)) == pytest.approx(2 / 3, rel=0.02)
+
+
+def test_where_no_corner_is_on_the_ground_a_step_may_be_longer() -> None:
+    assert longest(*street(0.0)) > 2.2
+
+
+def test_corners_that_tell_no_distance_do_not_limit_a_step() -> None:
+    before, sight = street(0.2)
+    few, vague = np.arange(300) < 19, replace(sight.seen, sigma=0.1)
+    some = replace(sight.seen, weights=sight.seen.weights * few)
+    turns = replace(sight.seen, turns_only=True)
+    assert [longest(before, replace(sight, seen=seen)) for seen in (some, vague, turns)] == [np.inf] * 3
 
 
 def looked(translation: np.ndarray) -> GroundFit:
@@ -96,7 +137,7 @@ def test_what_may_be_camber_is_no_turn() -> None:
     fit = fitted(first, second, ASIDE)
     root = rng.normal(size=(5, 5)) * 4e-4
     fit = replace(fit, covariance=root @ root.T)
-    told = step.prior(Carried(depths), fit, None)
+    told = step.prior(Carried(depths), Sight((first, second), fit, fit), None)
     camber = told.epipolar.covariance - fit.covariance
     assert (np.diag(camber)[:3] > 0).all()
     assert (camber[3:] == 0).all()
