@@ -91,11 +91,12 @@ def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length |
     Args:
         before: what the reference frame handed on, of the corners that are still seen.
         pace: the length if the camera goes on as before.
-        claim: the length that someone claims to have measured.
+        claim: the length that someone claims to have measured; it is not listened to where the corners would then lie
+            below the ground, if anything else tells the length.
     """
     carried, lost = _carried(before, sight, pace)
     gauge = before.gauge.drifted(lost)
-    if claim is not None:
+    if claim is not None and (carried is None or claim.value < _longest(sight, plane_normal(before.road.seen[0]))):
         return gauge.told(carried, claim)
     return None if carried is None else Scaled(carried, gauge)
 

@@ -81,6 +81,24 @@ def test_where_no_corner_is_on_the_ground_a_step_may_be_longer() -> None:
     assert longest(*street(0.0)) > 2.2
 
 
+def test_a_claim_that_the_corners_rule_out_is_not_listened_to() -> None:
+    before, sight = street(0.2)
+    lost = replace(before, gauge=Gauge(variance=4.0))
+    pace = Length(0.5, 0.1**2)
+
+    def claimed(length: float | None) -> float:
+        claim = None if length is None else Length(length, (0.2 * length) ** 2)
+        known = step.foretold(lost, sight, pace, claim)
+        assert known is not None
+        return known.length.value
+
+    assert claimed(0.9) == pytest.approx(0.9, rel=0.1)
+    assert claimed(1.1) == claimed(None) == pytest.approx(0.5)
+    unset = step.foretold(replace(before, gauge=Gauge()), sight, None, Length(1.1, 0.2**2))
+    assert unset is not None
+    assert unset.length.value == pytest.approx(1.1)
+
+
 def test_corners_that_tell_no_distance_do_not_limit_a_step() -> None:
     before, sight = street(0.2)
     few, vague = np.arange(300) < 19, replace(sight.seen, sigma=0.1)
