@@ -70,3 +70,31 @@ def test_doubt_grows_on_the_way_and_stays_bounded() -> None:
         doubts.append(road.seen[1][1, 1])
     assert doubts[0] < doubts[10] < doubts[100]
     assert doubts[-1] == pytest.approx(doubts[-50], rel=0.05)
+
+
+def test_its_covariance_is_that_of_roads_that_are_moved_one_by_one() -> None:
+    rng, road = np.random.default_rng(0), Road.unknown()
+    root = np.sqrt(np.diag(road.covariance))[:, None] * np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    sampled = (root @ rng.normal(size=(5, 20_000))).T
+    length, still = 12.0, Road(np.zeros(5), np.zeros((5, 5)))
+    moved = [Road(state, still.covariance).moved(np.eye(3), length).state for state in sampled]
+    expected = np.cov(np.transpose(moved)) + still.moved(np.eye(3), length).covariance
+    units = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    found = Road(np.zeros(5), root @ root.T).moved(np.eye(3), length).covariance
+    np.testing.assert_allclose(found / units, expected / units, atol=0.03)
+
+
+def test_the_doubt_of_a_way_is_that_of_its_parts() -> None:
+    still = Road(np.zeros(5), np.zeros((5, 5)))
+    whole, part = still.moved(np.eye(3), 40.0), still
+    for _ in range(4):
+        part = part.moved(np.eye(3), 10.0)
+    for k in (2, 4):  # curvature that was gone over is a slope ahead, too
+        assert part.covariance[k, k] == pytest.approx(whole.covariance[k, k], rel=0.02)
+        assert whole.covariance[k, k] > 0
+
+
+def test_a_turn_may_be_mistaken_on_the_spot_too() -> None:
+    still = Road(np.zeros(5), np.zeros((5, 5)))
+    _, doubt = still.moved(geometry.so3_exp([0.0, 0.1, 0.0]), 0.0).seen
+    assert (np.diag(doubt)[:2] > 0).all()
