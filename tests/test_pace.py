@@ -143,3 +143,30 @@ def test_unseen_frames_keep_the_last_step_and_make_it_vaguer() -> None:
     assert seen.length is not None and blind.length is not None
     assert blind.length.variance == pytest.approx(2 * seen.length.variance)
     assert blind.followed(STEP).blind == 0
+
+
+def doubts(times: float) -> np.ndarray:
+    """Deviations of what follows on a step that is so many times as long and as much turned: its length, how far aside
+    and how far turned it goes, and the six numbers where nothing is seen."""
+    pace = Pace().followed(geometry.from_motion(times * np.array([0.0, 0.0, 0.5, 0.0, 0.05, 0.0]))).advanced()
+    length, inertia, blind = pace.length, pace.inertia, pace.reckoned(Guess(np.eye(4))).covariance
+    assert length is not None and inertia is not None and blind is not None
+    return np.array([np.sqrt(length.variance), inertia.veers * length.value, inertia.turns, *np.sqrt(np.diag(blind))])
+
+
+def test_a_step_differs_from_the_last_by_a_share_of_it_and_by_a_little_whatever_it_is() -> None:
+    once, twice, thrice = (doubts(times) for times in (1.0, 2.0, 3.0))
+    np.testing.assert_allclose(thrice - twice, twice - once, rtol=1e-6)
+    assert (twice > 1.01 * once).all()
+    assert (2 * once > 1.01 * twice).all()  # the shorter the step, the larger its share
+
+
+def test_a_turn_makes_the_next_turn_vague_and_not_its_way() -> None:
+    straight, turning = (
+        Pace().followed(geometry.from_motion([0.0, 0.0, 0.5, 0.0, turn, 0.0])).advanced().reckoned(Guess(np.eye(4)))
+        for turn in (0.0, 0.3)
+    )
+    assert straight.covariance is not None and turning.covariance is not None
+    more = np.diag(turning.covariance) / np.diag(straight.covariance)
+    np.testing.assert_allclose(more[:3], 1)
+    assert (more[3:] > 2).all()
