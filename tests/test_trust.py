@@ -164,3 +164,45 @@ def test_no_covariance_or_no_direction_says_nothing(silent: Guess) -> None:
 def test_a_mere_start_is_as_honest_as_it_is() -> None:
     start = Guess(MOTION)
     assert Trust().honest(start) is start
+
+
+def test_fused_is_the_joint_solution_however_the_errors_are_tied() -> None:
+    """By hand, of a small gap: information adds up. A way is the vaguer the shorter it is."""
+    rng, times = np.random.default_rng(2), 0.2
+    own, claimed = (scale @ np.cov(rng.normal(size=(size, 3 * size))) @ scale for size, scale in (
+        (5, np.diag([0.01] * 3 + [0.1] * 2)), (6, np.diag([0.05] * 3 + [0.004] * 3))
+    ))  # fmt: skip
+    seen, off = replace(fit(), covariance=own), np.array([1e-4, -2e-4, 1e-4, 3e-4, 1e-4])
+    said = guess(off[:3], LENGTH * off[3:], claimed)
+    said.motion[:3, 3] *= times
+    turn, way = Trust().factors
+    across, spread = basis(seen.direction), np.zeros((5, 5))
+    spread[:3, :3] = 3 * turn * claimed[3:, 3:]
+    spread[3:, 3:] = 3 * way * across @ claimed[:3, :3] @ across.T / (times * LENGTH) ** 2
+    joint = np.linalg.inv(np.linalg.inv(own) + np.linalg.inv(spread))
+    step = joint @ np.linalg.solve(spread, off)
+    fused = Trust().fused(said, seen)
+    np.testing.assert_allclose(fused.covariance, joint, rtol=1e-3, atol=1e-12)
+    np.testing.assert_allclose(geometry.so3_log(fused.rotation @ seen.rotation.T), step[:3], rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(across @ fused.direction, step[3:], rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize(("deviations", "whole"), [(2.0, True), (5.0, False)])
+def test_a_gap_that_doubt_explains_is_no_contradiction(deviations: float, whole: bool) -> None:
+    """In all five numbers at once, as chance would have it in none."""
+    turn, way = Trust().factors
+    off = deviations * np.repeat([np.sqrt(turn) * 0.004, np.sqrt(way) * 0.05 / LENGTH], [3, 2])
+    small, large = (Trust().fused(guess(k * off[:3], k * LENGTH * off[3:]), fit(sigma=1e-3)) for k in (1e-3, 1.0))
+    turned = [geometry.angle(each.rotation @ MOTION[:3, :3].T) for each in (small, large)]
+    if whole:
+        assert turned[1] == pytest.approx(1e3 * turned[0], rel=0.05)
+    else:
+        assert turned[1] < 500 * turned[0]
+
+
+def test_a_way_that_is_exactly_turned_round_is_no_small_gap() -> None:
+    ahead = np.array([0.0, 0.0, 1.0])
+    seen, trust = replace(fit(), rotation=np.eye(3), direction=ahead), Trust()
+    for _ in range(20):
+        trust = trust.told(Guess(geometry.make(np.eye(3), -ahead), CLAIMED), seen)
+    assert trust.factors[1] > 300
