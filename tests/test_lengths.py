@@ -184,3 +184,111 @@ def test_steps_too_short_to_tell_leave_the_scale_alone() -> None:
 def test_however_slow_the_scale_follows_a_ground_that_is_sure() -> None:
     gauge, carried = Gauge(variance=1.0), Length(0.03, 1e-6)
     assert gauge.measured(carried, Length(0.02, 1e-7)).length.value == pytest.approx(0.02, rel=0.01)
+
+
+@pytest.mark.parametrize("deviations", [2.5, -2.5])
+def test_lengths_that_differ_as_doubt_allows_are_no_contradiction(deviations: float) -> None:
+    one, other = Length(10.0, 0.5), Length(10.0 + deviations, 0.5)  # their difference has a variance of 1
+    both = fused([one, other])
+    assert both is not None
+    assert both.value == pytest.approx(10.0 + deviations / 2)
+    assert both.variance == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("value", [0.01, 1.0, 30.0])
+def test_the_doubt_of_a_scale_is_a_share_of_each_length(value: float) -> None:
+    length = Length(value, 0.02 * value**2)
+    assert Gauge(variance=0.03).doubted(length).relative == pytest.approx(0.05)
+
+
+def test_a_ground_of_long_ago_counts_less_than_one_of_now() -> None:
+    gauge = settled()
+    for _ in range(200):
+        gauge = gauge.drifted()
+    assert gauge.measured(SAID, Length(1.1 * STEP, 1e-5)).growth > 0.5 * np.log(1.1)
+
+
+def test_the_first_ground_counts_as_the_second_does() -> None:
+    first = Gauge().measured(None, SAID)
+    second = first.gauge.measured(SAID, Length(1.01 * STEP, 1e-5))
+    assert second.growth == pytest.approx(np.log(1.01) / 2, rel=0.05)
+
+
+def test_many_grounds_tell_the_scale_better_than_one() -> None:
+    assert settled(9).variance < settled(0).variance / 4
+
+
+def test_a_claim_counts_beside_the_scale_by_their_doubts() -> None:
+    """A little surer than half of it, and all the less the less is known of what was carried."""
+    gauge, claim = Gauge(variance=0.1), Length(2 * STEP, 0.01 * (2 * STEP) ** 2)
+    sure, vague = (gauge.told(Length(STEP, doubt * STEP**2), claim) for doubt in (1e-6, 0.09))
+    assert 0 < vague.growth < 0.85 * sure.growth < 0.5 * np.log(2)
+    for told in (sure, vague):
+        assert told.gauge.variance <= gauge.variance
+    assert sure.length.relative == pytest.approx(1e-6)
+    assert vague.length.relative == pytest.approx(0.09)
+    assert settled().told(SAID, claim).gauge.variance <= settled().variance
+
+
+def test_a_claim_about_what_is_carried_vaguely_counts_where_the_scale_is_as_vague() -> None:
+    carried, claim = Length(STEP, 0.3 * STEP**2), Length(2 * STEP, (0.1 * STEP) ** 2)
+    assert Gauge(variance=0.5).told(carried, claim).growth > 0
+    assert settled().told(carried, claim).growth == 0
+
+
+def test_a_claim_does_not_make_grounds_before_it_say_something_else() -> None:
+    """It rescales what is carried; the next ground says what those before it did, and all of them outvote the claim."""
+    told = settled().drifted(lost=0.05).told(SAID, Length(2 * STEP, 1e-4))
+    assert told.growth > 0.1
+    back = told.gauge.measured(told.length, SAID)
+    assert back.growth == pytest.approx(-told.growth, rel=0.03)
+    assert back.length.value == pytest.approx(STEP, rel=0.01)
+
+
+def test_what_is_vague_sets_no_scale() -> None:
+    ground = Length(STEP, 0.2 * STEP**2)
+    assert Gauge().measured(None, ground).gauge == Gauge()
+    told = settled().measured(Length(3 * STEP, 0.3 * (3 * STEP) ** 2), SAID)
+    assert told.gauge == settled()
+    assert told.growth == 0
+    assert told.length.value == pytest.approx(STEP, rel=0.05)
+
+
+def test_the_vaguer_the_scale_the_more_a_ground_counts_beside_what_is_carried_vaguely() -> None:
+    carried, ground = Length(STEP, 0.2 * STEP**2), Length(1.5 * STEP, (0.3 * STEP) ** 2)
+    values = [Gauge(variance=variance).measured(carried, ground).length.value for variance in (1e-3, 0.1, 0.9)]
+    assert STEP < values[0] < values[1] - 0.01 < values[2] - 0.02 < 1.5 * STEP
+
+
+def test_a_vague_ground_that_may_mean_what_is_carried_has_its_say() -> None:
+    ground = Length(3 * STEP, (1.1 * STEP) ** 2)  # off by a little less than two deviations
+    length = settled().drifted(lost=0.005).measured(Length(STEP, 1e-5), ground).length
+    assert length.value > STEP * 1.005
+    assert length.value < STEP * 1.1
+
+
+@pytest.mark.parametrize("doubts", [(0.05, 1e-5), (1e-5, 0.05)])
+def test_a_ground_is_in_the_question_as_far_as_it_and_what_is_carried_are_vague(doubts: tuple[float, float]) -> None:
+    carried, ground = (Length(value, doubt * value**2) for value, doubt in zip((STEP, 1.8 * STEP), doubts, strict=True))
+    assert settled().measured(carried, ground).growth > 0
+    assert settled().measured(Length(STEP, 1e-5), Length(1.8 * STEP, 1e-5)).growth == 0
+
+
+def test_a_ground_that_was_wrong_once_has_no_say_later_either() -> None:
+    gauge = settled().drifted().measured(SAID, Length(2 * STEP, 1e-5)).gauge
+    after = gauge.drifted().measured(SAID, SAID)
+    assert after.growth == pytest.approx(0, abs=2e-3)
+
+
+def test_however_well_it_is_carried_a_length_is_known_no_better_than_its_scale() -> None:
+    length = settled().measured(Length(STEP, 1e-9), SAID).length
+    assert length.relative > 0.5 * settled(11).variance
+
+
+def test_what_the_ground_says_itself_that_it_is_off_is_no_heave() -> None:
+    rng, gauge, heaves = np.random.default_rng(1), settled(), []
+    for _ in range(60):
+        value = STEP * np.exp(rng.normal(0, 0.1))
+        gauge = gauge.drifted().measured(SAID, Length(value, (0.1 * value) ** 2)).gauge
+        heaves.append(gauge.heave)
+    assert np.median(heaves[20:]) < 0.06
