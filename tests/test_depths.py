@@ -114,3 +114,47 @@ def test_typical_is_the_median_distance_of_what_is_not_at_infinity() -> None:
     assert Depths.unknown(20).typical is None
     assert known(1 / np.arange(1.0, 12.0), 0.5).typical == pytest.approx(6.0)
     assert (known(1 / np.arange(1.0, 12.0), 0.5) + Depths(np.zeros(20), np.ones(20))).typical == pytest.approx(6.0)
+
+
+def test_the_variance_of_a_baseline_is_that_of_its_scatter_and_more_whatever_the_unit() -> None:
+    """More, as corners err alike. One in three is hardly known, and one in three hardly moved: neither spoils it."""
+    rng, kind = np.random.default_rng(3), np.arange(90) % 3
+    _, distances = places(90)
+    doubt, parallax = np.where(kind == 1, 0.28, 0.02) ** 2, np.where(kind == 2, 0.004, 0.05)
+    sigma, errors, claims = 9e-4, [], []
+    for baseline in [0.02] * 100 + [5.0] * 100:
+        true = 1 / distances
+        depths = Depths(true * np.exp(rng.normal(0, np.sqrt(doubt))), doubt * true**2)
+        length = depths.length(baseline * true * np.exp(rng.normal(0, sigma / parallax)), parallax, sigma)
+        assert length is not None
+        errors.append(length.value / baseline - 1)
+        claims.append(length.relative)
+    assert np.std(errors) < 1.5 * 0.026 / np.sqrt(30)  # of the third that is known and moved
+    for half in (slice(0, 100), slice(100, 200)):
+        assert 2 * np.var(errors[half]) < np.mean(claims[half]) < 8 * np.var(errors[half])
+
+
+def test_depths_that_scatter_more_than_they_say_measure_a_baseline_worse() -> None:
+    _, distances = places()
+    off = np.random.default_rng(4).normal(0, 1, 80)
+    as_said, more = (
+        known(np.exp(times * 0.03 * off) / distances, 0.03**2).length(1 / distances, np.full(80, 0.05), SIGMA)
+        for times in (1, 5)
+    )
+    assert as_said is not None and more is not None
+    assert more.variance > 10 * as_said.variance
+
+
+def test_a_parallax_that_may_be_noise_measures_nothing() -> None:
+    _, distances = places()
+    depths = known(1 / distances, 1e-4)
+    assert depths.length(0.5 / distances, np.full(80, 3 * SIGMA), SIGMA) is None
+    assert depths.length(0.5 / distances, np.full(80, 6 * SIGMA), SIGMA) is not None
+    few = np.where(np.arange(80) < 3, 6 * SIGMA, SIGMA)
+    assert depths.length(0.5 / distances, few, SIGMA) is None
+
+
+def test_what_is_known_to_no_better_than_its_depth_is_a_guess_in_any_unit() -> None:
+    for unit in (0.1, 1.0, 10.0):
+        depths = Depths(np.array([0.5, 0.5]) / unit, np.array([0.2, 0.3]) / unit**2)
+        np.testing.assert_allclose(depths.or_else(7.0), [0.5 / unit, 7.0])
