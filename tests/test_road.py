@@ -96,5 +96,5 @@ def test_the_doubt_of_a_way_is_that_of_its_parts() -> None:
 
 def test_a_turn_may_be_mistaken_on_the_spot_too() -> None:
     still = Road(np.zeros(5), np.zeros((5, 5)))
-    _, doubt = still.moved(geometry.so3_exp([0.0, 0.1, 0.0]), 0.0).seen
-    assert (np.diag(doubt)[:2] > 0).all()
+    stance = still.moved(geometry.so3_exp([0.0, 0.1, 0.0]), 0.0).covariance[2:4, 2:4]
+    assert (np.diag(stance) > 0).all()
