@@ -153,10 +153,11 @@ def test_fewer_that_agree_well_count_more_than_many_that_hardly_do() -> None:
     np.testing.assert_array_equal(found.found, some)
 
 
-def test_corners_that_left_the_image_are_not_missed() -> None:
+@pytest.mark.parametrize("outside", [-50.0, 5000.0])
+def test_corners_that_left_the_image_are_not_missed(outside: float) -> None:
     before, after = scene()
     seen = np.arange(200) < 90
-    expected = np.where(seen[:, None], after, -50.0)
+    expected = np.where(seen[:, None], after, outside)
     tracker = told(near=(after, seen))
     match(tracker, before, expected)
     assert tracker.asked == [False]
@@ -181,12 +182,13 @@ def test_too_few_corners_have_no_motion(count: int) -> None:
     assert len(found.points) == count
 
 
-def test_places_without_a_ray_do_not_count() -> None:
+@pytest.mark.parametrize("side", [1, -1])
+def test_places_without_a_ray_do_not_count(side: int) -> None:
     """A lens model may have no inverse at the edge of the image."""
     before, after = scene()
 
     def rays(pixels: Array) -> Array:
-        return np.where(pixels[:, :1] < 300, CAMERA.rays(pixels), np.nan)
+        return np.where(side * pixels[:, :1] < side * 300, CAMERA.rays(pixels), np.nan)
 
     found = Matcher(told(near=(after, np.ones(200, bool)), everywhere=(after, np.ones(200, bool))), rays, NOISE)(
         BLANK, BLANK, before, [after], solve
@@ -194,3 +196,68 @@ def test_places_without_a_ray_do_not_count() -> None:
     assert 0 < len(found.points) < 200
     assert np.isfinite(found.rays[0]).all()
     assert np.isfinite(found.rays[1]).all()
+
+
+def test_where_places_are_settled_it_is_those_that_tell_the_motion() -> None:
+    before, after = scene()
+    some = np.arange(200) % 4 > 0
+    coarse = after + np.random.default_rng(3).normal(0, 1.0, after.shape)
+
+    def settle(points: Array, places: Array) -> Array:
+        np.testing.assert_array_equal(points, before[some])
+        np.testing.assert_array_equal(places, coarse[some])
+        return after[some]
+
+    found = Matcher(told(near=(coarse, some)), CAMERA.rays, NOISE)(BLANK, BLANK, before, [after], solve, settle=settle)
+    np.testing.assert_array_equal(found.points, after[some])
+    assert found.agreeing > 145
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_other_places_are_looked_at_where_the_expected_ones_fail_and_only_there(right: bool) -> None:
+    before, after = scene()
+    tracker, wrong = short(truth=after), after + [12.0, -3.0]
+    found = Matcher(tracker, CAMERA.rays, NOISE)(
+        BLANK, BLANK, before, [after if right else wrong], solve, otherwise=[wrong if right else after]
+    )
+    assert tracker.asked == ([False] if right else [False, False])
+    assert found.agreeing > 190
+
+
+def test_everywhere_is_around_what_is_expected_first() -> None:
+    before, after = scene()
+    around = []
+
+    def script(expected: Array | None, far: bool) -> Found:
+        around.append((expected, far))
+        return after, np.full(200, far)
+
+    found = match(Scripted(script=script), before, before + 40.0, before - 40.0)
+    assert [far for _, far in around] == [False, False, True]
+    np.testing.assert_array_equal(around[2][0], before + 40.0)
+    assert found.agreeing > 190
+
+
+def test_an_expectation_that_nothing_is_in_view_does_not_hold() -> None:
+    before, after = scene()
+    tracker = told(near=(after, np.zeros(200, bool)), everywhere=(after, np.ones(200, bool)))
+    assert match(tracker, before, np.full_like(after, -50.0)).agreeing > 190
+
+
+def test_those_agree_that_are_off_by_a_few_times_the_noise_and_no_others() -> None:
+    before, after = scene()
+    rng, astray = np.random.default_rng(4), np.arange(200) < 60
+    off = rng.normal(0, 0.3, after.shape) + astray[:, None] * rng.choice([-1, 1], after.shape) * [20.0, 30.0]
+    found = match(told(near=(after + off, np.ones(200, bool))), before, after)
+    assert 130 < found.agreeing < 160
+
+
+def test_few_corners_say_neither_that_the_camera_stands_nor_anything() -> None:
+    before, _ = scene()
+    few, all_of_them = (
+        match(told(near=(before, np.arange(200) < count), everywhere=(before, np.arange(200) < count)), before, before)
+        for count in (11, 200)
+    )
+    assert not few.stands and few.cost(200, NOISE) == np.inf
+    assert all_of_them.stands and all_of_them.cost(200, NOISE) == 0
+    assert all_of_them.cost(230, NOISE) == 30
