@@ -184,9 +184,11 @@ def test_inertia_is_the_less_likely_the_farther_turn_and_direction_are_off() -> 
 
 def test_nearness_is_the_inverse_distance_in_baselines() -> None:
     first, second, distances = scene(MOTION)
-    _, near, parallax = nearness(MOTION[:3, :3], DIRECTION, first, second)
+    nearer, near, parallax = nearness(MOTION[:3, :3], DIRECTION, first, second)
     baseline = np.linalg.norm(MOTION[:3, 3])
     np.testing.assert_allclose(near, baseline / distances, rtol=1e-6)
+    points = distances[:, None] * second @ MOTION[:3, :3].T + MOTION[:3, 3]
+    np.testing.assert_allclose(nearer, baseline / np.linalg.norm(points, axis=1), rtol=1e-6)
     angle = np.arccos(np.clip((first * (second @ MOTION[:3, :3].T)).sum(axis=1), -1, 1))
     np.testing.assert_allclose(parallax, np.sin(angle), atol=1e-9)
 
@@ -242,3 +244,86 @@ def test_spread_agrees_with_samples() -> None:
     expected = np.cov(samples.T)
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
     np.testing.assert_allclose(epipolar.spread(fit, length) / scale, expected / scale, atol=0.05)
+
+
+def test_those_agree_that_miss_by_less_and_are_no_outliers() -> None:
+    misses = np.concatenate([np.linspace(-1e-3, 1e-3, 101), [0.02, -0.03, 0.5]])
+    sigma, weights = epipolar.weighed(misses, NOISE)
+    fit = epipolar.Epipolar(np.eye(3), DIRECTION, np.eye(5), sigma, weights)
+    assert np.abs(misses[fit.inliers]).max() == pytest.approx(1e-3)
+    for most in (1.9e-4, 7.1e-4, 1.0):
+        expected = (np.abs(misses) < most) & fit.inliers
+        assert fit.agreeing(most) == expected.sum()
+
+
+def test_a_motion_is_kept_where_both_its_turn_and_its_way_are() -> None:
+    inertia = epipolar.Inertia(MOTION[:3, :3], DIRECTION, 0.01, 0.2)
+    assert inertia.kept(MOTION)
+    assert not inertia.kept(geometry.make(geometry.so3_exp([0.0, 0.1, 0.0]) @ MOTION[:3, :3], DIRECTION))
+    assert not inertia.kept(geometry.make(MOTION[:3, :3], -DIRECTION))
+
+
+def test_the_covariance_is_some_times_that_of_unlike_errors_however_large_these_are() -> None:
+    """Those of real corners are alike. What was expected of the noise does not matter where there is more of it."""
+    for noise in (1e-3, 4e-3):
+        errors, claims = [], []
+        for seed in range(60):
+            first, second, _ = scene(MOTION, 100, noise=noise, seed=seed)
+            fit = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, 1e-3)
+            turn = geometry.so3_log(fit.rotation @ MOTION[:3, :3].T)
+            errors.append(np.concatenate([turn, basis(DIRECTION) @ fit.direction]))
+            claims.append(np.diag(fit.covariance))
+        ratio = np.median(claims, axis=0) / np.mean(np.square(errors), axis=0)
+        assert (ratio > 2).all()
+        assert (ratio < 15).all()
+
+
+def test_however_many_corners_fit_exactly_a_motion_is_never_known_exactly() -> None:
+    first, second, _ = scene(MOTION, 20_000)
+    loose, strict = (
+        np.sqrt(np.diag(epipolar.polish(MOTION[:3, :3], DIRECTION, first[:count], second[:count], noise).covariance))
+        for count, noise in ((20, 1e-2), (20_000, 1e-6))
+    )
+    assert (strict[:3] > 5e-5).all() and (strict[3:] > 5e-4).all()
+    assert (loose > 10 * strict).all()  # the noise that is expected counts although there is none
+
+
+def test_five_point_tells_forth_from_back_and_left_from_right() -> None:
+    for way in (
+        [0.0, 0.1, 1.0],
+        [0.0, 0.1, -1.0],
+        [1.0, 0.0, 0.2],
+        [-1.0, 0.0, 0.2],
+        [0.1, 1.0, 0.1],
+        [0.1, -1.0, 0.1],
+    ):
+        motion = geometry.from_motion([*way, 0.01, 0.02, 0.0])
+        first, second, _ = scene(motion, noise=1e-5)
+        for _, direction in epipolar.five_point(first, second, 1e-4):
+            assert direction @ unit(motion[:3, 3]) > 0.99
+
+
+def test_a_turn_is_no_reflection_though_all_corners_are_in_a_row() -> None:
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        row = np.stack([rng.uniform(-1, 1, 30), np.zeros(30), np.ones(30)], axis=1)
+        row /= np.linalg.norm(row, axis=1, keepdims=True)
+        rotation = geometry.so3_exp(rng.normal(0, 0.1, 3))
+        found, _ = epipolar.turn(row @ rotation.T, row, NOISE)
+        np.testing.assert_allclose(found, rotation, atol=1e-6)
+
+
+def test_a_turn_alone_is_known_some_times_worse_than_unlike_errors_make_it_and_its_way_not_at_all() -> None:
+    rotation, noise = geometry.so3_exp([0.02, -0.2, 0.05]), 5e-3
+    errors, claims = [], []
+    for seed in range(60):
+        first, second, _ = scene(geometry.make(rotation, np.zeros(3)), 150, noise, seed)
+        found, left = epipolar.turn(first, second, noise)
+        fit = epipolar.turning(found, DIRECTION, first, second, float(np.median(left)))
+        errors.append(geometry.so3_log(found @ rotation.T))
+        claims.append(np.diag(fit.covariance))
+    ratio = np.mean(claims, axis=0)[:3] / np.mean(np.square(errors), axis=0)
+    assert (ratio > 1).all()
+    assert (ratio < 15).all()
+    assert np.median(ratio) > 2
+    assert (np.mean(claims, axis=0)[3:] > 0.3).all()
