@@ -158,3 +158,12 @@ def test_what_is_known_to_no_better_than_its_depth_is_a_guess_in_any_unit() -> N
     for unit in (0.1, 1.0, 10.0):
         depths = Depths(np.array([0.5, 0.5]) / unit, np.array([0.2, 0.3]) / unit**2)
         np.testing.assert_allclose(depths.or_else(7.0), [0.5 / unit, 7.0])
+
+
+def test_vague_depths_do_not_pull_at_a_baseline_that_sure_ones_tell() -> None:
+    _, distances = places()
+    vague = np.arange(80) % 2 == 0
+    depths = Depths(1 / distances, np.where(vague, 0.25, 0.02) ** 2 / distances**2)
+    length = depths.length(np.where(vague, 1.2, 1.0) / distances, np.full(80, 0.05), SIGMA)
+    assert length is not None
+    assert length.value == pytest.approx(1, abs=0.01)

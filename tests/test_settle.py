@@ -74,6 +74,13 @@ def test_near_the_edge_nothing_is_done(texture: Image) -> None:
     assert len(settle.settled(texture, texture, points[:0], points[:0])) == 0
 
 
+def test_what_moved_to_the_edge_or_came_from_there_stays_where_it_was_found(texture: Image) -> None:
+    inside = np.array([[600.0, 200.0]] * 4)
+    edge = np.array([[5.0, 200.0], [1275.0, 200.0], [600.0, 5.0], [600.0, 475.0]])
+    np.testing.assert_array_equal(settle.settled(texture, texture, inside, edge), edge)
+    np.testing.assert_array_equal(settle.settled(texture, texture, edge, inside), inside)
+
+
 @pytest.mark.parametrize(("width", "times"), [(640, 1), (960, 1), (1280, 2), (1920, 3), (2560, 2), (3840, 2)])
 def test_a_picture_is_small_for_corners_and_finer_for_settling(width: int, times: int) -> None:
     camera = Camera(width, 480, "pinhole", 700.0, 710.0, width / 2, 240.0)
