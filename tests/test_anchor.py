@@ -63,7 +63,7 @@ def test_its_covariance_is_neither_boastful_nor_shy() -> None:
         turn = geometry.so3_log(ASIDE[:3, :3] @ found.rotation.T)
         gap = np.concatenate([turn, basis(found.direction) @ epipolar.direction_of(ASIDE)])
         squares.append(gap @ np.linalg.solve(found.covariance, gap) / 5)
-    assert 0.1 < np.mean(squares) < 2
+    assert 0.1 < np.mean(squares) < 0.6  # those of real corners are alike, and so larger than of as many unlike ones
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.3])
@@ -153,3 +153,65 @@ def test_a_step_is_as_long_as_the_depths_say() -> None:
     assert length is not None
     assert length.value == pytest.approx(np.linalg.norm(ASIDE[:3, 3]), rel=0.02)
     assert anchor.measured(fitted(first, second, ASIDE), first, second, Depths.unknown(len(first))) is None
+
+
+STRIDE = geometry.from_motion([0.25, 0.05, 0.4, 0.01, -0.02, 0.005])
+"""So far that errors of depths are larger than those of rays."""
+
+
+def test_errors_of_depths_are_part_of_its_covariance() -> None:
+    squares = []
+    for seed in range(40):
+        first, second, depths = wall(STRIDE, seed=seed)
+        found = anchor.anchored(fitted(first, second, STRIDE), STRIDE, first, second, depths, NOISE)
+        turn = geometry.so3_log(STRIDE[:3, :3] @ found.rotation.T)
+        gap = np.concatenate([turn, basis(found.direction) @ epipolar.direction_of(STRIDE)])
+        squares.append(gap @ np.linalg.solve(found.covariance, gap) / 5)
+    assert np.mean(squares) < 0.6
+
+
+@pytest.mark.parametrize("times", [0.1, 10.0])
+def test_units_do_not_matter(times: float) -> None:
+    """Also where corners have a say that are known to be far, and nothing else."""
+    rng, ahead = np.random.default_rng(0), geometry.from_motion([0.05, 0.0, 0.3, 0.0, 0.004, 0.0])
+    points = rng.uniform([-4, -2, 8], [4, 2, 25], (90, 3)) * np.where(np.arange(90) < 60, 1, 15)[:, None]
+    views = points, (points - ahead[:3, 3]) @ ahead[:3, :3]
+    noisy = [np.apply_along_axis(unit, 1, view) + rng.normal(0, NOISE, view.shape) for view in views]
+    first, second = (np.apply_along_axis(unit, 1, view) for view in noisy)
+    near = 1 / np.linalg.norm(points, axis=1)
+    error = np.where(np.arange(90) < 60, np.nan, 0.003)
+    far = Depths(near + error * rng.normal(size=90), error**2)
+    fit, longer = fitted(first, second, ahead), ahead.copy()
+    longer[:3, 3] *= times
+    other = Depths(far.nearness / times, far.variance / times**2)
+    here, there = (anchor.anchored(fit, *each, NOISE) for each in (
+        (ahead, first, second, far), (longer, first, second, other)
+    ))  # fmt: skip
+    assert geometry.angle(here.rotation.T @ fit.rotation) > 1e-5
+    np.testing.assert_allclose(there.rotation, here.rotation, atol=1e-5)
+    np.testing.assert_allclose(there.direction, here.direction, atol=1e-3)
+    np.testing.assert_allclose(there.covariance, here.covariance, rtol=0.05, atol=1e-9)
+
+
+def test_those_have_a_say_that_are_known_well_or_known_to_be_far() -> None:
+    """What may be behind infinity is there."""
+    first, second, _ = scene(MOTION, 12)
+    near, far, vague, unknown = (0.5, 0.05), (-0.001, 0.002), (0.02, 0.05), (np.nan, np.nan)
+    told, error = np.array([near, far, vague, unknown] * 3).T
+    many = Depths(np.append(told, [0.5] * 3), np.append(error, [0.05] * 3) ** 2)
+    rays = (np.vstack([view, view[:3]]) for view in (first, second))
+    corners = anchor.Corners.of(*rays, many, 0.01)
+    assert corners is not None
+    np.testing.assert_array_equal(corners.known[:4], [True, True, False, False])
+    np.testing.assert_allclose(corners.nearness[:2], [0.5, 0.0])
+    assert anchor.Corners.of(first, second, Depths(told, error**2)[np.arange(12)], 1e-4) is None
+
+
+def test_rays_that_go_their_own_way_have_no_say() -> None:
+    turns = []
+    for seed in range(10):
+        first, second, depths = wall(ASIDE, 120, seed=seed)
+        second[:30] = np.apply_along_axis(unit, 1, second[:30] + [0.0, 0.01, 0.0])
+        found = anchor.anchored(fitted(first, second, ASIDE), None, first, second, depths, NOISE)
+        turns.append(apart(found, ASIDE)[0])
+    assert max(turns) < 2e-3  # the rays alone: up to 6e-3
