@@ -234,3 +234,60 @@ def test_a_camera_that_hardly_sees_ground_is_none_that_is_refused(
 ) -> None:
     camera = Camera(width, height, "pinhole", focal, focal, (width - 1) / 2, (height - 1) / 2)
     assert Ground(camera, Mount(1.0, np.radians(degrees))).levels == []
+
+
+def test_what_a_search_finds_is_known_to_its_steps_and_slopes_are_searched_where_they_are_in_doubt() -> None:
+    tilt = geometry.make(Mount(pitch=0.03).level_from_camera, np.zeros(3))
+    step, street, ground = motion(2.1), Street(HEIGHT), Ground(CAMERA, Mount())
+    views = [ground.views(street(CAMERA, pose, 1.0)) for pose in (tilt, step_of(tilt, step))]
+    unknown = prior(np.linalg.inv(tilt) @ step @ tilt, 0.0, variance=np.inf)
+    found = ground.search(*views, unknown)
+    assert found.length == pytest.approx(1.4, abs=2 * ground.pace)
+    assert ground.pace < np.sqrt(found.length_variance) < 4 * ground.pace
+    assert found.road[1] == pytest.approx(0.03, abs=0.01)
+    sure = Prior(unknown.epipolar, 0.0, np.inf, unknown.road, 1e-8 * np.eye(3))
+    np.testing.assert_array_equal(ground.search(*views, sure).road, unknown.road)
+
+
+def test_what_fails_for_long_is_searched_seldom_until_it_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    ground, step, searched = Ground(CAMERA, Mount()), motion(0.6), []
+    black = ground.views(np.zeros((CAMERA.height, CAMERA.width), np.uint8))
+
+    def search(last: list[object], this: list[object], prior: Prior) -> Prior:
+        searched.append(len(searched))
+        return prior
+
+    monkeypatch.setattr(ground, "search", search)
+    counts = []
+    for _ in range(2):
+        for _ in range(15):
+            assert ground.measure(black, black, prior(step, 0.4, np.inf), SCHEDULE) is None
+        counts.append(len(searched))
+        ground.reset()
+    assert 0 < counts[0] < 8
+    assert counts[1] == 2 * counts[0]
+
+
+def test_a_ground_that_contradicts_the_corners_must_be_the_better_by_far() -> None:
+    """A fit that fits both ways is no measure; nor is one by half of the road only."""
+    good = measured(motion(0.6), 0.4)
+    assert good.believed and good.clear and not good.overrules
+    bent = replace(good, strain=30.0)
+    assert not bent.believed
+    assert replace(bent, score=0.97, support=0.97).overrules
+    assert not replace(bent, score=0.97, support=0.7).overrules
+    assert not replace(bent, score=0.7, support=0.97).overrules
+    assert not replace(good, support=0.5).believed
+    assert not replace(good, score=0.8, static=0.75).clear
+
+
+def test_corners_that_are_off_yield_to_a_ground_that_is_the_better_by_far() -> None:
+    step, street, ground = motion(0.6), Street(HEIGHT), Ground(CAMERA, Mount())
+    views = [ground.views(street(CAMERA, pose, 0.5, seed)) for seed, pose in enumerate((np.eye(4), step))]
+    off = step.copy()
+    off[:3, :3] = geometry.so3_exp([0.0, 0.004, 0.0]) @ off[:3, :3]
+    told = prior(off, 0.4)
+    alone, found = ground.fit(*views, told, SCHEDULE), ground.measure(*views, told, SCHEDULE)
+    assert alone.overrules
+    assert found is not None
+    assert geometry.angle(found.rotation) < 0.75 * geometry.angle(alone.rotation)
