@@ -122,9 +122,9 @@ def test_a_scale_that_is_a_guess_makes_the_length_one() -> None:
     foretold = step.foretold(carried, sight, None, None)
     taken, ahead = step.concluded(carried, sight, foretold, None), unit(MOTION[:3, 3])
     assert np.sqrt(ahead @ taken.covariance[:3, :3] @ ahead) == pytest.approx(0.3 * LENGTH, rel=0.05)
-    told = step.prior(carried, sight.fit, foretold)
+    told = step.prior(carried, sight, foretold)
     assert np.sqrt(told.length_variance) > 0.29 * LENGTH
-    certain = step.prior(carried, sight.fit, Scaled(Length(LENGTH, 0.0), Gauge(variance=0.0)))
+    certain = step.prior(carried, sight, Scaled(Length(LENGTH, 0.0), Gauge(variance=0.0)))
     assert np.sqrt(certain.length_variance) > 0.01  # camera heights: the ground may find even that to be off
 
 
@@ -137,7 +137,7 @@ def test_where_nothing_tells_the_scale_things_are_as_far_as_they_typically_are()
 def test_the_ground_is_told_how_it_slopes_after_the_turn() -> None:
     sight, before, _ = truth(UP)
     carried = Carried(known(1 / before, 1e-4), gauge=Gauge(variance=1e-4))
-    told = step.prior(carried, sight.fit, Scaled(SURE, carried.gauge))
+    told = step.prior(carried, sight, Scaled(SURE, carried.gauge))
     assert told.road[1] == pytest.approx(-np.tan(0.02), rel=0.05)
     alone = step.concluded(carried, sight, Scaled(SURE, carried.gauge), None).carried.road
     assert alone.seen[0][1] == pytest.approx(-np.tan(0.02), rel=0.05)
