@@ -7,6 +7,7 @@ that live on from frame to frame, so a stretch without visible ground keeps the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,14 @@ class Sight:
     rays: Rays
     seen: Epipolar
     fit: Epipolar
+
+    @cached_property
+    def clear(self) -> tuple[Array, Array]:
+        """Of the corners whose distance is beyond doubt: unit rays (K,3) in the newest frame, and inverse distances
+        (K,), per length of the step; none where the camera only turns."""
+        _, nearness, parallax = rays.nearness(self.seen.rotation, self.seen.direction, *self.rays)
+        sure = self.seen.inliers & (nearness > 0) & (parallax > _CLEAR * self.seen.sigma) & (not self.seen.turns_only)
+        return self.rays[1][sure], nearness[sure]
 
 
 @dataclass(frozen=True)
@@ -158,12 +167,10 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
 
 def _longest(sight: Sight, down: Array) -> float:
     """Length of the step beyond which too many corners would lie deep below the ground, whose normal is `down`."""
-    seen = sight.seen
-    _, nearness, parallax = rays.nearness(seen.rotation, seen.direction, *sight.rays)
-    clear = seen.inliers & (nearness > 0) & (parallax > _CLEAR * seen.sigma)
-    if seen.turns_only or clear.sum() < _COUNTED:
+    directions, nearness = sight.clear
+    if len(nearness) < _COUNTED:
         return np.inf
-    deep = np.sort(sight.rays[1][clear] @ down / nearness[clear])[-int(_DEEP * clear.sum())]
+    deep = np.sort(directions @ down / nearness)[-int(_DEEP * len(nearness))]
     return _DEEPEST / float(deep) if deep > 0 else np.inf
 
 

@@ -52,7 +52,8 @@ def tables(
     teacher = find_teacher(experiment, folder, Budget(), say)
     assert teacher is not None
     _prepare(experiment, teacher, folder, say)
-    missing = [cell for cell in wanted if _known(experiment, folder, cell, fingerprint(teacher)) is None]
+    word = fingerprint(teacher)
+    missing = [cell for cell in wanted if _known(experiment, folder, cell, word) is None]
     say(f"{len(wanted)} cells, {len(missing)} to train")
     start = time.monotonic()
     for number, cell in enumerate(_trained(experiment, folder, missing, jobs), 1):
@@ -118,7 +119,8 @@ def train_cell(experiment: Experiment, folder: Path, cell: Cell) -> None:
 def _collect(
     experiment: Experiment, folder: Path, wanted: list[Cell], teacher: Network, command: str
 ) -> dict[str, Any]:
-    results = [known for cell in wanted if (known := _known(experiment, folder, cell, fingerprint(teacher)))]
+    word = fingerprint(teacher)
+    results = [known for cell in wanted if (known := _known(experiment, folder, cell, word))]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["network"], result["method"]), []).append(result)
