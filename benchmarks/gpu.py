@@ -194,11 +194,11 @@ def training(network: Network, device: str, batch: int, frames: int = 5, steps: 
     return {"clips_per_s": batch / seconds, "motions_per_s": batch * (frames - 1) / seconds}
 
 
-def rendering(device: str, batch: int, steps: int = 5) -> dict[str, float]:
+def rendering(device: str, batch: int) -> dict[str, float]:
     """Clips and frames per second of the generated world."""
     config = WorldConfig()
     frames = render(config, range(batch), device).images.shape[1]
-    seconds = clocked(lambda: render(config, range(batch), device), device, steps)
+    seconds = clocked(lambda: render(config, range(batch), device), device, 5)
     return {"clips_per_s": batch / seconds, "frames_per_s": batch * frames / seconds}
 
 

@@ -19,7 +19,6 @@ class ClassicalFrontend:
     Args:
         camera: its calibration.
         mount: its pitch and roll, to a few degrees.
-        tracker: how corners are found and followed.
     """
 
     name = "classical"
@@ -28,10 +27,8 @@ class ClassicalFrontend:
     min_rotation = 0.03
     max_interval = 0.5
 
-    def __init__(self, camera: Camera, mount: Mount, tracker: Tracker | None = None) -> None:
-        self._two_view = TwoView(
-            camera, mount, tracker=tracker or Tracker(), widest=1300, ransac=True, schedule=((1, 3), (0, 4))
-        )
+    def __init__(self, camera: Camera, mount: Mount) -> None:
+        self._two_view = TwoView(camera, mount, tracker=Tracker(), widest=1300, ransac=True, schedule=((1, 3), (0, 4)))
 
     def reset(self) -> None:
         self._two_view.reset()

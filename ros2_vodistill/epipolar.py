@@ -21,6 +21,7 @@ from ros2_vodistill.rays import COARSE, basis, cost, residuals
 Array = NDArray[np.float64]
 
 _OUTLIER = 2.5  # robust standard deviations at which a residual has a quarter of its weight left
+_ITERATIONS, _TURN_ITERATIONS = 15, 5  # at most, of Gauss-Newton; of the rotation alone
 _GENTLE = 4  # iterations that weigh outliers by the root of that, which leads there from farther away
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
 ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
@@ -130,12 +131,10 @@ def direction_of(motion: Array) -> Array:
     return geometry.direction(motion[:3, 3], np.array([0.0, 0.0, 1.0]))
 
 
-def polish(
-    rotation: Array, direction: Array, first: Array, second: Array, noise: float, iterations: int = 15
-) -> Epipolar:
+def polish(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> Epipolar:
     """Robust Gauss-Newton from a start; the robust scale shrinks with the residuals, to `noise` radians at least."""
     values, jacobian = residuals(rotation, direction, first, second)
-    for iteration in range(iterations):
+    for iteration in range(_ITERATIONS):
         sigma, weights = weighed(values, noise)
         weights = np.sqrt(weights) if iteration < _GENTLE else weights
         hessian = (jacobian.T * weights) @ jacobian
@@ -179,11 +178,11 @@ def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, A
     return found
 
 
-def turn(first: Array, second: Array, noise: float, iterations: int = 5) -> tuple[Array, Array]:
+def turn(first: Array, second: Array, noise: float) -> tuple[Array, Array]:
     """The rotation alone that fits best, robustly, and the angles (N,) in radians that it leaves."""
     rotation = np.eye(3)
     left = np.ones(len(first))
-    for _ in range(iterations):
+    for _ in range(_TURN_ITERATIONS):
         weights = 1 / (1 + (left / max(noise, robust.median(left))) ** 2)
         u, _, vt = np.linalg.svd((first.T * weights) @ second)
         rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt

@@ -34,6 +34,8 @@ _LABELS = {
     "frames_per_s": "Frames per second",
 }
 
+_WIDEST = 480  # pixels of a picture
+
 _STYLE = """
 :root { color-scheme: light; font: 15px/1.5 system-ui, sans-serif; color: #111827; background: #f9fafb; }
 body { max-width: 1180px; margin: 0 auto; padding: 24px; }
@@ -110,10 +112,10 @@ def _samples(run: Run) -> str:
     return f'<div class="samples">{"".join(figures)}</div>'
 
 
-def _image(image: NDArray[np.uint8], alt: str, width: int = 480) -> str:
+def _image(image: NDArray[np.uint8], alt: str) -> str:
     shown: cv2.typing.MatLike = image
-    if image.shape[1] > width:
-        height = round(image.shape[0] * width / image.shape[1])
-        shown = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    if image.shape[1] > _WIDEST:
+        height = round(image.shape[0] * _WIDEST / image.shape[1])
+        shown = cv2.resize(image, (_WIDEST, height), interpolation=cv2.INTER_AREA)
     encoded = base64.b64encode(cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()).decode()
     return f'<img alt="{alt}" src="data:image/jpeg;base64,{encoded}">'

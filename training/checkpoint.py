@@ -16,9 +16,12 @@ from torch import Tensor
 
 from ros2_vodistill.errors import VodistillError
 
+KEPT = 2
+"""Checkpoints that are kept of a training, the newest."""
 
-def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], keep: int = 2) -> Path:
-    """Write folder/step-NNN and remove all but the `keep` newest. A kill at any moment leaves a complete one behind."""
+
+def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
+    """Write folder/step-NNN and remove all but the two newest. A kill at any moment leaves a complete one behind."""
     final = folder / f"step-{step:09d}"
     temporary = folder / f".step-{step:09d}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -31,7 +34,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[
     else:
         temporary.replace(final)
     _sync(folder)
-    for old in sorted(folder.glob("step-*"))[:-keep]:
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
         remove(old)
     for leftover in folder.glob(".step-*"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -110,9 +110,7 @@ def distill_command(
 @app.command()
 def evaluate(
     network: Annotated[Path, typer.Argument(help="a run's folder, a safetensors file or an exported model's folder")],
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="experiment; the network's own by default")
-    ] = None,
+    config: OwnConfig = None,
     overrides: Overrides = None,
     measure: MeasureOn = None,
     without: Annotated[list[str] | None, typer.Option(help="a view that is black; may be given several times")] = None,
@@ -141,9 +139,7 @@ def export(
     name: Annotated[str, typer.Option(help="of the model")],
     out: Annotated[Path, typer.Option(help="folder of the models")] = Path("models"),
     teacher: Annotated[Path | None, typer.Option(help="its teacher, a run or an exported model, for the card")] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="experiment; the network's own by default")
-    ] = None,
+    config: OwnConfig = None,
     overrides: Overrides = None,
     measure: MeasureOn = None,
     overwrite: Overwrite = False,

@@ -69,11 +69,11 @@ class Blindfolded:
 
 
 class OnnxSteps:
-    """An exported step function in onnxruntime on the CPU."""
+    """An exported step function in onnxruntime on one CPU thread."""
 
-    def __init__(self, path: Path, views: Mapping[str, View | Patch], unit: str, threads: int = 1) -> None:
+    def __init__(self, path: Path, views: Mapping[str, View | Patch], unit: str) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self.views, self.unit = views, unit
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Card, Model
 
+_WARM_UP = 3  # steps
+
 Shapes = dict[str, tuple[tuple[int, ...], str]]
 """Shape and numpy type name of tensors by name."""
 
@@ -73,11 +75,11 @@ class Engine(ABC):
     def profile(self, steps: int = 20) -> list[LayerTime]:
         """Time of each layer, slowest first."""
 
-    def warm_up(self, steps: int = 3) -> None:
+    def warm_up(self) -> None:
         """Run on black frames, so that the first real one is as fast as the others; leaves the state reset."""
         for buffer in self.inputs.values():
             buffer[...] = 0
-        for _ in range(steps):
+        for _ in range(_WARM_UP):
             self.step()
             self.advance()
         self.reset()

@@ -8,6 +8,9 @@ from enum import IntEnum
 
 import numpy as np
 
+_AGES, _EVENTS = 300, 1000  # that are kept
+_WINDOW = 5.0  # seconds over which a rate is taken
+
 
 class Level(IntEnum):
     """As in diagnostic_msgs/DiagnosticStatus."""
@@ -30,8 +33,8 @@ class Health:
 class Ages:
     """Milliseconds of the last few frames, for percentiles."""
 
-    def __init__(self, size: int = 300) -> None:
-        self._values: deque[float] = deque(maxlen=size)
+    def __init__(self) -> None:
+        self._values: deque[float] = deque(maxlen=_AGES)
 
     def add(self, milliseconds: float) -> None:
         """Another one; the oldest goes."""
@@ -48,9 +51,8 @@ class Ages:
 class Rate:
     """Events per second over the last few seconds, on a given clock."""
 
-    def __init__(self, window: float = 5.0, size: int = 1000) -> None:
-        self._window = window
-        self._times: deque[float] = deque(maxlen=size)
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_EVENTS)
 
     def tick(self, now: float) -> None:
         """One more event."""
@@ -58,5 +60,5 @@ class Rate:
 
     def at(self, now: float) -> float:
         """Hz."""
-        recent = [time for time in list(self._times) if now - time <= self._window]
-        return len(recent) / self._window
+        recent = [time for time in list(self._times) if now - time <= _WINDOW]
+        return len(recent) / _WINDOW

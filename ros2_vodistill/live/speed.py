@@ -7,6 +7,7 @@ import threading
 from collections import deque
 
 SECOND = 10**9
+_KEPT = 200  # samples
 
 
 class Speed:
@@ -14,16 +15,15 @@ class Speed:
 
     Args:
         timeout: seconds by which a speed's stamp may differ from the frame's.
-        size: how many are kept.
         topic: where they should come from; '' if none are expected.
 
     Attributes:
         last: the one that came last, m/s.
     """
 
-    def __init__(self, timeout: float = 0.5, size: int = 200, topic: str = "") -> None:
+    def __init__(self, timeout: float = 0.5, topic: str = "") -> None:
         self.timeout, self.topic = timeout, topic
-        self._samples: deque[tuple[int, float]] = deque(maxlen=size)
+        self._samples: deque[tuple[int, float]] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self.last: float | None = None
 

@@ -256,11 +256,6 @@ class Network(nn.Module):
         """What comes after the hint layer: trained in the second stage."""
         return list(self.head.parameters())
 
-    def trunk_parameters(self) -> list[nn.Parameter]:
-        """All up to and including the hint layer: trained in the first stage."""
-        head = {id(p) for p in self.head_parameters()}
-        return [p for p in self.parameters() if id(p) not in head]
-
 
 def level_views(views: Mapping[str, View | Patch]) -> dict[str, View]:
     """Those of the views that are level."""

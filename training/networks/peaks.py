@@ -23,6 +23,7 @@ from training.networks.layers import unhalved
 
 _FIRST = 0.5  # spread at first, in pixels
 _STEPS = 4  # of alignment
+_WIDTH = 48  # of what is learned
 _FAINT = 1e-3  # squared difference of grey levels, normalised, that is as good as none
 TOLD = {"shift": 2, "spread": 3, "ground": 1}
 """What cells tell (N, 6, P), and in how many numbers: displacements in pixels, roots of their covariances (see
@@ -53,7 +54,6 @@ class Peaks(nn.Module):
         near, far: the correlations, of the same cells; the far one has larger ones in the last frame.
         views: that they compare.
         context: channels of the map that says what the cells show.
-        width: of what is learned.
 
     Attributes:
         alike: channels, beside the context, that what is learned sees first.
@@ -61,9 +61,7 @@ class Peaks(nn.Module):
 
     reach: Tensor
 
-    def __init__(
-        self, near: Match, far: Match, views: Mapping[str, View | Patch], context: int, width: int = 48
-    ) -> None:
+    def __init__(self, near: Match, far: Match, views: Mapping[str, View | Patch], context: int) -> None:
         super().__init__()
         self.near, self.far = Highest(near), Highest(far)
         self.align = Align(list(views.values()), near.spacing, _STEPS)
@@ -72,7 +70,7 @@ class Peaks(nn.Module):
         self.grids = {name: (view.height // near.spacing, view.width // near.spacing) for name, view in views.items()}
         self.sizes = [rows * columns for rows, columns in self.grids.values()]
         self.alike = self.near.channels + 7
-        self.read = nn.ModuleDict({name: Read(self.alike + context, width) for name in views})
+        self.read = nn.ModuleDict({name: Read(self.alike + context, _WIDTH) for name in views})
 
     def forward(self, views: Sequence[Seen]) -> Tensor:
         """What the cells tell (N, 6, P); see `TOLD`."""

@@ -100,13 +100,12 @@ def offsets(samples: int) -> NDArray[np.float64]:
     return (np.stack([np.array(order), np.arange(samples)], -1) + 0.5) / samples - 0.5
 
 
-def candidates(grid: Grid, points: Tensor, there: Tensor, margin: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+def candidates(grid: Grid, points: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """Which solids may touch which tile.
 
     Args:
         points: (F, N, K, 3) points whose convex hull holds the solid, in the frame of the rays.
         there: (F, N) bool.
-        margin: how much further tiles reach, in slope.
 
     Returns indices (F, R, C, N), nearest first and `NONE` at the end, and their number (F, R, C).
     """
@@ -115,8 +114,8 @@ def candidates(grid: Grid, points: Tensor, there: Tensor, margin: Tensor | float
     order = torch.where(there, z.amin(-1), torch.full_like(z[..., 0], 1e9)).argsort(-1)
 
     def overlap(across: Tensor, edges: Tensor) -> Tensor:
-        low = (across[..., None] - z[..., None] * (edges[:, 0] - margin)).amax(2) > 0
-        return low & ((across[..., None] - z[..., None] * (edges[:, 1] + margin)).amin(2) < 0)  # F N edges
+        low = (across[..., None] - z[..., None] * edges[:, 0]).amax(2) > 0
+        return low & ((across[..., None] - z[..., None] * edges[:, 1]).amin(2) < 0)  # F N edges
 
     rows, columns = overlap(y, grid.rows) & there[..., None], overlap(x, grid.columns)
     rows = rows.gather(1, order[..., None].expand_as(rows)).transpose(1, 2)

@@ -6,7 +6,6 @@ rendered straight into the view. They cost more: the whole frame is rendered.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -18,7 +17,6 @@ from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.view import Patch, View, Warp
 from training.world.clip import Clip, render
 from training.world.config import WorldConfig
-from training.world.draw import Draw
 
 
 def mounted(camera: Camera, mount: Mount) -> Camera:
@@ -26,22 +24,6 @@ def mounted(camera: Camera, mount: Mount) -> Camera:
     turn = mount.level_from_camera
     own = np.eye(3) if camera.rotation is None else np.asarray(camera.rotation)
     return replace(camera, rotation=tuple(tuple(row) for row in (turn @ own).tolist()))
-
-
-def random_camera(seed: int) -> Camera:
-    """A usual camera on a usual mount, rays in the level frame: 60 to 100 degrees wide, some with barrel distortion,
-    some looking down by up to 10 degrees."""
-    d = Draw(torch.tensor([seed]), "camera.")
-    sizes = ((640, 480), (640, 360), (848, 480), (960, 288))
-    width, height = sizes[int(d.choice("size", [1.0] * len(sizes)))]
-    half = math.radians(float(d.uniform("width", 30.0, 50.0)))
-    focal = width / 2 / math.tan(half)
-    centre = (width / 2 + float(d.normal("cx", 0.01 * width)), height / 2 + float(d.normal("cy", 0.01 * width)))
-    barrel = float(d.uniform("barrel", -0.3, 0.0)) * bool(d.chance("lens", 0.5))
-    lens = (barrel, -0.25 * barrel, 0.0, 0.0)
-    pitch = math.radians(float(d.uniform("pitch", -2.0, 10.0))) * bool(d.chance("pitched", 0.5))
-    camera = Camera(width, height, "plumb_bob", focal, focal, *centre, lens)
-    return mounted(camera, Mount(1.0, pitch, math.radians(float(d.normal("roll", 1.0)))))
 
 
 def render_through(
@@ -56,7 +38,7 @@ def render_through(
     """Clips of a camera's own frames, and the views of them, (B, T, H, W) uint8 each, on the CPU.
 
     Args:
-        camera: with rays in the level frame, as `mounted` and `random_camera` give them.
+        camera: with rays in the level frame, as `mounted` gives them.
     """
     clip = render(config, seeds, device, frames=frames, view=camera)
     shots = clip.images.cpu().numpy()
