@@ -11,6 +11,7 @@ from typing import Any
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.machine import machine
+from ros2_vodistill.measured import with_height
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +41,10 @@ def write(file: Path, text: str) -> None:
 
 
 def _sequence(text: str) -> tuple[str, float | None]:
-    name, at, height = text.rpartition("@")
     try:
-        return (name, float(height)) if at else (text, None)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{height}' of '{text}' is no height in metres") from error
+        return with_height(text)
+    except VodistillError as error:
+        raise argparse.ArgumentTypeError(error.line) from error
 
 
 def _writable(name: str) -> Path:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from ros2_vodistill import __version__, prepare
-from ros2_vodistill.console import ERROR, OUT, emit, note, progress_bar, sheet, show, table_of
+from ros2_vodistill.console import OUT, emit, note, progress_bar, sheet, show, table_of, without_traceback
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT
-
-BAD_INPUT = 2
 
 app = typer.Typer(
     help="Metric visual odometry from one camera.",
@@ -242,28 +238,9 @@ def bench(
 
 
 def main() -> None:
-    """Run a command; bad input is one clear message and exit code 2."""
-    try:
+    """Run a command."""
+    with without_traceback():
         app()
-    except VodistillError as error:
-        _refuse(error.problem, error.remedy)
-    except OSError as error:
-        if error.filename is not None:
-            _refuse(f"{error.filename}: {error.strerror}", "Check the path and its permissions.")
-        if error.errno != errno.ENOSPC:
-            raise
-        _refuse(f"the output could not be written: {error.strerror}", "Send it where there is space.")
-    except KeyboardInterrupt:
-        ERROR.print("stopped")
-        sys.exit(130)
-
-
-def _refuse(problem: str, remedy: str) -> NoReturn:
-    ERROR.print("error:", style="bold red", end=" ")
-    ERROR.print(problem, soft_wrap=True, highlight=False)
-    if remedy:
-        ERROR.print(f"  {remedy}", soft_wrap=True, highlight=False)
-    sys.exit(BAD_INPUT)
 
 
 def _mount(known: Any, height: float | None, pitch: float | None, roll: float | None) -> Any:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from ros2_vodistill.errors import VodistillError
 
 _UNBOUNDED = 10_000  # columns, where no terminal has fewer
 _NARROW = 10  # columns that a cell is folded to at most
@@ -31,6 +34,31 @@ ERROR = Console(stderr=True, markup=False, width=_width(sys.stderr))
 def note(message: str) -> None:
     """Say on stderr what the user should know."""
     ERROR.print(message, style="yellow", highlight=False)
+
+
+@contextmanager
+def without_traceback() -> Iterator[None]:
+    """A command: bad input, and files or disks that fail, are one message and exit code 2; Ctrl-C is code 130."""
+    try:
+        yield
+    except VodistillError as error:
+        _refuse(error)
+    except OSError as error:
+        if error.filename is not None:
+            _refuse(VodistillError(f"{error.filename}: {error.strerror}", "Check the path and its permissions."))
+        if error.errno != errno.ENOSPC:
+            raise
+        problem = f"the output could not be written: {error.strerror}"
+        _refuse(VodistillError(problem, "Send it where there is space."))
+    except KeyboardInterrupt:
+        ERROR.print("stopped")
+        sys.exit(130)
+
+
+def _refuse(error: VodistillError) -> NoReturn:
+    ERROR.print("error:", style="bold red", end=" ")
+    ERROR.print(str(error), soft_wrap=True, highlight=False)
+    sys.exit(2)
 
 
 def progress_bar() -> Progress:

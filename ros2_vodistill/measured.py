@@ -104,6 +104,15 @@ def find(recording: str, data: Path | None) -> Path | None:
     return next((root / recording for root in roots if (root / recording).exists()), None)
 
 
+def with_height(text: str) -> tuple[str, float | None]:
+    """The name of a recording and the height of its camera in metres, if it is given: NAME or NAME@HEIGHT."""
+    name, at, height = text.rpartition("@")
+    try:
+        return (name, float(height)) if at else (text, None)
+    except ValueError:
+        raise VodistillError(f"'{height}' of '{text}' is no height in metres", f"Write {name}@1.65.") from None
+
+
 def keep(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Write measurements, each with its 'recording', onto a model's card; older ones of the same make place."""
     path = folder / "card.json"

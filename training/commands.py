@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ros2_vodistill import measured
 from ros2_vodistill.errors import VodistillError
 from training import config as configuration
 from training import settings
@@ -46,20 +47,12 @@ MeasureOn = Annotated[
 
 def _experiment(config: Path, overrides: list[str] | None, measure: list[str] | None) -> configuration.Experiment:
     experiment = configuration.load(config, overrides)
-    extra = tuple(_measure(text) for text in measure or [])
-    return replace(experiment, measure=experiment.measure + extra)
+    return replace(experiment, measure=_measures(experiment, measure))
 
 
-def _measure(text: str) -> configuration.Measure:
-    path, _, height = text.partition("@")
-    return configuration.Measure(path, _height(path, height))
-
-
-def _height(path: str, text: str) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise VodistillError(f"{path}@{text}: {text!r} is no height", f"write {path}@1.65, in metres") from None
+def _measures(experiment: configuration.Experiment, further: list[str] | None) -> tuple[configuration.Measure, ...]:
+    """The recordings that the experiment and the user name."""
+    return (*experiment.measure, *(configuration.Measure(*measured.with_height(text)) for text in further or []))
 
 
 @app.command()
@@ -124,7 +117,7 @@ def evaluate(
     from training import evaluate as evaluation
 
     experiment = evaluation.find_experiment(network, config, overrides)
-    measures = experiment.measure + tuple(_measure(text) for text in measure or [])
+    measures = _measures(experiment, measure)
     found = {"command": _command(), **evaluation.evaluate(network, experiment, measures, without or ())}
     text = json.dumps(found, indent=1)
     if out is None:
@@ -152,7 +145,7 @@ def export(
     from training import ship
 
     experiment = evaluation.find_experiment(network, config, overrides)
-    measures = experiment.measure + tuple(_measure(text) for text in measure or [])
+    measures = _measures(experiment, measure)
     written = ship.ship(network, name, experiment, measures, teacher, out, _command(), overwrite=overwrite)
     console.print(str(written))
 
@@ -187,15 +180,13 @@ def card(
 
     Example: python -m training card models/swift-s demo/bag kitti00@1.65 --data DATA
     """
-    from ros2_vodistill import measured
-
     rows = []
-    for name, _, height in (text.partition("@") for text in recordings):
+    for name, height in map(measured.with_height, recordings):
         path = measured.find(name, data)
         if path is None:
             raise VodistillError(f"{name}: no such recording", "name the folder that it is in: --data FOLDER")
         for refine in (False, True):
-            figures = measured.measure(model, path, _height(name, height), refine=refine)
+            figures = measured.measure(model, path, height, refine=refine)
             rows.append({"recording": name, "command": "vodistill models --verify --data DATA", **figures})
     measured.keep(model, rows)
 
