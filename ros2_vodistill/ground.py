@@ -11,20 +11,16 @@ heights that the ground there may lie off the plane; blocks that fit neither (ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
 from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.lengths import Length
-from ros2_vodistill.rays import basis
-from ros2_vodistill.road import plane_normal
+from ros2_vodistill.plane import Alignment, GroundFit, Prior, PriorEquations, own_length
 from ros2_vodistill.view import View, Warp
 
 Array = NDArray[np.float64]
@@ -41,91 +37,8 @@ _SHIFT = 0.05  # pixels
 _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
 _AGREES = 0.3  # weight of a block that agrees with a fit
-_SCORE, _SUPPORT = 0.5, 0.62  # of a fit that is believed
-_CLEARER = 0.6  # share of what differs in two views as they are that a motion may leave unexplained
-_STRAIN = 5.0  # of a fit that agrees with the epipolar motion
-_SURE = 0.9  # score and support of a fit that is believed rather than the epipolar motion
 _SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are searched
 _PATIENCE = 3  # searches in a row that find nothing; from then on every tenth frame
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What is known before the ground is looked at; level frame, camera heights.
-
-    Attributes:
-        epipolar: rotation, direction and their covariance.
-        length, length_variance: of the translation.
-        road: (3,) slope_x, slope_z and curvature in this frame, and their 3x3 `road_covariance`.
-        longest: beyond that length the corners would lie below the ground.
-    """
-
-    epipolar: Epipolar
-    length: float
-    length_variance: float
-    road: Array
-    road_covariance: Array
-    longest: float = np.inf
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """A motion (of this view in the last) and a road that bring two views of the ground together."""
-
-    rotation: Array
-    translation: Array
-    road: Array
-
-    @property
-    def plane_motion(self) -> Array:
-        """`R + t n'`, which takes rays to the ground in this view to rays in the last."""
-        return self.rotation + np.outer(self.translation, plane_normal(self.road))
-
-    def moved(self, step: Array) -> Alignment:
-        """By (9,) translation, turn from the left, road."""
-        turned = geometry.so3_exp(step[3:6]) @ self.rotation
-        return Alignment(turned, self.translation + step[:3], self.road + step[6:])
-
-
-@dataclass(frozen=True)
-class GroundFit(Alignment):
-    """An alignment, and how good it is.
-
-    Attributes:
-        covariance: 9x9 of (translation, left turn, road).
-        score: correlation of the road's pixels, -1..1.
-        static: the same of the two views as they are. Fog, headlights, vignetting and lane marks stay in their place
-            whatever the motion.
-        support: share of the visible blocks that agree.
-        strain: how far the fit bent the epipolar motion: squared standard deviations per degree of freedom.
-        length: of the translation, as the pixels alone tell it, without the prior's.
-    """
-
-    covariance: Array
-    score: float
-    static: float
-    support: float
-    strain: float
-    length: Length
-
-    @property
-    def believed(self) -> bool:
-        return self.score > _SCORE and self.support > _SUPPORT and self.strain < _STRAIN
-
-    @property
-    def clear(self) -> bool:
-        """The views fit together by this motion much better than as they are."""
-        return 1 - self.score < _CLEARER * (1 - self.static)
-
-    @property
-    def sure(self) -> bool:
-        """Nearly all of what is seen fits."""
-        return min(self.score, self.support) > _SURE
-
-    @property
-    def overrules(self) -> bool:
-        """It contradicts the epipolar motion, and is the better one."""
-        return self.sure and self.strain >= _STRAIN
 
 
 class Ground:
@@ -229,7 +142,7 @@ class Ground:
 
     def fit(self, last: Views, this: Views, prior: Prior, schedule: Schedule) -> GroundFit:
         """Align two frames' views, from the prior on."""
-        certain = _Certain(prior)
+        known = PriorEquations(prior)
         at = Alignment(prior.epipolar.rotation, prior.length * prior.epipolar.direction, prior.road)
         for stage, (index, iterations) in enumerate(schedule):
             level = self.levels[index]
@@ -240,58 +153,24 @@ class Ground:
                 shifts = level.shifts(picture, pulled, visible)
                 if iteration < 2:  # it hardly changes any more
                     jacobian = flow(level.rays, at.rotation, at.translation, at.road) * level.view.fy
-                hessian, slope, weights = _by_blocks(shifts, jacobian, at, visible, stage > 0 or iteration > 1)
-                known, pull, strain = certain.about(at)
-                covariance: Array = np.linalg.inv(hessian + known).astype(np.float64)
-                step = -covariance @ (slope + pull)
+                hessian, gradient, weights = _by_blocks(shifts, jacobian, at, visible, stage > 0 or iteration > 1)
+                own_hessian, own_gradient, strain = known.about(at)
+                covariance: Array = np.linalg.inv(hessian + own_hessian).astype(np.float64)
+                step = -covariance @ (gradient + own_gradient)
                 at = at.moved(step)
                 if np.abs(step[:3]).max() < 2e-4 * max(1.0, float(np.linalg.norm(at.translation))) and iteration:
                     break
         score = level.correlation(picture, pulled, visible)
         static = level.correlation(picture, last[index].picture, visible)
         support = float((weights[visible] > _AGREES).mean()) if visible.any() else 0.0
-        length = _own_length(at.translation, covariance[:3, :3], prior)
+        length = own_length(at.translation, covariance[:3, :3], prior)
         return GroundFit(at.rotation, at.translation, at.road, covariance, score, static, support, strain, length)
-
-
-class _Certain:
-    """A prior as normal equations."""
-
-    def __init__(self, prior: Prior) -> None:
-        self._prior = prior
-        self._across = basis(prior.epipolar.direction)
-        self._epipolar = np.linalg.inv(prior.epipolar.covariance)
-        self._road = np.linalg.inv(prior.road_covariance)
-
-    def about(self, at: Alignment) -> tuple[Array, Array, float]:
-        """Hessian (9,9) and slope (9,) at an alignment, and by how much that strains the epipolar motion."""
-        prior, direction = self._prior, self._prior.epipolar.direction
-        length = max(float(np.linalg.norm(at.translation)), 1e-3)
-        turn = geometry.so3_log(at.rotation @ prior.epipolar.rotation.T)
-        bent = np.concatenate([turn, self._across @ at.translation / length])
-        by = np.zeros((5, 9))
-        by[:3, 3:6], by[3:, :3] = np.eye(3), self._across / length
-        hessian, slope = by.T @ self._epipolar @ by, by.T @ self._epipolar @ bent
-        hessian[:3, :3] += np.outer(direction, direction) / prior.length_variance
-        slope[:3] += direction * (direction @ at.translation - prior.length) / prior.length_variance
-        hessian[6:, 6:] += self._road
-        slope[6:] += self._road @ (at.road - prior.road)
-        return hessian, slope, float(bent @ self._epipolar @ bent) / 5
-
-
-def _own_length(translation: Array, covariance: Array, prior: Prior) -> Length:
-    """What a length's posterior says beyond its prior."""
-    value = float(np.linalg.norm(translation))
-    along = geometry.direction(translation, prior.epipolar.direction)
-    both, before = 1 / float(along @ covariance @ along), 1 / prior.length_variance
-    own = max(both - before, 1e-3 * both)
-    return Length(max((value * both - prior.length * before) / own, 0.0), 1 / own)
 
 
 def _by_blocks(
     shifts: Shifts, jacobian: Array, at: Alignment, visible: NDArray[np.bool_], settled: bool
 ) -> tuple[Array, Array, Array]:
-    """Hessian (9,9) and slope (9,) of the blocks' shifts, and the weights (B,) of the blocks.
+    """Hessian (9,9) and gradient (9,) of the blocks' shifts, and the weights (B,) of the blocks.
 
     The road's curvature is left out where the last view is pulled: to first order it is put in here. Once the fit has
     settled, blocks count by how well their shifts agree with it too, not only by how alike they look.
