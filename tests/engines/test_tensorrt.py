@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from ros2_vodistill.engines import UnavailableError, make, tensorrt
+from ros2_vodistill.engines.builder import build
 from ros2_vodistill.engines.gpu import Gpu
 from ros2_vodistill.engines.plan import PlanCache
-from ros2_vodistill.engines.tensorrt import TensorRtEngine, build
+from ros2_vodistill.engines.tensorrt import TensorRtEngine
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model, shipped
 from tests.engines.fakes import FakeCuda, FakeTensorRt
