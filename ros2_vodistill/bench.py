@@ -8,37 +8,33 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, fields
+from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
-from ros2_vodistill.console import sheet
-from ros2_vodistill.contender import PARTS, Task
+from ros2_vodistill import timings
+from ros2_vodistill.contender import PARTS, Process, Task
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing, require_folder
 from ros2_vodistill.machine import machine, versions
 from ros2_vodistill.model import shipped
 from ros2_vodistill.odometry import CLASSICAL
 from ros2_vodistill.scenes import Scene, generated, recorded
+from ros2_vodistill.timings import Figures
 
 SIZES = ((1241, 376), (1280, 720))
 FRAMES = 20
 _WARM_UP = 5  # frames before the first round
 _BUSY = 0.3  # of the processors, by others, beyond which the figures say so
 _TABLE = ".md"
-_MIXED = "Models differ in precision: of int8 beside fp32, a ratio is the network's and the precision's together."
-Figures = dict[str, Any]
 
 
 def default_models() -> list[str]:
@@ -111,112 +107,20 @@ def write(figures: Figures, path: Path) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     with replacing(path.with_suffix(_TABLE)) as temporary:
-        temporary.write_text(markdown(figures), encoding="utf-8")
-
-
-def table(figures: Figures) -> Table:
-    """For the terminal: totals only."""
-    baselines = _baselines(figures)
-    shown = sheet("model", "engine", "threads", "frame", "ms", "p99", "MB", *(f"x {b}" for b in baselines))
-    for row in figures["rows"]:
-        total, ratios = row["ms"]["total"], (row["times_as_fast"].get(name) for name in baselines)
-        cells = [*_named(row), f"{total['p50']:.2f}", f"{total['p99']:.2f}", f"{row['memory_mb']['now']:.0f}"]
-        shown.add_row(*cells, *(f"{ratio['total']:.2f}" if ratio else "-" for ratio in ratios))
-    return shown
-
-
-def markdown(figures: Figures) -> str:
-    """A table with all parts, the command and the machine."""
-    baselines = _baselines(figures)
-    head = ["model", "engine", "threads", "frame", "raw frame to pose", "p99", "rounds", *PARTS, "CPU", "MB"]
-    lines = [head + [f"x {name}" for name in baselines], ["---"] * 2 + ["---:"] * (len(head) + len(baselines) - 2)]
-    for row in figures["rows"]:
-        ms, ratios = row["ms"], (row["times_as_fast"].get(name) for name in baselines)
-        lines.append(
-            [
-                *_named(row),
-                f"{ms['total']['p50']:.2f}",
-                f"{ms['total']['p99']:.2f}",
-                f"{ms['total']['least']:.2f}-{ms['total']['greatest']:.2f}",
-                *(f"{ms[part]['p50']:.2f}" for part in PARTS),
-                f"{row['processor_ms']:.2f}",
-                f"{row['memory_mb']['now']:.0f}",
-                *(
-                    " / ".join(f"{ratio[part]:.2f}" for part in ("total", "step", "processor")) if ratio else "-"
-                    for ratio in ratios
-                ),
-            ]
-        )
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    where = ", ".join(str(value) for value in figures["machine"].values() if value)
-    used = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
-    return "\n".join(
-        [
-            f"{body}\n",
-            "Milliseconds per frame, medians over all rounds; rounds: the least and the greatest median of one.",
-            "CPU: processor time of all threads, in milliseconds per frame. MB: resident memory of the process.",
-            "x: how many times as fast, from raw frame to pose / the step alone / by processor time.",
-            *([_MIXED] if len({row["precision"] for row in figures["rows"]} - {None}) > 1 else []),
-            "",
-            f"- `{figures['command']}`, {figures['date']}",
-            f"- {where}",
-            f"- {used}",
-            f"- {figures['rounds']} interleaved rounds of {figures['frames_per_round']} frames",
-            *(f"- Note: {note}." for note in figures["notes"]),
-            "",
-        ]
-    )
-
-
-class _Process:
-    """A contender's process; see `contender.serve`."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(task.threads))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ros2_vodistill.contender"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **limits},
-        )
-        self.about = self.ask(asdict(task))
-
-    def __enter__(self) -> _Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def ask(self, what: Any) -> Figures:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            print(json.dumps(what), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        if not line:
-            raise VodistillError(
-                f"the process that timed '{self.task.model}' on engine '{self.task.engine}' ended",
-                "Its messages are above. Run that model alone: vodistill run --model ... --engine ...",
-            )
-        answer: Figures = json.loads(line)
-        if "problem" in answer:
-            raise VodistillError(answer["problem"], answer["remedy"])
-        return answer
+        temporary.write_text(timings.markdown(figures), encoding="utf-8")
 
 
 def _scene(
     scene: Scene, contenders: list[tuple[str, bool, str, int]], rounds: int, each: Callable[[int], object]
 ) -> list[Figures]:
-    camera = {field.name: _plain(getattr(scene.camera, field.name)) for field in fields(scene.camera)}
+    camera, mount = asdict(scene.camera), asdict(scene.mount)
     turns: list[list[Figures]] = [[] for _ in contenders]
     done = 0
     with ExitStack() as stack:
         processes = []
         for model, refine, engine, threads in contenders:
-            task = Task(model, refine, engine, threads, str(scene.path), camera, asdict(scene.mount))
-            processes.append(stack.enter_context(_Process(task)))
+            task = Task(model, refine, engine, threads, str(scene.path), camera, mount)
+            processes.append(stack.enter_context(Process(task)))
             processes[-1].ask(_WARM_UP)
             each(done := done + 1)
         for _ in range(rounds):
@@ -286,18 +190,5 @@ def _related(row: Figures, other: Figures) -> bool:
     return bool(other["given_as_teacher"]) and other["family"] == row["family"]
 
 
-def _baselines(figures: Figures) -> list[str]:
-    return sorted({name for row in figures["rows"] for name in row["times_as_fast"]})
-
-
-def _named(row: Figures) -> list[str]:
-    name = f"{row['model']}, refined" if row["refine"] else row["model"]
-    return [name, row["engine"] or "-", str(row["threads"]), row["size"]]
-
-
 def _corridors(folder: Path) -> list[Scene]:
     return [generated(*size, FRAMES, folder) for size in SIZES]
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -208,6 +208,11 @@ class Mount:
         x, y, z = np.asarray(down, float) / np.linalg.norm(down)
         return cls(height, math.asin(float(np.clip(z, -1.0, 1.0))), math.atan2(x, y))
 
+    def overruled(self, height: float | None = None, pitch: float | None = None, roll: float | None = None) -> Mount:
+        """The same but for what is given, in metres and radians."""
+        given = {"height": height, "pitch": pitch, "roll": roll}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
     @property
     def level_from_camera(self) -> NDArray[np.float64]:
         """3x3 that takes directions from the camera's optical frame to the level frame: Rx(-pitch) @ Rz(roll)."""

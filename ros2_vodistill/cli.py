@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from math import radians
+from operator import length_hint
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -65,6 +67,7 @@ def run(
     Example: `vodistill run my_bag --camera-height 0.32 --out result`
     """
     from ros2_vodistill import report, viewer
+    from ros2_vodistill.camera import Mount
     from ros2_vodistill.files import require_folder
     from ros2_vodistill.odometry import VisualOdometry
     from ros2_vodistill.run import replay, write
@@ -74,17 +77,18 @@ def run(
     if rerun is not None:
         viewer.require(rerun)
     frames = open_source(source, topic=topic, calibration=calib, truth=gt, truth_topic=gt_topic, rate=rate)
+    angles = (None if given is None else radians(given) for given in (camera_pitch, camera_roll))
     odometry = VisualOdometry(
         model,
         engine=engine,
         camera=frames.require_camera(),
-        mount=_mount(frames.mount, camera_height, camera_pitch, camera_roll),
+        mount=(frames.mount or Mount()).overruled(camera_height, *angles),
         refine=refine,
         threads=threads,
     )
     for passed in odometry.passed_over:
         note(f"passed over {passed}")
-    count, truth = _length(frames), frames.truth
+    count, truth = length_hint(frames) or None, frames.truth
     with progress_bar() as progress:
         task = progress.add_task(f"{odometry.name} on {frames.name}", total=count)
         result = replay(
@@ -217,6 +221,7 @@ def bench(
     Example: `vodistill bench --model swift-s --model classical --json bench.json`
     """
     from ros2_vodistill import bench as benchmark
+    from ros2_vodistill import timings
 
     if out is not None:
         benchmark.require_file(out)
@@ -231,7 +236,7 @@ def bench(
             lambda done, total: progress.update(task, completed=done, total=total),
             teacher or [],
         )
-    show(benchmark.table(figures))
+    show(timings.table(figures))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         benchmark.write(figures, out)
@@ -241,27 +246,6 @@ def main() -> None:
     """Run a command."""
     with without_traceback():
         app()
-
-
-def _mount(known: Any, height: float | None, pitch: float | None, roll: float | None) -> Any:
-    """What the recording says of the mount, overruled by what the user says; degrees."""
-    from math import radians
-
-    from ros2_vodistill.camera import Mount
-
-    base = known or Mount(height=None)
-    return Mount(
-        height=base.height if height is None else height,
-        pitch=base.pitch if pitch is None else radians(pitch),
-        roll=base.roll if roll is None else radians(roll),
-    )
-
-
-def _length(frames: Any) -> int | None:
-    try:
-        return len(frames)
-    except TypeError:
-        return None
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,44 @@ class Contender:
             return result
 
         return timed
+
+
+class Process:
+    """A contender in a process of its own, which runs `serve`."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(task.threads))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ros2_vodistill.contender"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **limits},
+        )
+        self.about = self.ask(asdict(task))
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, what: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            print(json.dumps(what), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise VodistillError(
+                f"the process that timed '{self.task.model}' on engine '{self.task.engine}' ended",
+                "Its messages are above. Run that model alone: vodistill run --model ... --engine ...",
+            )
+        answer: dict[str, Any] = json.loads(line)
+        if "problem" in answer:
+            raise VodistillError(answer["problem"], answer["remedy"])
+        return answer
 
 
 def to_and_fro(index: int, count: int) -> int:

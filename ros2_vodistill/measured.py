@@ -1,4 +1,4 @@
-"""A model's errors on recordings: measured through the robot's own door, kept on its card, recomputed from there."""
+"""A model's errors on recordings: measured with `VisualOdometry`, kept on its card, recomputed from there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,7 @@ def prepared(
 ) -> tuple[Source, VisualOdometry]:
     """A recording and what it is to be replayed through; a height that is given holds, not the recording's own."""
     source = open_source(recording)
-    mount = source.mount or Mount()
-    mount = mount if height is None else replace(mount, height=height)
+    mount = (source.mount or Mount()).overruled(height)
     return source, VisualOdometry(model, camera=source.require_camera(), mount=mount, refine=refine)
 
 

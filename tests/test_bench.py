@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ros2_vodistill import bench, corridor, scenes
+from ros2_vodistill import bench, corridor, scenes, timings
 from ros2_vodistill.contender import PARTS, to_and_fro
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources.record import write_bag, write_kitti
@@ -122,8 +122,8 @@ def test_a_model_and_classical_side_by_side(tmp_path: Path) -> None:
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert sum(line.startswith(("| bright", "| classical")) for line in lines) == 3
     mixed = {**figures, "rows": [*figures["rows"], {**network, "precision": "int8"}]}
-    assert "precision" in bench.markdown(mixed)
-    assert "precision" not in bench.markdown(figures)
+    assert "precision" in timings.markdown(mixed)
+    assert "precision" not in timings.markdown(figures)
 
 
 @pytest.mark.usefixtures("small")

@@ -48,7 +48,7 @@ def read_folder(
         images=files,
         stamps=stamps,
         camera=camera,
-        mount=mount or Mount(height=None),
+        mount=mount or Mount(),
         poses=None if truth is None else _poses(truth, matrix, files),
     )
 

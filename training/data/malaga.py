@@ -44,7 +44,7 @@ def read_extract(folder: Path, mount: Mount | None = None) -> Recording:
         images=images,
         stamps=stamps,
         camera=_camera(folder / f"camera_params_rectified_a=0_{size}.txt", images[0]),
-        mount=mount or Mount(height=None),
+        mount=mount or Mount(),
         gps=_gps(folder),
     )
 
