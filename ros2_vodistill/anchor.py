@@ -1,7 +1,8 @@
-"""A motion that fits the corners whose depths are known already, not only their epipolar lines.
+"""The epipolar motion refined by corners of known depth: by their reprojection, not only their epipolar lines.
 
-Two views of a plane, or of few corners, hardly tell a turn from a step aside, or one way from its opposite. The depths
-that earlier frames left do: they say where along its line each corner should be.
+Two views of a plane, or of few corners, hardly distinguish a rotation from a sideways translation, or a direction from
+its opposite. The depths that are carried along from earlier frames do: they say where along its epipolar line a corner
+is.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from ros2_vodistill.rays import crossed
 Array = NDArray[np.float64]
 
 _FEWEST = 6  # corners of known depth
-_TRUSTED = 0.25  # relative variance of a depth that has a say
-_VAGUE = 10.0  # times the noise: error of a place, by that of its depth, up to which a far corner has a say
-_SHARED = 0.05  # relative: errors of depths that are alike in all of them
+_TRUSTED = 0.25  # largest relative variance of a depth that is used
+_VAGUE = 10.0  # times the noise: largest error in the image, by that of its depth, of a far corner that is used
+_SHARED = 0.05  # relative error that all depths have in common
 _ITERATIONS, _GENTLE = 8, 2  # of Gauss-Newton, and how many of them weigh outliers gently
 _ENOUGH = 3e-5  # radians: a step that is not worth another
 _OTHER_WAY = 0.95  # cosine between two directions that are worth telling apart
@@ -77,8 +78,8 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
     """The fit with the depths' help; as it is where too few are known.
 
     Args:
-        pace: the motion (4x4) if the camera goes on as before. Where that is another way, it is a start too: the fit
-            may be one of two that the rays alone cannot tell apart.
+        pace: the motion (4x4) predicted by constant velocity. Where its direction differs, it is a second start: the
+            fit may be one of two that the rays alone cannot distinguish.
         first, second: (N,3) unit rays; `depths` are those of the first.
         noise: of the rays, radians.
     """

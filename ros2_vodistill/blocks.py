@@ -1,4 +1,4 @@
-"""A level view of the ground, cut into blocks, and how far each block lies from where it is expected."""
+"""A level view of the ground in blocks of pixels, and the displacement of each block (Lucas-Kanade)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class GroundView:
 
 @dataclass(frozen=True)
 class Shifts:
-    """By how much the blocks of two pictures are apart.
+    """Displacements of the blocks between two pictures.
 
     Attributes:
         offset: (B,2) pixels; `covariance` (B,2,2) by the noise of the pixels.
@@ -49,7 +49,7 @@ class Shifts:
 
 
 class Level:
-    """One resolution: its geometry, and room for the numbers of its pixels, which is asked of the system but once.
+    """One resolution: its geometry, and buffers for its pixels that are allocated once.
 
     Args:
         view: a level pinhole view of the ground.
@@ -94,9 +94,9 @@ class Level:
         return GroundView(image, normalised(self.crop(image), np.empty_like(self._pulled), self._spare))
 
     def pulled(self, last: GroundView, plane_motion: Array) -> Picture:
-        """The last view as this one would see it, normalised, where the blocks are; plane_motion is `R + t n'`.
+        """The last view warped into this one by the homography `plane_motion`; normalised, where the blocks are.
 
-        It holds until the next one is pulled.
+        Valid until the next call.
         """
         homography = self._matrix @ plane_motion @ self._from_crop
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -114,7 +114,7 @@ class Level:
         return inside & self.seen[np.where(inside, y, 0), np.where(inside, x, 0)]
 
     def shifts(self, picture: Picture, pulled: Picture, visible: Mask) -> Shifts:
-        """How far `pulled` must be moved to lie on `picture`, to first order, block by block."""
+        """The displacement of each block from `pulled` to `picture`, to first order."""
         error, both = self._spare
         cv2.add(picture, pulled, dst=both)
         x, y = (np.asarray(cv2.Sobel(both, -1, *order, scale=1 / 16), np.float32) for order in ((1, 0), (0, 1)))
@@ -147,7 +147,7 @@ class Level:
 def normalised(view: Image, out: Picture, spare: NDArray[np.float32]) -> Picture:
     """High-passed, lightly smoothed, and divided by the local contrast: what light and shade leave alone.
 
-    The result is written into `out` (H,W); `spare` (2,H,W) is room to work in.
+    The result is written into `out` (H,W); `spare` (2,H,W) is a buffer.
     """
     first, second = spare
     cv2.boxFilter(view, cv2.CV_32F, (_HIGH_PASS, _HIGH_PASS), dst=first)

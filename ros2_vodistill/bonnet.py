@@ -1,7 +1,7 @@
-"""What of the images is the vehicle itself.
+"""The part of the images that shows the vehicle itself.
 
-A bonnet, a bumper or a black bar stands still at their bottom while the rest moves. It must not be taken for a road
-that does not move.
+A bonnet (hood), a bumper or a black bar at the bottom stands still while the rest moves; the ground must not be looked
+for there.
 """
 
 from __future__ import annotations

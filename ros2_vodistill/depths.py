@@ -1,7 +1,7 @@
-"""How far the corners are, as it is carried along from frame to frame.
+"""Depths of the corners, carried along from frame to frame.
 
-What is kept is the inverse of a distance: its error is what a small parallax leaves, so that corners may come from
-infinity. One that is known to be far says nothing about lengths, and all the more about turns.
+They are inverse distances: the errors of these are normally distributed where the parallax is small, and 0 is infinity.
+A corner that is known to be far says nothing about lengths, but much about rotations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 _PARALLAX = 4.0  # standard deviations that a corner must have moved to measure a length
 _TRUSTED = 0.09  # relative variance of a depth that may measure a length
 _FEWEST = 6  # corners
-_ALIKE = 4.0  # the variance of many corners together is this much larger than if their errors were unlike
+_ALIKE = 4.0  # factor of the variance of many corners together, because their errors are correlated
 _GATE = 3.0  # standard deviations
 _ONE_VIEW = 0.1  # relative: error of depths that one step alone has told
 _FAR = 0.02  # inverse camera heights: what is known to less than that is known to be far
@@ -59,7 +59,7 @@ class Depths:
         return 1 / robust.median(self.nearness[known]) if known.sum() >= _FEWEST else None
 
     def or_else(self, guess: Array | float) -> Array:
-        """Inverse distances (N,), not less than 0, with a guess where they are hardly known."""
+        """Inverse distances (N,), not less than 0; a guess where they are hardly known."""
         told = self.variance < np.maximum(self.nearness, _FAR) ** 2
         return np.where(told, np.maximum(self.nearness, 0.0), guess)
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ros2_vodistill.engines import ENGINES, UnavailableError, make, room, tensorrt
+from ros2_vodistill.engines import ENGINES, UnavailableError, engine_module, make, tensorrt
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import DEFAULT, Model, shipped
 
@@ -104,7 +104,7 @@ def _engines() -> Iterator[Finding]:
                 ready, found = tensorrt.examine(model)
                 yield Finding(what, True, found, "" if ready else f"vodistill engine build {DEFAULT}")
             elif name == "onnxruntime-tensorrt":  # making it would build for minutes
-                room("onnx_gpu").OnnxTensorRtEngine.require()
+                engine_module("onnx_gpu").OnnxTensorRtEngine.require()
                 yield Finding(what, True, "this onnxruntime has it; the first start builds for minutes")
             else:
                 yield Finding(what, True, f"runs {DEFAULT} on {make(model, name)[0].device}")

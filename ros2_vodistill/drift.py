@@ -1,8 +1,8 @@
-"""How uncertain a pose is after many steps.
+"""The covariance of a pose after many steps with correlated errors.
 
-The errors of single steps are not independent: a scale that is off, a mount that is pitched and a tracker that leans
-one way stay so for a while, and what lasts adds up much faster than what is drawn anew. So a part of each step's error
-is taken to fade with time only, and is carried along beside the pose.
+Errors of single steps are not independent: a wrong scale, a pitched mount and a biased tracker persist for a while, and
+such errors add up much faster than independent ones. So a part of each step's error is modelled as a first-order
+Gauss-Markov process, whose correlation with the pose is carried along.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ros2_vodistill import geometry
 Array = NDArray[np.float64]
 
 LASTING = np.repeat([0.6, 0.25], 3)
-"""Shares of the variance of a step's translation and rotation that last; measured on generated and real sequences."""
+"""Correlated shares of the variance of a step's translation and rotation; measured on generated and real sequences."""
 MEMORY = 3.0
-"""Seconds in which what lasts fades to 1/e."""
+"""Seconds in which the correlation falls to 1/e."""
 
-_ROUNDING = 1e-9  # relative: errors that are tied to others may seem to be so beyond all measure
+_ROUNDING = 1e-9  # relative: keeps a covariance of perfectly correlated errors positive definite
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Drift:
 
     Attributes:
         covariance: 6x6 of the pose's right perturbation.
-        shared: 6x6, of that perturbation and the six lasting errors, each of which has variance 1.
+        shared: 6x6 cross-covariance of that perturbation and the six correlated errors, each of variance 1.
     """
 
     covariance: Array = field(default_factory=lambda: np.zeros((6, 6)))
@@ -51,7 +51,7 @@ class Drift:
 
 
 def unseen(speed: float = 0.0) -> Array:
-    """6x6 of a second's motion that nobody sees: as far as it went before, at least 1 m (or unit); 0.2 rad."""
+    """Covariance (6,6) of a second of unseen motion: as fast as before, at least 1 m/s (or units/s); 0.2 rad/s."""
     return np.diag([max(speed, 1.0) ** 2] * 3 + [0.04] * 3)
 
 

@@ -22,15 +22,15 @@ Array = NDArray[np.float64]
 
 _OUTLIER = 2.5  # robust standard deviations at which a residual has a quarter of its weight left
 _ITERATIONS, _TURN_ITERATIONS = 15, 5  # at most, of Gauss-Newton; of the rotation alone
-_GENTLE = 4  # iterations that weigh outliers by the root of that, which leads there from farther away
+_GENTLE = 4  # first iterations, with the root of these weights: converges from farther away
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
-ALIKE = 6.0  # the variance is this much larger than if the errors of all corners were unlike
-FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2 that the tangent is never better known than
-_PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: if a mere turn leaves less, in such a share, there is no direction
+ALIKE = 6.0  # factor of the covariance, because the errors of corners are correlated
+FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2, added to the covariance of every fit
+_PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: a rotation that leaves less in such a share explains all
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
-_DUBIOUS = 0.13  # share of rays that miss, more than a few corners gone astray: other starts are tried
-_WORTH = 8  # corners that inertia weighs as much as
-_ALONG = 2.0  # times what a turn or a direction may change in a step
+_DUBIOUS = 0.13  # share of outliers beyond which other starts are tried
+_WORTH = 8  # outliers that an unlikely motion costs as much as
+_ALONG = 2.0  # standard deviations within which a motion agrees with the predicted one
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round
@@ -46,7 +46,7 @@ class Epipolar:
         covariance: 5x5 of the tangent.
         sigma: robust standard deviation of the residuals, radians.
         weights: (N,) 0..1 of each pair of rays.
-        turns_only: there is no parallax, so the direction is a mere guess.
+        turns_only: there is no parallax: the motion is a pure rotation, and the direction a mere guess.
     """
 
     rotation: Array
@@ -61,15 +61,20 @@ class Epipolar:
         return self.weights > 0.25
 
     def agreeing(self, most: float) -> int:
-        """Number of inliers that it misses by no more than that, radians: few rays fit any motion, more or less."""
+        """Number of inliers with a residual of no more than that, radians: of few rays, `sigma` may be large."""
         share = min(1.0, most / (_OUTLIER * self.sigma))
         return int((self.weights > 1 / (1 + share**2) ** 2).sum())
 
 
 @dataclass(frozen=True)
 class Inertia:
-    """The motion that a camera would keep: its turn (3x3) and its direction (unit, (3,)), how far these may change in a
-    step, radians, and what it is worth, 0..1."""
+    """The predicted motion of a camera at constant velocity, as a cost of other motions.
+
+    Attributes:
+        rotation: 3x3; `direction`: unit (3,).
+        turns, veers: standard deviations of the rotation and of the direction around these, radians.
+        worth: weight, 0..1.
+    """
 
     rotation: Array
     direction: Array
@@ -78,16 +83,16 @@ class Inertia:
     worth: float = 1.0
 
     def cost(self, rotation: Array, direction: Array) -> float:
-        """Of another motion, in corners that miss it."""
+        """Of another motion, in outliers."""
         turned, veered = self._off(rotation, direction)
         return _WORTH * self.worth * (math.log1p(turned**2) + math.log1p(veered**2))
 
     def kept(self, motion: Array) -> bool:
-        """Whether a motion (4x4) is about the one that was to be expected."""
+        """Whether a motion (4x4) agrees with the predicted one."""
         return max(self._off(motion[:3, :3], direction_of(motion))) < _ALONG
 
     def _off(self, rotation: Array, direction: Array) -> tuple[float, float]:
-        """By how much the turn and the direction differ, in terms of what they may."""
+        """Differences of rotation and direction, in standard deviations."""
         turned = float(geometry.angle(self.rotation.T @ rotation)) / self.turns
         return turned, float(np.linalg.norm(direction - self.direction)) / self.veers
 
@@ -179,7 +184,7 @@ def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, A
 
 
 def turn(first: Array, second: Array, noise: float) -> tuple[Array, Array]:
-    """The rotation alone that fits best, robustly, and the angles (N,) in radians that it leaves."""
+    """The pure rotation that fits best (iteratively reweighted), and the residual angles (N,) in radians."""
     rotation = np.eye(3)
     left = np.ones(len(first))
     for _ in range(_TURN_ITERATIONS):
@@ -191,7 +196,7 @@ def turn(first: Array, second: Array, noise: float) -> tuple[Array, Array]:
 
 
 def turning(rotation: Array, direction: Array, first: Array, second: Array, sigma: float) -> Epipolar:
-    """A rotation that leaves no parallax, as an `Epipolar`; the direction is a guess."""
+    """A pure rotation as an `Epipolar`; its direction is a guess, and unknown."""
     left = np.linalg.norm(first - second @ rotation.T, axis=1)
     weights = 1 / (1 + (left / (_OUTLIER * sigma)) ** 2) ** 2
     covariance = ALIKE * np.diag([1.5 * sigma**2 / max(weights.sum(), 1.0)] * 3 + [0.0] * 2) + FLOOR

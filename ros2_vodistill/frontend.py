@@ -21,8 +21,8 @@ class Relative:
         reasons: why this measurement is not to be trusted fully, in words; empty when it is.
         still: the two images show no motion at all: the odometry holds its pose. The covariance is that of what motion
             they may hide.
-        lost: nothing could be measured and the motion is what was expected: the odometry keeps its reference frame for
-            a while, so that what comes next is measured across the gap.
+        lost: nothing could be measured; the motion is a prediction. The odometry keeps its reference frame for a while,
+            so that the next measurement bridges the gap.
     """
 
     motion: NDArray[np.float64]
@@ -63,7 +63,7 @@ class Frontend(Protocol):
 
         Args:
             image: newest.
-            seconds: since the image that was compared before; 0 where nobody knows, or it does not matter.
+            seconds: since the image that was compared before; 0 where that is unknown.
         """
 
     def advance(self) -> None:

@@ -1,6 +1,6 @@
-"""Grain: the noise of a sensor in the dark, which hides corners behind specks and holds those back that are followed.
+"""Sensor noise in dark images, which makes false corners and biases the tracking of true ones.
 
-It is told from texture by where an image is plainest, and is much where it is much beside the contrast.
+It is measured where the image is plainest, to tell it from texture, and judged relative to the contrast.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def smoothed(image: Image) -> tuple[Image, float]:
 
 
 def blurred(image: Image, times: int = 1) -> Image:
-    """As much as noise asks for, in an image so many times as large: in the middle between as many pixels as there and
-    as much of what is seen."""
+    """Blurred against noise, in an image that is so many times as large as the one in which the noise was measured.
+
+    The blur grows with the root of that: between a constant blur in pixels and one in angle.
+    """
     return np.asarray(cv2.GaussianBlur(image, (0, 0), _BLUR * np.sqrt(times)), np.uint8)

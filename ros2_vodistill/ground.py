@@ -1,7 +1,7 @@
-"""The length of a step from the ground: direct alignment of the road ahead, at resolution.
+"""The length of a step from the ground: direct alignment of the road ahead, from coarse to fine.
 
 The ground is the plane `n . X = 1` of the level frame, lengths in camera heights, n across (slope_x, 1, slope_z). The
-last view of it follows from this one by one homography, `R + t n'`. Gauss-Newton on the pixels of the road refines
+homography `R + t n'` takes it from this view to the last. Gauss-Newton on the pixels of the road refines
 the motion, the plane and a curvature of the road along z, all at once and against their priors: the rotation and
 direction come from elsewhere (epipolar geometry), the length of t comes from here.
 
@@ -37,7 +37,7 @@ _SHIFT = 0.05  # pixels
 _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
 _AGREES = 0.3  # weight of a block that agrees with a fit
-_SWAY = 0.015  # radians of doubt about the slope ahead beyond which other slopes are searched
+_SWAY = 0.015  # radians: standard deviation of the slope ahead beyond which other slopes are searched, too
 _PATIENCE = 3  # searches in a row that find nothing; from then on every tenth frame
 
 
@@ -86,7 +86,7 @@ class Ground:
             self.pace = 1.5 * self._near**2 / small.fy
 
     def reset(self) -> None:
-        """Search again, however often that was in vain."""
+        """Forget how many searches failed."""
         self._misses = 0
 
     def views(self, image: Image) -> Views:
@@ -117,8 +117,8 @@ class Ground:
         return result
 
     def _checked(self, last: Views, this: Views, prior: Prior, schedule: Schedule, creeping: bool) -> GroundFit | None:
-        """A fit that is believed, clear or of a creeping camera, and leaves the corners above the ground or is sure;
-        with little regard for the epipolar motion where it overrules that."""
+        """A fit that is believed; None if it is not clear (unless the camera hardly moves), or corners would lie below
+        the ground (unless it is sure). One that overrules the epipolar motion is repeated with less weight on that."""
         result = self.fit(last, this, prior, schedule)
         if result.overrules:
             doubted = replace(prior.epipolar, covariance=result.strain * prior.epipolar.covariance)

@@ -1,4 +1,4 @@
-"""A motion that someone expects or has measured, before the images are asked."""
+"""A prior for the motion between two frames: a network's measurement, or a mere start for the search."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Guess:
-    """A motion that is expected.
+    """A prior motion.
 
     Attributes:
         motion: 4x4, camera heights.
-        covariance: 6x6 if it is a measurement; None if it is a mere start.
-        sized: its length is a measurement too, not only its direction.
+        covariance: 6x6 of (translation, rotation vector) if it is a measurement; None if it is a mere start.
+        sized: the length of the translation is a measurement, too, not only the direction.
     """
 
     motion: Array
@@ -29,7 +29,7 @@ class Guess:
 
     @property
     def claim(self) -> Length | None:
-        """The length that it claims to have measured."""
+        """The length that it measured, if it did."""
         if self.covariance is None or not self.sized:
             return None
         value = float(np.linalg.norm(self.motion[:3, 3]))

@@ -1,4 +1,4 @@
-"""Every encoding to grey, in one place, so that every door sees the same pixels.
+"""Every encoding to grey, in one place, so that the node, the command line and Python see the same pixels.
 
 Colours become grey by OpenCV's weights (0.299 R + 0.587 G + 0.114 B); YUV gives its Y as it is.
 

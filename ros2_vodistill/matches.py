@@ -1,7 +1,7 @@
-"""Corners of one frame found in the next, and the motion that they tell.
+"""Corners of one frame found in the next, and the motion that they agree on.
 
-Each is looked for near where it is expected, if need be at more than one place. Where too few of them agree on a motion
-then, all expectations were wrong, and they are looked for everywhere.
+They are followed from where they are predicted, for each of the predictions. Where too few of them are inliers of one
+motion, all predictions were wrong, and they are looked for in the whole image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ found."""
 
 FEWEST = 12  # corners that are needed
 STILL = 0.15  # pixels that half of the corners move at most while the camera stands
-_LOOSE = 10.0  # times the noise: rays that are farther off a motion do not agree with it
+_LOOSE = 10.0  # times the noise: largest residual of a ray that agrees with a motion
 _CONVINCING = 0.6  # share of the corners expected in view that agree on a motion
 
 
@@ -57,7 +57,7 @@ class Match:
         return self.fit is None and len(self.points) >= FEWEST
 
     def cost(self, looked_for: int, noise: float, inertia: Inertia | None = None) -> float:
-        """How many corners miss the motion of all that were looked for; `noise` in radians."""
+        """Outliers among the corners that were looked for, those not found included; `noise` in radians."""
         missing = looked_for - len(self.points)
         if self.fit is None:
             return missing if self.stands else math.inf

@@ -1,9 +1,9 @@
-"""The heart: frames in, poses out. Every door (the node, the command line, Python) pushes through this one class.
+"""Frames in, poses out: the one class that the node, the command line and Python all use.
 
-A frame is compared with a reference frame. The pose is the reference's pose composed with the measured motion; the
-frame becomes the next reference once the motion is large enough to be measured well, and, unless it is larger by far,
-not before a tenth of a second. So a slow robot, or a fast camera, adds no drift, and one that stands adds none at all.
-Nor does a frame become one in which nothing can be made out, unless they go on for half a second.
+A frame is compared with a reference frame (a keyframe); its pose is the reference's pose composed with the measured
+motion. It becomes the next reference once the motion is large enough to be measured well and, unless the motion is much
+larger than that, a tenth of a second has passed. So a slow robot or a fast camera adds no drift, and one that stands
+adds none at all. Frames in which nothing can be measured become a reference only when half a second has passed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from ros2_vodistill.scale import Metres, Scale
 __all__ = ["CLASSICAL", "Estimate", "Scale", "Status", "VisualOdometry"]
 
 CLASSICAL = "classical"
-_SET_BACK = 0.2  # seconds that frames are too old by, if their clock was set back, and are not only late
-_SOON = 0.09  # seconds; sooner, a reference is left for a large motion only, since errors of many short ones add up
-_FARTHER, _TURNED = 8.0, 0.05  # times as far as else, or radians, that are large
-_STANDS = 0.01  # m/s: a speed from elsewhere that is none
+_SET_BACK = 0.2  # seconds: a frame that is older than the last one by more was stamped by a clock that was set back
+_SOON = 0.09  # seconds; before that only a large motion makes a new reference: errors of many short ones add up
+_FARTHER, _TURNED = 8.0, 0.05  # what is large: times the frontend's shortest translation; radians
+_STANDS = 0.01  # m/s: at less than this given speed the robot stands
 
 
 class VisualOdometry:
@@ -75,7 +75,7 @@ class VisualOdometry:
             self.name = self.engine.model.card.name
         self.refine = self.engine is not None and refine is not False
         self.max_gap = max_gap
-        self.mount = mount or Mount(height=None)
+        self.mount = mount or Mount()
         self.camera: Camera | None = None
         self.frontend: Frontend | None = None
         self.skipped = 0
@@ -104,7 +104,7 @@ class VisualOdometry:
         self._reference_pose, self._reference_drift = self._pose, self._drift
         self._stamp: float | None = None
         self._fix: Fix | None = None
-        self._behind, self._back = 0, 0.0  # frames in a row that were too old, and by how much, seconds
+        self._behind, self._back = 0, 0.0  # consecutive frames that were too old, and the most seconds by which
         self._last_sample: NDArray[np.uint8] | None = None
         self._reference_stamp = self._compared = 0.0  # when the reference frame was, and the last that was compared
         if self.frontend is not None:
@@ -184,20 +184,21 @@ class VisualOdometry:
         return picture
 
     def _skip(self, behind: float) -> None:
-        """A frame is too old, by seconds."""
+        """Leave out a frame that is older than the last one by so many seconds."""
         self.skipped += 1
         if behind > _SET_BACK:
             self._behind, self._back = self._behind + 1, max(self._back, behind)
 
     def _resume(self) -> None:
-        """A frame is new. If several before it were too old, their clock was set back: the motion since is unknown."""
+        """A frame is newer than the last one. If several before it were not, the clock of the stamps was set back, and
+        the motion since is unknown."""
         if self._behind > 1 and self._fix is not None:
             self._fix = replace(self._fix, stamp=self._fix.stamp - self._back)
             self._restart(f"stamps that went back by {self._back:.1f} s")
         self._behind, self._back = 0, 0.0
 
     def _restart(self, why: str) -> None:
-        """Forget the reference frame; the pose stays, what happened meanwhile is unknown."""
+        """Forget the reference frame and keep the pose; the motion until the next frame is unknown."""
         self._why = why
         self._drift = Drift(self._drift.covariance)
         if self._fix is not None:
@@ -206,7 +207,7 @@ class VisualOdometry:
             self.frontend.reset()
 
     def _lose_sight(self, stamp: float) -> None:
-        """The pose holds, but nobody saw the motion since it was known."""
+        """Keep the pose, with the uncertainty of a motion that was not seen since the last fix."""
         assert self._fix is not None
         self._drift = self._fix.unseen_until(stamp)
 
@@ -219,7 +220,7 @@ class VisualOdometry:
         return self._standing(stamp, fault)
 
     def _first(self, stamp: float) -> Estimate | None:
-        """A frame that is only there to be compared with."""
+        """A frame without a measurement, with which the next ones are compared."""
         assert self.frontend is not None and self._fix is not None
         self._lose_sight(stamp)
         self._fix = replace(self._fix, stamp=stamp, drift=self._drift)
@@ -230,7 +231,7 @@ class VisualOdometry:
         return self._standing(stamp, f"restarted after {why}")
 
     def _standing(self, stamp: float, reason: str) -> Estimate:
-        """Where it was, for how fast it is nobody knows."""
+        """An estimate with the last pose; the velocity is unknown, so zero with a large covariance."""
         assert self._fix is not None
         return self._estimate(stamp, np.zeros(6), unseen(self._fix.speed), Status.DEGRADED, (reason,))
 

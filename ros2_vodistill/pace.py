@@ -1,4 +1,4 @@
-"""How a camera goes on: a step is about as long as the last one, and goes about the same way."""
+"""A constant-velocity model: a step is about as long as the last one, in about the same direction."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ros2_vodistill.lengths import Length
 
 Array = NDArray[np.float64]
 
-_CHANGE = 0.03, 0.07  # camera heights, and share of the step, that a step differs from the last
-_STRAY = (0.1, 0.2), (0.01, 0.3)  # the same where nothing is seen, and that of a turn, in radians
-_UNKNOWN = 3.0, 0.05  # camera heights and radians of a step when none was seen yet
-_EVEN = 2 / 3  # ratio of two times between frames that are as good as equal
+_CHANGE = 0.03, 0.07  # standard deviation of a step's change: camera heights, and share of the step
+_STRAY = (0.1, 0.2), (0.01, 0.3)  # the same of a prediction where nothing is seen; and of its turn, radians and share
+_UNKNOWN = 3.0, 0.05  # standard deviation before any step was seen: camera heights and radians
+_EVEN = 2 / 3  # ratio of two frame intervals down to which they count as equal
 _CREEP = 0.05  # camera heights: shorter steps say nothing about the direction of the next
 
 
@@ -28,10 +28,10 @@ class Pace:
 
     Attributes:
         since: 4x4, from the reference to the last compared frame; `known`, to the last one that was measured.
-        step: 4x4, from one compared frame to the next, as it was measured last; None where none was yet.
-        blind: compared frames since then; what the camera does meanwhile is a random walk.
+        step: 4x4, the last measured motion from one compared frame to the next; None before there is one.
+        blind: compared frames since `known` without a measurement, in which the velocity is a random walk.
         away: those of them since the reference.
-        seconds: that a step takes; 0 where nobody knows.
+        seconds: duration of `step`; 0 where it is unknown.
         kept: steps in a row that went on about as the one before. A single one may be wrong altogether, and gives the
             next no inertia.
     """
@@ -45,7 +45,7 @@ class Pace:
     kept: int = 0
 
     def after(self, seconds: float) -> Pace:
-        """With the step that a camera that goes on as before makes in that time."""
+        """With `step` scaled to so many seconds at constant velocity."""
         if self.step is None or self.seconds <= 0 or seconds <= 0:
             return replace(self, seconds=seconds)
         times = seconds / self.seconds
@@ -55,7 +55,7 @@ class Pace:
 
     @property
     def ahead(self) -> Array | None:
-        """From the reference to the next frame (4x4) if the camera goes on as before."""
+        """Predicted motion (4x4) from the reference to the next frame."""
         return None if self.step is None else self.since @ self.step
 
     @property
@@ -68,7 +68,7 @@ class Pace:
 
     @property
     def inertia(self) -> Inertia | None:
-        """That of `ahead`; a step that creeps has a turn, and may go on any way."""
+        """That of `ahead`; after a very short step only the turn is predicted, not the direction."""
         if (ahead := self.ahead) is None:
             return None
         length = float(np.linalg.norm(ahead[:3, 3]))
@@ -79,8 +79,8 @@ class Pace:
         return Inertia(ahead[:3, :3], epipolar.direction_of(ahead), longer * turns, longer * veers, worth)
 
     def reckoned(self, guess: Guess, doubt: float = 1.0) -> Guess:
-        """`ahead` and a guess, whose covariance counts `doubt` times, in one; what is best known before the images are
-        looked at. The longer nothing was seen of the reference, the less a guess counts: it is of ever longer steps."""
+        """The prediction fused with a guess, whose covariance is multiplied by `doubt`: what is known before the images
+        are looked at. The longer the reference is out of sight, the less a guess counts: its step grows longer."""
         far = (1 + self.away) ** 2
         if (ahead := self.ahead) is None:
             six, own = np.zeros(6), far * np.diag(np.repeat(_UNKNOWN, 3) ** 2)
@@ -94,14 +94,14 @@ class Pace:
         return replace(guess, motion=geometry.from_motion(mean), covariance=own - gain @ own)
 
     def _stray(self, six: Array) -> Array:
-        """Covariance (6x6) of what a camera that goes on as before does."""
+        """Covariance (6x6) of the prediction, whose six numbers are given."""
         length, angle = float(np.linalg.norm(six[:3])), float(np.linalg.norm(six[3:]))
         (least, share), (least_turn, share_turn) = _STRAY
         stray = np.repeat([least + share * length, least_turn + share_turn * angle], 3)
         return np.asarray((1 + self.blind) * np.diag(stray**2))
 
     def followed(self, motion: Array, measured: bool = True) -> Pace:
-        """After the motion (4x4) from the reference to the next frame was measured, or reckoned."""
+        """After the motion (4x4) from the reference to the next frame was measured, or only predicted."""
         if not measured:
             return replace(self, since=motion, blind=self.blind + 1, away=self.away + 1)
         way = geometry.invert(self.known) @ motion

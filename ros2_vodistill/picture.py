@@ -1,4 +1,4 @@
-"""A frame as geometry looks at it: whole for the ground, small for corners to be found and followed in."""
+"""A frame prepared for geometry: at full size for the ground, downscaled for following corners."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from ros2_vodistill.settle import settled
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
-_LARGEST = 3  # times as large as the small image is the one that corners are settled in, at most; beyond, _LARGE times
-_LARGE = 2
+_LARGEST, _LARGE = 3, 2  # corners are settled at full size up to so many times the small one, else at _LARGE times
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Pairs of unit rays to the same points, seen from two places: how far a motion misses them, how near the points are.
+"""Pairs of unit rays to the same points in two views: epipolar residuals of a motion, and inverse depths.
 
-`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. A miss is the Sampson
-distance on the sphere, in radians; so lenses of any angle are welcome.
+`first = R @ second + Z t` up to lengths: R and t are the pose of the second view in the first. A residual is the
+Sampson distance on the unit sphere, in radians, so that lenses of any field of view can be used.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 Rays = tuple[Array, Array]
 """(N,3) unit rays in the first view and in the second."""
 
-COARSE = 5.0  # times the noise: misses that a search for motions allows
-_HALF = 3.0  # times the noise: a ray that misses by that much is half a miss
+COARSE = 5.0  # times the noise: threshold of an inlier in RANSAC
+_HALF = 3.0  # times the noise: a ray with this residual counts as half an outlier
 _NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])  # coordinates after and before each
 
 
@@ -46,10 +46,9 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
 
 
 def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> float:
-    """Share of the rays that miss a motion (see `missed`), to compare motions.
+    """Share of outliers of a motion (see `missed`), to compare motions.
 
-    Rays that meet behind the views are off by their parallax too: the first one misses the half-plane that the second
-    one can have moved in.
+    Rays that intersect behind the cameras have their parallax as a residual, too: points are in front of both views.
     """
     turned = second @ rotation.T
     cross = crossed(turned, first)
@@ -61,8 +60,11 @@ def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: 
 
 
 def missed(off: Array) -> Array:
-    """0..1 for misses (N,) in terms of their noise: what goes its own way, as a lorry ahead, misses no more than what
-    was never found, and is not made up for by a motion that fits everything a little."""
+    """Cost 0..1 of residuals (N,) over their noise, after Geman and McClure.
+
+    It is bounded: points on a moving vehicle cost no more than points that were not found, and a motion that fits all
+    points a little is not preferred to one that fits most of them well.
+    """
     square = (off / _HALF) ** 2
     return np.asarray(square / (1 + square))
 

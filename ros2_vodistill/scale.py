@@ -1,4 +1,4 @@
-"""Metres: how long a translation is, by the height of the camera or by a speed from elsewhere."""
+"""Translations in metres: by the camera's height, or by a given speed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ros2_vodistill.frontend import Relative
 
 Array = NDArray[np.float64]
 
-_NOTHING = 1e-9  # units or metres: no way at all
-_UNSURE = 0.01, 1e-3  # share of a way that was told, and metres, that it may be off by
-_MEMORY = 0.95  # of what was gone, each step
+_NOTHING = 1e-9  # units or metres: no motion at all
+_UNSURE = 0.01, 1e-3  # standard deviation of a given distance: share of it, and metres
+_MEMORY = 0.95  # share of the sums that is kept each step
 
 
 class Scale(str, Enum):
@@ -29,14 +29,14 @@ class Scale(str, Enum):
 
 @dataclass(frozen=True)
 class Gone:
-    """The way that was gone of late, by a speed and as the camera measured it: metres and units."""
+    """The recent distance, by given speeds (metres) and as the camera measured it (units): sums that decay."""
 
     metres: float = 0.0
     units: float = 0.0
 
     @property
     def ratio(self) -> float | None:
-        """Metres in a unit; None where the camera did not move."""
+        """Metres per unit; None where the camera did not move."""
         return self.metres / self.units if self.units > _NOTHING else None
 
     def further(self, metres: float, units: float) -> Gone:
@@ -87,7 +87,7 @@ class Metres:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what speeds have told."""
+        """Forget the scale that speeds have given."""
         self._gone = Gone()
         self.scale = self._source
 

@@ -1,8 +1,8 @@
-"""Corners, settled: from where they were found in smaller images to where they are in larger ones.
+"""Sub-pixel refinement: corners that were followed in downscaled images, located in larger ones.
 
-Lucas and Kanade's steps for all corners at once, on the few pixels around each, so that the size of the images does not
-matter. The mean and the contrast of what surrounds a corner may change. One that does not come to rest near where it
-was found stays there.
+Lucas-Kanade iterations for all corners at once, on a patch around each, so that the cost does not depend on the size of
+the images. The mean and the contrast of a patch may change. A corner that moves too far from where it was found stays
+there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Pixels = NDArray[np.float32]
 
 _HALF = 5  # pixels on each side of a corner that are compared
 _STEPS = 3
-_STRIDE, _ASTRAY = 1.0, 2.0  # pixels: in one step at most, and away from where it was found
-_FAINT = 1e-3  # squared slope, per pixel, that says nothing
+_STRIDE, _ASTRAY = 1.0, 2.0  # pixels at most: in one iteration, and in all
+_FAINT = 1e-3  # squared gradient per pixel that is added to the structure tensor, which may be singular
 _HALVED, _TINY = np.float32(0.5), np.float32(1e-6)
 
 

@@ -1,8 +1,8 @@
-"""Whether two views show no motion at all, and what motion they may hide.
+"""Whether the camera stands, and which motions two views without a visible motion may hide.
 
-At rest a network's small errors would add up to drift, so the odometry asks the pixels first: how far the image moved
-along its own gradients, in pixels, over all places that have a gradient. Noise and moving objects leave the median of
-that near zero; the slightest motion of the camera moves all of them.
+At rest a network's small errors would add up to drift. So the displacement along the image gradient (normal flow) is
+measured in pixels wherever there is a gradient. Noise and moving objects leave its median near zero; the slightest
+motion of the camera does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LIMIT = 0.06
 """Median shift, in pixels of the view, below which the camera is taken to stand."""
 
 _AT_MOST = 0.1, 0.01  # camera heights and radians that a camera that seems to stand moves and turns
-_STRONGEST = 0.25  # share of the pixels, the ones of the strongest gradient, that are asked
+_STRONGEST = 0.25  # share of the pixels that are used: those of the strongest gradient
 _WEAKEST = 4.0  # grey levels per pixel below which a gradient says nothing
 
 
@@ -49,9 +49,9 @@ def shift(last: NDArray[np.uint8], this: NDArray[np.uint8]) -> float:
 
 
 def hidden(rays: NDArray[np.float64], nearness: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Covariance (6,6), of (translation, rotation vector), of the motions that points do not show.
+    """Covariance (6,6) of the motions (translation, rotation vector) that move points by less than can be seen.
 
-    Errors are taken to be alike in all points, so that many of them hide as much as few.
+    Errors are taken to be the same in all points, so that more points do not make it smaller.
 
     Args:
         rays: (N,3) unit rays of the points.

@@ -1,9 +1,9 @@
-"""Tones: what makes patches of two images comparable as they are, though the light or the exposure changed.
+"""Grey levels of two frames, made comparable where light or exposure changed: tracking assumes that they are equal.
 
-What an automatic exposure, a flash or a lamp changes is about the same for all pixels of one grey level. Two frames of
-a moving camera show mostly the same things, so the quantiles of their grey levels tell it: `like`. That leaves a few
-grey levels, which are much where there is little contrast. `levelled` leaves none, and nothing that is larger than its
-surroundings either.
+`like` matches the quantiles of the grey levels (histogram matching): an exposure or a lamp changes all pixels of one
+grey level about alike, and two frames of a moving camera show mostly the same things. It leaves differences of a few
+grey levels, which matter where there is little contrast. `levelled` is a high-pass: it leaves none, and no structure
+that is larger than its box either.
 """
 
 from __future__ import annotations

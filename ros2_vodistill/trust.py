@@ -1,8 +1,9 @@
-"""How much a guess counts beside what is seen: by how far the guesses before it were off.
+"""How far a network's covariance is to be believed: a factor that is estimated from how far its motions were off.
 
-A network on a camera or in a place unlike those that it learned from is off by more than its covariance says, and much
-the same way for many frames. A frame whose corners say little says little about the guess either, so the two are told
-apart: by Bayes' rule, over a row of factors that would make the guesses' variances honest.
+On a camera or in a place unlike its training data a network is off by more than its covariance says, and in much the
+same way for many frames. So there is a discrete distribution over factors of its variances, updated by Bayes' rule from
+the difference between the network's motion and that of the corners. Both uncertainties count: a frame whose corners say
+little about the motion says little about the factor, too.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ Array = NDArray[np.float64]
 
 _FACTORS = np.geomspace(1.0, 1e4, 28)
 _TURN, _WAY = slice(0, 3), slice(3, 5)  # of a tangent
-_CHANGE = 0.1  # share of the odds that moves to the factors beside, each frame, towards what is expected at first
-_TAIL = 4.0  # degrees of freedom of Student's distribution, which one frame out of many does not shake
-_LASTING = 3.0  # the variance of a guess's errors is this much larger than if those of all frames were unlike
+_CHANGE = 0.1  # share of the probability that diffuses to neighbouring factors each frame, towards the prior
+_TAIL = 4.0  # degrees of freedom of Student's distribution: robust against single frames
+_LASTING = 3.0  # factor of a guess's variance, because its errors are correlated over frames
 _GATE = 3.0  # standard deviations
 _SHORTEST = 1e-6  # camera heights: a shorter step has no direction
 
@@ -34,22 +35,22 @@ def _unknown() -> Array:
 
 @dataclass(frozen=True)
 class Trust:
-    """What is known of the guesses.
+    """What is known of the guesses' covariances.
 
     Attributes:
-        odds: (2,K) of the factors of their variances: those of the turns, and of the ways.
+        odds: (2,K) probabilities of the K factors of their variances: of the rotations, and of the directions.
     """
 
     odds: Array = field(default_factory=_unknown)
 
     @property
     def factors(self) -> tuple[float, float]:
-        """Of the variance of the turn and of the way."""
+        """Geometric means of the factor of the rotation's and of the direction's variance."""
         turn, way = np.exp(self.odds @ np.log(_FACTORS))
         return float(turn), float(way)
 
     def honest(self, guess: Guess) -> Guess:
-        """A guess with the covariance that it should have; one without stays as it is."""
+        """A guess with its covariance multiplied by these factors; one without a covariance stays as it is."""
         if guess.covariance is None:
             return guess
         turn, way = np.sqrt(self.factors)
@@ -57,8 +58,7 @@ class Trust:
         return replace(guess, covariance=guess.covariance * np.outer(scale, scale))
 
     def told(self, guess: Guess, fit: Epipolar) -> Trust:
-        """After a frame whose corners say `fit`, which the guess had no part in; a direction that is a mere guess says
-        nothing."""
+        """Updated by a frame whose corners alone gave `fit`; a fit of a pure rotation says nothing about directions."""
         if (compared := _compared(guess, fit)) is None:
             return self
         gap, claimed = compared
@@ -68,7 +68,7 @@ class Trust:
         return Trust(odds)
 
     def fused(self, guess: Guess, fit: Epipolar) -> Epipolar:
-        """The fit with a guess's help; one that contradicts it by more than its honest doubt counts less."""
+        """The fit fused with a guess; one that contradicts it by more than its covariance allows counts less."""
         if (compared := _compared(self.honest(guess), fit)) is None:
             return fit
         gap, spread = compared
@@ -86,7 +86,8 @@ class Trust:
 
 
 def _compared(guess: Guess, fit: Epipolar) -> tuple[Array, Array] | None:
-    """A guess less a fit, as a tangent (5,), and the guess's covariance in it (5x5); None if it says none."""
+    """A guess minus a fit, as a tangent (5,), and the guess's covariance (5x5); None for a guess without one or without
+    a direction."""
     length = float(np.linalg.norm(guess.motion[:3, 3]))
     if guess.covariance is None or length < _SHORTEST:
         return None
@@ -103,7 +104,7 @@ def _compared(guess: Guess, fit: Epipolar) -> tuple[Array, Array] | None:
 
 
 def _updated(odds: Array, gap: Array, claimed: Array, seen: Array) -> Array:
-    """The odds (K,) of the factors after a gap (D,) between a guess and what was seen, and their covariances (DxD)."""
+    """Probabilities (K,) of the factors, after a gap (D,) between a guess and the fit, with their covariances (D,D)."""
     both = _FACTORS[:, None, None] * claimed + seen
     distance = np.einsum("i,kij,j->k", gap, np.linalg.inv(both), gap)
     log = -0.5 * np.linalg.slogdet(both)[1] - 0.5 * (_TAIL + len(gap)) * np.log1p(distance / _TAIL)

@@ -1,6 +1,6 @@
 """The motion between two frames from geometry alone: tracked corners, and the ground for the length of the step.
 
-Doors take and give motions in the camera's axes; inside, everything is in the level frame, and lengths are in camera
+Arguments and results are in the camera's axes; inside, everything is in the level frame, with lengths in camera
 heights.
 """
 
@@ -33,12 +33,12 @@ Image = NDArray[np.uint8]
 _NOISE = 0.1  # pixels that a followed corner is off at best
 _ALMOST_STILL = 0.6  # pixels that half of the corners move at most while the camera stands, in noise
 _MOVING = 3.0  # pixels that half of the corners move at least where what stands still is the vehicle itself
-_BY_CHANCE = 12.6  # squared standard deviations of a motion that may be none: 95 % of six degrees of freedom
-_FEW = 40  # corners; fewer are worth a word and count less
-_AGREED = 0.4  # share of the corners that agree on a motion; fewer are worth a word and count less
-_UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: it was made from the same image
-_SUDDEN = 0.1  # radians that a guess turns more, or less, than the last step, that are worth a look, too
-_APART = 3.0  # pixels between the places where half of the corners are expected that are worth a look at both
+_BY_CHANCE = 12.6  # 95 % quantile of chi-squared with six degrees of freedom: a motion below it may be none
+_FEW = 40  # corners; fewer are reported and count less
+_AGREED = 0.4  # share of inliers; fewer are reported and count less
+_UNSEEN = 100.0  # factor of a guess's variance where no corners can be followed: the network saw the same image
+_SUDDEN = 0.1  # radians: where a guess's turn differs more from the predicted one, corners are looked for there, too
+_APART = 3.0  # pixels: median distance between two predictions of the corners from which on both are tried
 _INVERTED = 0.75 * np.pi  # roll of a camera that is mounted upside down
 _FLOOR = 0.01, 5e-4  # share of the step and of the turn, and radians: calibration, shutter and vibration, which no
 # residual shows
@@ -223,7 +223,7 @@ class TwoView:
         return Relative(np.eye(4), covariance, still=True)
 
     def _lost(self, expected: Guess, reason: str) -> Relative:
-        """Nothing can be measured: what is reckoned."""
+        """Nothing can be measured: the prediction."""
         reckoned = self._pace.reckoned(self._trust.honest(expected), _UNSEEN)
         assert reckoned.covariance is not None
         apart = geometry.to_motion(geometry.invert(reckoned.motion) @ expected.motion)
@@ -246,7 +246,7 @@ class TwoView:
 
 
 def _apart(first: Array, second: Array) -> bool:
-    """Whether places (N,2) differ so much that both are worth a look; NaN is out of sight."""
+    """Whether places (N,2) differ so much that both are to be tried; NaN is out of sight."""
     seen, seen_too = (np.isfinite(places).all(axis=1) for places in (first, second))
     gaps = np.where(seen & seen_too, np.linalg.norm(first - second, axis=1), np.inf)[seen | seen_too]
     return len(gaps) > 0 and robust.median(gaps) > _APART

@@ -10,14 +10,13 @@ from ros2_vodistill.engines.base import Engine, LayerTime, UnavailableError
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 
-__all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "make", "room"]
-
+__all__ = ["ENGINES", "Engine", "LayerTime", "UnavailableError", "engine_module", "make"]
 
 _INSTALL = "Install it again: pip install onnxruntime, or on a GPU onnxruntime-gpu in its place."
 
 
-def room(module: str) -> ModuleType:
-    """A module of engines; UnavailableError where what it stands on is not installed."""
+def engine_module(module: str) -> ModuleType:
+    """A module of this package; UnavailableError where the library that it needs is not installed."""
     try:
         return import_module(f"{__name__}.{module}")
     except ImportError as error:
@@ -28,7 +27,7 @@ def _later(module: str, maker: str) -> Callable[[Model, int], Engine]:
     """What makes an engine, imported when it is asked for: each brings megabytes that the others don't need."""
 
     def made(model: Model, threads: int) -> Engine:
-        engine: Engine = getattr(room(module), maker)(model, threads)
+        engine: Engine = getattr(engine_module(module), maker)(model, threads)
         return engine
 
     return made

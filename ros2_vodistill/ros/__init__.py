@@ -1,4 +1,4 @@
-"""The only room that imports rclpy: topics, transforms, parameters and services around `ros2_vodistill.live`."""
+"""The only package that imports rclpy: topics, transforms, parameters and services around `ros2_vodistill.live`."""
 
 from __future__ import annotations
 
