@@ -1,4 +1,4 @@
-"""What data is tested on: small recordings in KITTI's form, a small generated world, and who looks at them."""
+"""What data is tested on: small recordings in KITTI's and Malaga's form, a small world, and who looks at them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ WIDTH, HEIGHT, FOCAL = 96, 64, 60.0
 VIEW = View(48, 32, 30.0, 30.0, 23.5, 15.5)
 OBSERVER = SimpleNamespace(views={"image": VIEW}, unit="camera_height")
 CPU = torch.device("cpu")
+MALAGA_CAMERA = "camera_params_rectified_a=0_800x600.txt"
 
 
 def poses(count: int) -> NDArray[np.float64]:
@@ -42,6 +43,20 @@ def write_kitti(root: Path, name: str = "00", count: int = 6, camera: int = 0, o
     (root / "poses").mkdir(exist_ok=True)
     np.savetxt(root / "poses" / f"{name}.txt", poses(count)[:, :3].reshape(count, 12))
     return folder
+
+
+def write_malaga(folder: Path, count: int = 4) -> None:
+    images = folder / f"{folder.name}_rectified_800x600_Images"
+    images.mkdir(parents=True)
+    for i in range(count):
+        for side in ("left", "right"):
+            cv2.imwrite(str(images / f"img_CAMERA1_12612300{i:02d}.080210_{side}.jpg"), np.full((60, 80), 40, np.uint8))
+    (folder / MALAGA_CAMERA).write_text(
+        "# rectified\n[CAMERA_LEFT]\nresolution=[80 60]\ncx=40.4\ncy=30.9\nfx=62.1\nfy=62.2\n[CAMERA_RIGHT]\ncx=1\n"
+    )
+    rows = [[1261230000.0 + i, 0.64, -0.07, 5, 2, 7, 1, 2, 10.0 * i, 25.0, 1.5, 3, 1, 1, 1] for i in range(count + 1)]
+    text = "\n".join(" ".join(map(str, row)) for row in rows)
+    (folder / f"{folder.name}_all-sensors_GPS.txt").write_text("% Time Lat Lon Alt fix #sats speed dir X Y Z\n" + text)
 
 
 def world(**settings: object) -> Data:

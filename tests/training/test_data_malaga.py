@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from ros2_vodistill.errors import VodistillError
+from tests.training.sequences import MALAGA_CAMERA, write_malaga
 from training.data import malaga
-
-CALIBRATION = "camera_params_rectified_a=0_800x600.txt"
-
-
-def write_malaga(folder: Path, count: int = 4) -> None:
-    images = folder / f"{folder.name}_rectified_800x600_Images"
-    images.mkdir(parents=True)
-    for i in range(count):
-        for side in ("left", "right"):
-            cv2.imwrite(str(images / f"img_CAMERA1_12612300{i:02d}.080210_{side}.jpg"), np.full((60, 80), 40, np.uint8))
-    (folder / CALIBRATION).write_text(
-        "# rectified\n[CAMERA_LEFT]\nresolution=[80 60]\ncx=40.4\ncy=30.9\nfx=62.1\nfy=62.2\n[CAMERA_RIGHT]\ncx=1\n"
-    )
-    rows = [[1261230000.0 + i, 0.64, -0.07, 5, 2, 7, 1, 2, 10.0 * i, 25.0, 1.5, 3, 1, 1, 1] for i in range(count + 1)]
-    text = "\n".join(" ".join(map(str, row)) for row in rows)
-    (folder / f"{folder.name}_all-sensors_GPS.txt").write_text("% Time Lat Lon Alt fix #sats speed dir X Y Z\n" + text)
 
 
 def test_malaga_is_read_with_its_gps(tmp_path: Path) -> None:
@@ -45,9 +28,9 @@ def test_malaga_is_read_with_its_gps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (lambda f: (f / CALIBRATION).unlink(), "camera_params"),
-        (lambda f: (f / CALIBRATION).write_text("[CAMERA_RIGHT]\ncx=1\n"), "camera_params"),
-        (lambda f: (f / CALIBRATION).write_text("no"), "camera_params"),
+        (lambda f: (f / MALAGA_CAMERA).unlink(), "camera_params"),
+        (lambda f: (f / MALAGA_CAMERA).write_text("[CAMERA_RIGHT]\ncx=1\n"), "camera_params"),
+        (lambda f: (f / MALAGA_CAMERA).write_text("no"), "camera_params"),
         (lambda f: (f / f"{f.name}_all-sensors_GPS.txt").write_text("% nothing\n"), "GPS.txt"),
         (lambda f: (f / f"{f.name}_all-sensors_GPS.txt").write_text("1 2 3\n1 2 3\n"), "GPS.txt"),
         (lambda f: min(f.glob("*/*_left.jpg")).write_text("no"), "_left.jpg"),
@@ -75,7 +58,7 @@ def test_errors_of_an_extract_name_the_file(tmp_path: Path, damage: object, name
 
 def focal(folder: Path, value: str) -> None:
     """The left camera with another fx."""
-    path = folder / CALIBRATION
+    path = folder / MALAGA_CAMERA
     path.write_text(path.read_text().replace("fx=62.1", f"fx={value}"))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 from ros2_vodistill.view import View
-from tests.training.test_data import write_kitti
+from tests.training.sequences import write_kitti
 from tests.training.toy import SPEC, ShiftStream
 from training import networks, ship
 from training.config import Data, Experiment, Measure

@@ -11,7 +11,7 @@ import torch
 
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera, Mount
-from tests.training.test_data import write_kitti, write_malaga
+from tests.training.sequences import write_kitti, write_malaga
 from tests.training.toy import VIEW, ShiftStream, network
 from training.calibrate import covariance_scale
 from training.config import Measure

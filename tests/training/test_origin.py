@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ros2_vodistill.errors import VodistillError
-from tests.training.test_data import write_malaga
+from tests.training.sequences import write_malaga
 from tests.training.toy import SPEC, TEACHER, ShiftStream, description, network
 from training import checkpoint, runs
 from training.config import Confidence, Data, Experiment, Measure

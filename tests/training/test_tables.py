@@ -16,7 +16,7 @@ import torch
 
 from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
-from tests.training.test_data import write_kitti
+from tests.training.sequences import write_kitti
 from tests.training.test_measure import Told
 from tests.training.toy import SPEC, ShiftStream, network
 from training import checkpoint, report, runs, tables
