@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks.figures import add_file, keep
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.view import Warp
-from training.networks.base import DEFAULT_VIEW
+from training.networks.config import DEFAULT_VIEW
 from training.world import WorldConfig, render
 from training.world.build import KINDS
 from training.world.config import Motion, Places, Rig

@@ -29,7 +29,6 @@ from training.config import Shipping
 from training.data.batch import Stream
 from training.measure import Motions
 from training.networks import Network, StepModule
-from training.networks.layers import fold
 from training.steps import OnnxSteps, Steps, TorchSteps
 
 OPSET = 18
@@ -50,7 +49,7 @@ class Origin:
 
     Attributes:
         name: of the model and its folder.
-        samples: motions... clips that it was trained on.
+        samples: clips that it was trained on.
         teacher: its name, if there was one.
         d_rate: share of the teacher's parameters that it does without.
     """
@@ -107,7 +106,7 @@ def export(
 
 def write_graph(network: Network, path: Path) -> StepModule:
     """The step function as ONNX; returns the torch module that it was made of."""
-    step = StepModule(fold(copy.deepcopy(network).cpu().float().eval())).eval()  # type: ignore[arg-type]
+    step = StepModule(copy.deepcopy(network).cpu().float()).eval()
     for chatty in ("torch.onnx", "onnx_ir", "onnxscript"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():

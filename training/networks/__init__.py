@@ -9,7 +9,8 @@ from typing import Any
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import CanonicalView, Patch, View
-from training.networks.base import Network, NetworkConfig, Output, d_rate, describe
+from training.networks.base import Network, Output, d_rate
+from training.networks.config import NetworkConfig, describe
 from training.networks.flat import StepModule
 from training.networks.flownet import FLOWNETS
 from training.networks.swift import SWIFT

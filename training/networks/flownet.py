@@ -18,7 +18,8 @@ from torch.nn import functional
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.view import View
 from training.limits import Amount, Positive, Share
-from training.networks.base import Network, NetworkConfig, Observation
+from training.networks.base import Network, Observation
+from training.networks.config import NetworkConfig
 from training.networks.layers import Linear, LSTMCell
 
 CONVOLUTIONS = (  # name, kernel, stride, channels

@@ -19,8 +19,9 @@ from torch.nn import functional
 
 from ros2_vodistill.errors import VodistillError
 from training.limits import Count, Number
-from training.networks.base import Network, NetworkConfig, Observation, level_views, of_view
+from training.networks.base import Network, Observation, level_views, of_view
 from training.networks.branch import Decoder, Encoder, matches
+from training.networks.config import NetworkConfig
 from training.networks.layers import GRUCell, unhalved
 from training.networks.peaks import Peaks, Seen
 from training.networks.polish import Polish
