@@ -9,7 +9,8 @@ import torch
 from ros2_vodistill.view import View
 from training.world import WorldConfig
 from training.world.build import KINDS
-from training.world.config import Photometry, Places, Platform, Rig
+from training.world.config import Photometry, Places, Rig
+from training.world.platform import Platform
 from training.world.scene import Solids
 
 SMALL = View(160, 48, 92.5, 92.5, 79.5, 23.5)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from training.world.config import Motion, Platform
+from training.world.config import Motion
 from training.world.draw import Draw
+from training.world.platform import Platform
 from training.world.records import Record, per
 from training.world.scene import Hill
 
