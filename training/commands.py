@@ -70,7 +70,8 @@ def teacher(
     Example: `python -m training teacher --config training/configs/small.yaml --minutes 30`
     """
     from training import distill
-    from training.runs import Budget, leave
+    from training.budget import Budget
+    from training.processes import leave
 
     experiment = _experiment(config, overrides, measure)
     distill.train_teacher(experiment, runs / experiment.name, Budget(minutes, steps, decay), console.print)
@@ -93,7 +94,8 @@ def distill_command(
     Example: `python -m training distill --config training/configs/small.yaml`
     """
     from training import distill
-    from training.runs import Budget, leave
+    from training.budget import Budget
+    from training.processes import leave
 
     experiment = _experiment(config, overrides, measure)
     distill.distill(experiment, runs / experiment.name, Budget(minutes, steps, decay), student, console.print)

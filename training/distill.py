@@ -10,12 +10,14 @@ import torch
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint
+from training.budget import Budget
 from training.config import Experiment
 from training.networks.base import Network, d_rate
 from training.origin import check, complete
+from training.processes import make_accelerator
 from training.recipes import spelled_out
 from training.report import markdown
-from training.runs import Budget, Place, make_accelerator, resolved, train
+from training.runs import Place, resolved, train
 from training.score import milliseconds, score
 from training.trained import WEIGHTS, load_network
 

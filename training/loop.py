@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +21,7 @@ from training.data.batch import Stream, batches
 from training.learner import Learner
 from training.networks.base import Network
 from training.optimise import averaging, optimiser
+from training.processes import agreed, interrupts
 from training.progress import Log
 from training.stages import Training
 from training.trained import WEIGHTS
@@ -118,7 +116,7 @@ class Trainer:
         clock = {"checkpoint": start, "evaluation": start, "step": start}
         ranks, rank = accelerator.num_processes, accelerator.process_index
         stream = batches(self.stream, state.step, self.workers, rank, ranks, pin=accelerator.device.type == "cuda")
-        with _interrupts() as interrupted, self._log(last) as log:
+        with interrupts() as interrupted, self._log(last) as log:
             while state.step < stop_at:
                 number, batch = next(stream)
                 losses = self._step(number, batch.to(accelerator.device))
@@ -255,27 +253,3 @@ class Trainer:
                 f"{newest}: does not fit the configured network: {error}",
                 "give the experiment another name, or remove the run's folder",
             ) from error
-
-
-def agreed(accelerator: Accelerator, word: bool) -> bool:
-    """What the first process says, in all of them."""
-    if accelerator.num_processes == 1:
-        return word
-    told = torch.tensor([float(word)], device=accelerator.device)
-    torch.distributed.broadcast(told, 0)
-    return bool(told.item())
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM end the piece after the step in progress, with a checkpoint."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {s: signal.signal(s, lambda *_: event.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, losses, networks, origin, schedule
+from training.budget import Budget
 from training.config import Experiment
 from training.data import streams
 from training.learner import Learner
-from training.loop import Trainer, agreed
+from training.loop import Trainer
 from training.measure import clip_errors, on_clips, read_recordings, recording_errors
 from training.networks.base import Network
 from training.networks.grow import grow
+from training.processes import agreed
 from training.recipes import recipe
 from training.settings import override
 from training.stages import UNTAUGHT, Run, Stage, Training
@@ -31,35 +31,6 @@ from training.trained import WEIGHTS, clips_seen, final_folder, finished, load_n
 
 WATCHED = ("rpe_t_m", "rpe_r_deg", "rpe_t_scaled_m", "direction_deg", "step_ratio", "ate_gps_m")
 """What is written of a real sequence's metrics while training."""
-
-
-class Budget:
-    """How much of a training one call may do, over all runs and stages; 0 is no limit.
-
-    Attributes:
-        decay: end an open-ended stage by a fall of the rate over so many steps.
-    """
-
-    def __init__(self, minutes: float = 0.0, steps: int = 0, decay: int = 0) -> None:
-        self.end = time.monotonic() + 60 * minutes if minutes else None
-        self.steps: int | None = steps or None
-        self.decay = decay
-
-    @property
-    def spent(self) -> bool:
-        late = self.end is not None and time.monotonic() >= self.end
-        return late or (self.steps is not None and self.steps <= 0)
-
-    def train(self, trainer: Trainer, say: Callable[[str], None]) -> bool:
-        """Let a trainer use what is left; True when it is finished."""
-        before = trainer.state.step
-        minutes = 0.0 if self.end is None else max(1e-6, (self.end - time.monotonic()) / 60)
-        state = trainer.train(minutes, self.steps or 0, self.decay if trainer.open_ended else 0)
-        if self.steps is not None:
-            self.steps -= state.step - before
-        if trainer.accelerator.is_main_process:
-            say(f"{trainer.folder}: step {state.step}, {state.samples} clips, {state.seconds / 60:.1f} min")
-        return state.finished
 
 
 @dataclass(frozen=True)
@@ -79,26 +50,6 @@ class Place:
     teacher: Network | None = None
     say: Callable[[str], None] = print
     quiet: bool = False
-
-
-def make_accelerator(settings: Training) -> Accelerator:
-    """The processes and devices of this call, and its precision."""
-    cuda = torch.cuda.is_available()
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
-    if cuda:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    # A loss may leave parameters alone: the log-variance, say, where only the motion is judged.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(cpu=not cuda, mixed_precision="bf16" if bf16 else "no", kwargs_handlers=[unused])
-
-
-def leave() -> None:
-    """End the group of processes together: one that exits while others go on, or with a model that is still shared
-    with them, may abort and take them with it."""
-    if torch.distributed.is_initialized():
-        gc.collect()
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
 
 
 def train(experiment: Experiment, run: Run, place: Place, budget: Budget) -> bool:

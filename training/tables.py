@@ -20,15 +20,17 @@ import torch
 
 from ros2_vodistill.errors import VodistillError
 from training import checkpoint, report
+from training.budget import Budget
 from training.cells import Cell, cells, network_of, run_of
 from training.config import Experiment
 from training.data import streams
 from training.distill import TEACHER, find_teacher, limit_threads
 from training.networks import Network, build, d_rate
 from training.origin import stage_names
+from training.processes import make_accelerator
 from training.progress import METRICS, rows
 from training.recipes import spelled_out
-from training.runs import Budget, Place, make_accelerator, train
+from training.runs import Place, train
 from training.score import hint_error, milliseconds, score
 from training.settings import plain
 from training.teacher import confidence

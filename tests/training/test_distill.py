@@ -13,14 +13,16 @@ import torch
 from ros2_vodistill.errors import VodistillError
 from tests.training.toy import SPEC, TEACHER, VIEW, ShiftStream, description, network
 from training import checkpoint, config, networks, runs
+from training.budget import Budget
 from training.config import Data, Experiment
 from training.data.batch import Batch
 from training.data.blank import blanked
 from training.distill import train_teacher
 from training.learner import Learner
 from training.losses import Confidence, Features, Poses, build_features, build_pose
+from training.processes import make_accelerator
 from training.recipes import RECIPES, recipe, spelled_out
-from training.runs import Budget, Place, make_accelerator
+from training.runs import Place
 from training.settings import build, read
 from training.stages import Feature, Pose, Run, Stage, Training
 from training.teacher import Lesson, Teacher, confidence

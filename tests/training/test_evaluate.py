@@ -16,9 +16,11 @@ from ros2_vodistill.view import View
 from tests.training.sequences import write_kitti
 from tests.training.toy import SPEC, ShiftStream
 from training import networks, ship
+from training.budget import Budget
 from training.config import Data, Experiment, Measure
 from training.evaluate import evaluate, find_experiment
-from training.runs import Budget, Place, make_accelerator, train
+from training.processes import make_accelerator
+from training.runs import Place, train
 from training.stages import Run, Training
 from training.steps import Blindfolded, TorchSteps
 

@@ -19,7 +19,7 @@ from training.data.batch import Batch, batches
 from training.learner import Learner
 from training.loop import Trainer
 from training.networks import Network
-from training.runs import make_accelerator
+from training.processes import make_accelerator
 from training.stages import Pose, Stage, Training
 from training.trained import clips_seen
 
@@ -244,7 +244,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.training.test_loop import TASK, trainer
-from training.runs import leave
+from training.processes import leave
 def train():
     learning = trainer(Path(sys.argv[1]), steps=12, dropout=0.0, stage=TASK, optimiser="adam", evaluate_minutes=0.0)
     learning.evaluate = lambda _: {{"error": 1.0}}

@@ -13,13 +13,15 @@ from ros2_vodistill.errors import VodistillError
 from tests.training.sequences import write_malaga
 from tests.training.toy import SPEC, TEACHER, ShiftStream, description, network
 from training import checkpoint, runs
+from training.budget import Budget
 from training.config import Confidence, Data, Experiment, Measure
 from training.data import streams
 from training.distill import distill
 from training.learner import Learner
 from training.losses import build_features, build_pose
 from training.origin import complete
-from training.runs import Budget, Place, evaluation, make_accelerator
+from training.processes import make_accelerator
+from training.runs import Place, evaluation
 from training.stages import Feature, Pose, Run, Stage, Training
 from training.trained import load_network
 

@@ -20,10 +20,12 @@ from tests.training.sequences import write_kitti
 from tests.training.test_measure import Told
 from tests.training.toy import SPEC, ShiftStream, network
 from training import checkpoint, report, runs, tables
+from training.budget import Budget
 from training.cells import ABLATION, BLENDING, Cell, cells, run_of
 from training.config import Data, Experiment, Table
 from training.data import kitti, streams
 from training.loop import Trainer
+from training.processes import make_accelerator
 from training.score import hint_error, score
 from training.stages import Pose, Run, Stage, Training
 
@@ -105,7 +107,7 @@ def test_a_finished_cell_is_not_trained_again(tmp_path: Path, shifts: None, monk
     trained: list[str] = []
     original = runs.train
 
-    def watch(experiment: Experiment, run: Run, place: runs.Place, budget: runs.Budget) -> bool:
+    def watch(experiment: Experiment, run: Run, place: runs.Place, budget: Budget) -> bool:
         trained.append(place.folder.name)
         return original(experiment, run, place, budget)
 
@@ -148,10 +150,10 @@ def test_an_interrupted_cell_goes_on(tmp_path: Path, shifts: None, monkeypatch: 
 
     monkeypatch.setattr(Trainer, "_step", watch)
     cell = Cell("A", "supervised", 7)
-    monkeypatch.setattr(tables, "Budget", lambda: runs.Budget(steps=2))
+    monkeypatch.setattr(tables, "Budget", lambda: Budget(steps=2))
     with pytest.raises(VodistillError, match="not finished"):
         tables.train_cell(toy, tmp_path, cell)
-    monkeypatch.setattr(tables, "Budget", runs.Budget)
+    monkeypatch.setattr(tables, "Budget", Budget)
     tables.train_cell(toy, tmp_path, cell)
     assert steps == [0, 1, 2]
 
@@ -165,8 +167,8 @@ def test_a_curve_goes_through_the_stages_in_their_order(tmp_path: Path, shifts: 
         Stage("long", pose=(Pose("baseline"),)),
     )
     run = Run(network=SPEC, stages=stages)
-    place = runs.Place(tmp_path, runs.make_accelerator(toy.training), say=lambda _: None, quiet=True)
-    for budget in (runs.Budget(steps=5), runs.Budget(decay=2), runs.Budget(steps=1)):
+    place = runs.Place(tmp_path, make_accelerator(toy.training), say=lambda _: None, quiet=True)
+    for budget in (Budget(steps=5), Budget(decay=2), Budget(steps=1)):
         runs.train(endless, run, place, budget)
     (tmp_path / "short" / "metrics.jsonl").touch()
     with (tmp_path / "long" / "metrics.jsonl").open("a") as file:
