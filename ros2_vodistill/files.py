@@ -1,4 +1,4 @@
-"""Output files that are whole or absent, never half written."""
+"""Text files that are read, and output files that are whole or absent, never half written."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def require_folder(folder: Path) -> None:
         raise VodistillError(f"{there} is {what}, not a folder for results", "Choose another folder.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise VodistillError(f"{there} may not be written to", "Choose another folder, or change its permissions.")
+
+
+def read_text(path: Path) -> str:
+    """What a text file holds; an error names the file where it cannot be read, or is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise VodistillError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise VodistillError(f"{path} cannot be read: it is not a text file", "give a text file") from error
 
 
 @contextmanager

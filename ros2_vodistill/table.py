@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import read_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +33,9 @@ class Table:
 def read_table(path: str | Path, columns: Sequence[int]) -> Table:
     """Numbers apart by spaces or commas; # starts a comment. All lines have equally many, one of `columns`."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        remedy = "check the path" if isinstance(error, OSError) else "give a text file of numbers"
-        raise VodistillError(f"{path} cannot be read: {reason}", remedy) from error
     rows: list[list[float]] = []
     lines: list[int] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.files import read_text
 
 
 def read_listing(table: Path, folder: Path, per_second: int = 1) -> tuple[list[float], list[Path]]:
@@ -17,12 +18,8 @@ def read_listing(table: Path, folder: Path, per_second: int = 1) -> tuple[list[f
         folder: that the names are relative to.
         per_second: stamps are in this part of a second: 1 or 10**9.
     """
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise VodistillError(f"{table} cannot be read: {error}", "Give a text file of stamps and images.") from error
     stamps, files = [], []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(table).splitlines(), start=1):
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue
