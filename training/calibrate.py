@@ -1,4 +1,4 @@
-"""How far a network's claimed variances must be stretched to be true."""
+"""Calibration of a network's variances: the factors that make them fit its errors."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def card(
     recordings: Annotated[list[str], typer.Argument(help="NAME or NAME@HEIGHT of recordings with their truth")],
     data: Annotated[Path | None, typer.Option(help="folder of the recordings; the checkout has demo/bag")] = None,
 ) -> None:
-    """Measure a model on recordings through the robot's own door, and write the errors onto its card.
+    """Measure a model on recordings, as `vodistill run` does, and write the errors onto its card.
 
     Example: python -m training card models/swift-s demo/bag kitti00@1.65 --data DATA
     """

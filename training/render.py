@@ -36,7 +36,7 @@ class Form(str, Enum):
 
 
 OWN = {"frames": "use --frames", "view": "use --size and --focal"}
-"""What options say of the world."""
+"""Settings of the world that are given by options."""
 
 WORLDS = 16
 

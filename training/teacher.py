@@ -1,4 +1,4 @@
-"""A trained network as a teacher: what it says about a batch, and how far each of its words is to be trusted."""
+"""A trained network as a teacher: its outputs for a batch, and the confidence in each of them (the paper's Phi)."""
 
 from __future__ import annotations
 

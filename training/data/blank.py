@@ -1,5 +1,7 @@
-"""Clips without the view `image`: what further views see has to do. Two views that tell the same are not both learnt
-from otherwise; the one that comes first, or easier, explains all, and is believed alone where it is wrong."""
+"""Clips whose view `image` is black, so that the network learns from its further views (modality dropout).
+
+Of two views with the same information a network otherwise learns from the easier one alone.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from training.settings import plain, refuse
 from training.world import Clip, WorldConfig, render
 
 OWN = {"frames": "set data.frames", "view": "set the network's views"}
-"""What others say of the world, and who."""
+"""Settings of the world that are given elsewhere, and where."""
 
 EIGHTH = 8
 

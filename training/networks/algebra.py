@@ -1,5 +1,7 @@
-"""Vectors and small systems, in as few operations as a graph can have: engines know products, and each operation costs
-its call, however small it is. There may be any number of leading axes."""
+"""Vectors and small linear systems in as few operations as possible: in a graph each costs a call, however small it is.
+
+There may be any number of leading axes.
+"""
 
 from __future__ import annotations
 

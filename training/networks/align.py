@@ -1,9 +1,9 @@
-"""Where cells were in the last frame, as the images themselves tell it: Lucas and Kanade's steps, for all at once.
+"""Sub-pixel displacements of cells by Lucas-Kanade iterations on the images, for all cells at once.
 
-Features that were made at a quarter of the resolution tell a displacement to half a pixel, and lean towards whole
-cells, all alike, which a motion that is measured from hundreds of them inherits. Grey levels tell it to a tenth, from a
-place that is nearly right. What surrounds a cell is looked up there between the pixels, and moved until it differs
-least. The frames of all views lie in one row of pixels, so that all their cells are moved together.
+Features at a quarter of the resolution give displacements to half a pixel, biased towards whole cells; the bias is
+common to hundreds of cells, and the motion inherits it. Grey levels give a tenth of a pixel, from a start that is
+nearly right: the patch around a cell is sampled there between the pixels, and moved until it differs least. The frames
+of all views lie in one row of pixels, so that all their cells are moved together.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _HALF = 3  # pixels on each side of a cell's centre that are compared
 _MARGIN = 8  # pixels beyond the frame, where its border goes on
 _BEYOND = 2.0  # pixels beyond the frame where a cell is looked for at most
 _STRIDE = 1.5  # pixels, at most, in one step
-_FARTHER = 1.3  # than a step says: what is not there yet looks unlike its slopes, and steps fall short
-_NOISE = 2e-4  # squared slope, per pixel, of a texture that says nothing; more of it holds cells where they begin
+_FARTHER = 1.3  # over-relaxation: far from the minimum steps fall short
+_NOISE = 2e-4  # damping: squared gradient per pixel of a texture that says nothing
 
 
 def smoothed(frame: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
-"""How far: the ground is a camera height below, so where it lies along the lines tells the length of the way.
+"""The length of a translation from the ground, which is one camera height below the camera.
 
-The ground may rise or fall ahead a little, or the mount be pitched, which would be taken for another length: its slope
-is found beside it, and forgotten. A way that dips into the ground, or leaves it, would be taken for another one, too:
-lines tell that badly, ground well, so the way is found anew from both.
+A cell of the ground has a known depth, so its position along its epipolar line tells the length. A slope of the ground,
+or
+a pitched mount, would be mistaken for another length: a slope is estimated beside it and discarded. A translation that
+points into the ground, or away from it, would be mistaken for another length, too. Epipolar lines say little about
+that,
+the ground much: the direction is estimated again from both.
 """
 
 from __future__ import annotations
@@ -24,9 +27,14 @@ _HIDDEN = 1e4  # variance of a place that says nothing, in squared focal lengths
 
 @dataclass(frozen=True)
 class Stride:
-    """What the ground tells: the way (N, 1, 3); its length and the ground's rise (N, 1, 2), in camera heights and
-    radians; how surely way, length and rise (N, 1, 5), beside what was believed of the latter two; and the share of
-    cells that agree (N, 1, 1)."""
+    """What the ground tells.
+
+    Attributes:
+        way: (N, 1, 3) unit direction of the translation.
+        found: (N, 1, 2) its length, camera heights, and the slope of the ground, radians.
+        known: (N, 1, 5) information about way, length and slope, relative to the prior of the latter two.
+        agreeing: (N, 1, 1) share of cells that agree.
+    """
 
     way: Tensor
     found: Tensor
@@ -35,13 +43,13 @@ class Stride:
 
 
 def stride(courses: Courses, first: Tensor, worth: Tensor, sure: Tensor, ground: Cells) -> Stride:
-    """The way and its length, from the cells that count as ground.
+    """Direction and length of the translation, from the cells that count as ground.
 
     Args:
-        courses: turn and direction (N, 1).
-        first: length (N, 1, 1) that is believed before; the ground is believed level.
-        worth: (N, 1, 5) units of the way's change, and standard deviations of length and rise.
-        sure: (N, 1, 3, 3) what is known of the way, its information in those units.
+        courses: rotation and direction (N, 1).
+        first: prior length (N, 1, 1); the prior slope is zero.
+        worth: (N, 1, 5) units of the direction's change, and prior standard deviations of length and slope.
+        sure: (N, 1, 3, 3) information about the direction, in those units.
         ground: cells.
     """
     lines = Lines.of(courses, ground)

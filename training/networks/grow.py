@@ -1,9 +1,8 @@
-"""A large Swift network that begins as a small one that is trained, as Net2Net does.
+"""A large Swift network initialised from a trained smaller one, as Net2Net does.
 
-The large network computes the same at first: the small one's filters take places among its own and don't listen to what
-is new, and residual blocks that the small one lacks add nothing. What is new listens to everything, so it has something
-to learn from. A teacher that begins as its student needs a fraction of the clips to get past it. Where the motion was
-not polished before, it is at once.
+The large network computes the same at first: the small one's filters are copied among its own with zero weights on new
+channels, and new residual blocks add nothing. New filters read all channels, so they can learn. A teacher that starts
+from its student needs a fraction of the clips to surpass it. A `polish` that the small network lacks works at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The highest of a cell's scores: where it is, how clearly it is the highest, and how it looks around it."""
+"""The peak of a cell's correlation scores: where it is, how distinct it is, and what is around it."""
 
 from __future__ import annotations
 

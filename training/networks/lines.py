@@ -1,9 +1,8 @@
-"""What a motion says of cells: each one's match lies on a line through the last frame.
+"""Epipolar lines of cells: rotation and direction of a motion put each cell's match on a line through the last frame.
 
-The turn and the direction of the way draw these lines, whatever the cells' distances are. How far matches are off them,
-and how that changes with the motion, is all that a fit needs; from one pair of frames several fits begin side by side.
-Everything is in focal lengths. Cells lie in rows, one number of all of them beside the other: processors are fast at
-that.
+The lines do not depend on the cells' distances. Distances of the matches from them, and the derivatives of these by the
+motion, are all that a fit needs; several fits of one pair of frames run side by side. Coordinates are in focal lengths.
+The cells are the last axis, which processors are fastest at.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor
 from training.networks.algebra import cross, crosses, eye, rotation, skew, solved, unit
 
 TAILS = 3.0
-"""Degrees of freedom of errors, by Student's distribution: a match may be wrong altogether, and so may a guess."""
+"""Degrees of freedom of Student's distribution, of matches and of the guess: either may be an outlier."""
 _FLOOR = 3e-4  # of a cell's place on its ray
 _EPIPOLE = 0.02  # distance from it where lines have no direction any more
 _STRIDE = 0.5  # radians, at most, in one step
@@ -52,13 +51,13 @@ class Cells:
 
 @dataclass(frozen=True)
 class Courses:
-    """Motions but for their lengths, K for each pair of frames: turn and way (N, K, 3), the way of length 1."""
+    """Motions without their lengths, K a pair of frames: rotation vector `turn` and unit direction `way`, (N, K, 3)."""
 
     turn: Tensor
     way: Tensor
 
     def moved(self, step: Tensor) -> Courses:
-        """After a step (N, K, 6): a turn of the last frame's axes, and a change of the way."""
+        """After a step (N, K, 6): a rotation of the last frame's axes, and a change of the direction."""
         about, aside = step.split(3, 2)
         return Courses(self.turn + about - 0.5 * cross(self.turn, about), unit(self.way + aside))
 
@@ -70,12 +69,12 @@ class Courses:
 
 @dataclass(frozen=True)
 class Lines:
-    """How matches lie to the lines of courses.
+    """Matches relative to their epipolar lines.
 
     Attributes:
         turned: (N, K, 3, 3) rotations by the turns.
         across: (N, K, 2, P) directions across the lines.
-        off: (N, K, 7, P) how distances from them change with turn and way, and at last the distances.
+        off: (N, K, 7, P) derivatives of the distances from the lines by turn and way; last, the distances.
     """
 
     turned: Tensor
@@ -106,33 +105,33 @@ def along(across: Tensor) -> Tensor:
 
 
 def weight(cells: Cells, off: Tensor, variance: Tensor) -> Tensor:
-    """Of squared distances: the less, the worse they are known and the farther they are off."""
+    """Weights of squared distances, by their variance and by Student's distribution."""
     return cells.counts * (TAILS + 1) / (TAILS * variance + off * off)
 
 
 def astray(since: Tensor, worth: Tensor) -> Tensor:
-    """(N, K, 1) how far courses are from what was believed, in variances: sums of squares."""
+    """(N, K, 1) squared distances of courses from the prior, over its variances."""
     return (since / worth).square().sum(2, keepdim=True)
 
 
 def fit(courses: Courses, first: Courses, worth: Tensor, tails: bool, cells: Cells) -> tuple[Courses, Tensor, Tensor]:
-    """One step of Gauss-Newton towards the lines that the matches are nearest to.
+    """One step of Gauss-Newton that brings the lines to the matches.
 
     Args:
         courses: to begin with.
-        first: what is believed before any cell.
-        worth: (N, K, 6) standard deviations of that.
-        tails: whether it may be wrong altogether.
-        cells: that tell.
+        first: the prior.
+        worth: (N, K, 6) its standard deviations.
+        tails: whether the prior has heavy tails (Student), or is normal.
+        cells: with their matches.
 
     Returns:
-        The next courses; how surely turn and way are known (N, K, 6, 6), the information in units of what is believed;
-        and the share of cells that agree (N, K, 1).
+        The next courses; information (N, K, 6, 6) about turn and way, in units of the prior; and the share of cells
+        that agree (N, K, 1).
     """
     lines = Lines.of(courses, cells)
     off, variance = lines.off[:, :, 6:], doubt(lines.across, cells)
     heavy = weight(cells, off, variance)
-    # A way that becomes longer has the same lines: what changes along it is no change.
+    # Lines do not depend on the length of the translation, so changes along it are projected out.
     longer = torch.cat([torch.zeros_like(courses.way), courses.way], 2)
     changes = torch.cat([eye(6, worth).expand(*worth.shape, 6), -longer[..., None]], 3) * worth[..., None]
     weighed = changes @ ((lines.off * heavy) @ lines.off.mT)  # (N, K, 6, 7)

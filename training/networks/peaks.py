@@ -1,9 +1,9 @@
-"""Where cells were in the last frame, to a fraction of a cell, and how well that is known.
+"""Displacements of cells into the last frame, to a fraction of a cell, with their covariances.
 
-A correlation's scores say it in whole cells, of which the highest is taken, and the images say the rest. What moved
-farther than a fine correlation reaches is found by one with larger cells. How far each is to be believed is learned:
-from the shape of the scores around the highest, from the texture, from what the images still differ by there, and from
-what the cell shows. A corner is known both ways, an edge across it, the sky not at all.
+The peak of a correlation's scores gives whole cells, alignment of the images the rest. What moved farther than the fine
+correlation reaches is found by one with larger cells. The covariance is learned: from the shape of the peak, the
+texture, what the images still differ by, and what the cell shows. A corner is located in both directions, an edge
+across it only, the sky not at all.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""A motion, polished by the matches of all cells.
+"""A motion fitted to the matches of all cells, inside the graph.
 
-A regressor reads a motion off maps, is off by half a pixel of turn, and guesses lengths. But wherever a cell is, its
-match must lie on the line that the motion draws through the last frame; and where on it, is known of the ground, which
-is a camera height below, and tells the length. Hundreds of cells agree on a motion far better than any of them knows
-its own displacement. The best of several beginnings, of which the guess is one, is brought nearer to where the cells
-must be, the less the worse they are known and the farther they are off; then the ground tells the length, and how the
-way dips. Nothing is learned here but how much each side counts.
+A regressor's rotation is off by half a pixel, and its lengths are guesses. But each match must lie on the epipolar line
+of its cell, and cells of the ground, whose depth is known, tell the length. Hundreds of cells give a motion far better
+than any of their displacements is known. From the best of several starts, of which the regressor's guess is one, robust
+Gauss-Newton fits rotation and direction to the lines (lines.py); then the ground gives the length and corrects the
+direction (floor.py). Only the weights of the cells and of the guess are learned here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Where to begin: a guess may be far off, where a network was never trained, and the nearest fit is then a wrong one.
+"""Starts of the fit: far from its training data a network's guess may be far off, and the nearest minimum a wrong one.
 
-So several beginnings are tried: the guess, as far as it is believed, and ways along all axes with a turn that is nearly
-free. What agrees with most of the cells, and with the guess, which may be wrong altogether, is taken. Lines do not tell
-forth from back, but the matches along them do: what is seen moves away from where the camera goes.
+Several starts are tried: the guess, with its prior, and translations along all axes with a nearly free rotation. The
+one that agrees with most of the cells and with the guess is taken; the prior has heavy tails, for the guess may be an
+outlier.
+Epipolar lines do not distinguish a direction from its opposite, but the matches along them do: points move away from
+where the camera goes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _FRONT = 0.2  # focal lengths: the rays that a camera can see at all
 
 @torch.no_grad()
 def best(first: Courses, worth: Tensor, cells: Cells) -> Courses:
-    """The courses (N, 1) that are to be gone on with.
+    """The best start (N, 1).
 
     Args:
         first: the guess (N, 1).
@@ -47,7 +49,7 @@ def best(first: Courses, worth: Tensor, cells: Cells) -> Courses:
 
 
 def _surprises(courses: Courses, cells: Cells) -> tuple[Tensor, Tensor]:
-    """How surprising all matches (N, K) are for courses, and for those whose ways are opposite."""
+    """Cost (N, K) of all matches for courses, and for the same with opposite directions."""
     lines = Lines.of(courses, cells)
     seen = lines.turned @ cells.rays
     endless = seen[:, :, :2] / seen[:, :, 2:].clamp_min(_FRONT)  # where a match would be if it were endlessly far
@@ -61,5 +63,5 @@ def _surprises(courses: Courses, cells: Cells) -> tuple[Tensor, Tensor]:
 
 
 def _sum(off: Tensor, wrong: Tensor, cells: Cells) -> Tensor:
-    """Of what cells are surprised by, across the lines and along them, in variances."""
+    """Robust sum of squared residuals across the lines and along them, over their variances."""
     return (cells.counts * _WORST * (off / (off + _DEAF) + wrong / (wrong + _DEAF))).sum((2, 3))

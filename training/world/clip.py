@@ -1,4 +1,4 @@
-"""Renders clips: the door of the generated world."""
+"""Renders clips: the entry point of the generated world."""
 
 from __future__ import annotations
 
