@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ros2_vodistill.view import View
-from training import networks
+from training import config, networks
 from training.data.batch import Batch, share
+from training.teacher import Teacher, confidence
 
 VIEW = View(64, 32, 40.0, 40.0, 31.5, 15.5)
 SPEC: dict[str, Any] = {
@@ -57,3 +58,16 @@ def network(seed: int = 0, **changes: Any) -> networks.Network:
 
 def description(**changes: Any) -> dict[str, Any]:
     return networks.specify(SPEC["name"], networks.build({**SPEC, **changes}))
+
+
+def big(seed: int = 1) -> networks.Network:
+    """A teacher, untrained."""
+    torch.manual_seed(seed)
+    return networks.build(TEACHER)
+
+
+def teacher(settings: config.Confidence | None = None) -> Teacher:
+    """It, with the confidence that its errors on some clips give."""
+    settings = settings or config.Confidence()
+    learnt = big()
+    return Teacher(learnt, settings, confidence(learnt, ShiftStream(), 16, settings))
