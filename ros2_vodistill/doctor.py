@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ros2_vodistill.engines import ENGINES, UnavailableError, engine_module, make, tensorrt
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.machine import cores, version
 from ros2_vodistill.model import DEFAULT, Model, shipped
 
 
@@ -50,21 +49,19 @@ def examine() -> list[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    supported = sys.version_info[:2] >= (3, 10)
-    yield Finding("machine", True, f"{platform.machine()}, {cores} cores, {platform.platform(terse=True)}")
-    yield Finding("Python", supported, platform.python_version(), "" if supported else "install Python 3.10 or newer")
+    yield Finding("machine", True, f"{platform.machine()}, {cores()} cores, {platform.platform(terse=True)}")
+    yield Finding("Python", True, platform.python_version())
     driver = shutil.which("nvidia-smi")
-    yield Finding("NVIDIA GPU", driver is not None, driver or "no nvidia-smi on the path", "")
+    yield Finding("NVIDIA GPU", driver is not None, driver or "no nvidia-smi on the path")
 
 
 def _packages() -> Iterator[Finding]:
     import cv2
 
     for name, remedy in _PACKAGES.items():
-        if found := _version(name):
+        if found := version(name):
             yield Finding(name, True, found)
-        elif name == "onnxruntime" and (instead := _version("onnxruntime-gpu")):
+        elif name == "onnxruntime" and (instead := version("onnxruntime-gpu")):
             yield Finding("onnxruntime-gpu", True, instead)
         elif name.startswith("opencv"):
             below = int(cv2.__version__.split(".")[0]) < 5
@@ -72,13 +69,6 @@ def _packages() -> Iterator[Finding]:
             yield Finding("opencv", below, f"{cv2.__version__} from elsewhere", advice)
         else:
             yield Finding(name, False, "not installed", remedy)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _models() -> Iterator[Finding]:

@@ -12,7 +12,6 @@ import cv2
 _PACKAGES = (
     "ros2_vodistill",
     "numpy",
-    "opencv-python-headless",
     "onnxruntime",
     "onnxruntime-gpu",
     "openvino",
@@ -26,7 +25,7 @@ def machine() -> dict[str, str]:
     total = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores",
+        "cores": f"{cores()} cores",
         "memory": f"{total[0] / 1e6:.0f} GB" if total else "",
         "board": " ".join(_lines("/proc/device-tree/model")).strip("\0"),
         "system": f"{platform.machine()} {platform.platform(terse=True)}",
@@ -35,14 +34,25 @@ def machine() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Of what has a say in the speed."""
-    found = {"python": platform.python_version(), "opencv": cv2.__version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    found.pop("opencv-python-headless", None)
-    return found
+    found = {name: version(name) for name in _PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "opencv": cv2.__version__,
+        **{name: known for name, known in found.items() if known is not None},
+    }
+
+
+def version(package: str) -> str | None:
+    """Of an installed package; None if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def cores() -> int | None:
+    """Processors that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _lines(path: str) -> list[str]:

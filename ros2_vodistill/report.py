@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import __version__, plots
+from ros2_vodistill.console import text
 from ros2_vodistill.files import replacing
 from ros2_vodistill.run import Run
 
@@ -86,14 +87,8 @@ def _section(title: str, body: str, wide: bool = False) -> str:
 
 
 def _table(rows: dict[str, Any]) -> str:
-    cells = (f"<tr><td>{escape(str(name))}</td><td>{escape(_text(value))}</td></tr>" for name, value in rows.items())
+    cells = (f"<tr><td>{escape(str(name))}</td><td>{escape(text(value))}</td></tr>" for name, value in rows.items())
     return f"<table>{''.join(cells)}</table>"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _status(run: Run) -> str:
