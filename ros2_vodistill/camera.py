@@ -12,29 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.lens import BrownConrady, Equidistant, Lens
+from ros2_vodistill.lens import BrownConrady, Equidistant, Lens, lens_model
 
 Matrix = tuple[tuple[float, ...], ...]
-
-MODELS: dict[str, tuple[int, ...]] = {
-    "pinhole": (0,),
-    "plumb_bob": (4, 5),
-    "rational_polynomial": (8, 12, 14),
-    "equidistant": (4,),
-}
-"""The lens models and how many coefficients each takes, in OpenCV's order."""
-
-_SPELLINGS = {
-    "none": "pinhole",
-    "radtan": "plumb_bob",
-    "radial-tangential": "plumb_bob",
-    "brown_conrady": "plumb_bob",
-    "rational": "rational_polynomial",
-    "thin_prism": "rational_polynomial",
-    "fisheye": "equidistant",
-    "equi": "equidistant",
-    "kannala_brandt": "equidistant",
-}
 
 _CALIBRATE = "Calibrate the camera (camera_calibration for ROS, kalibr) or give a calibration file with --calib."
 
@@ -45,7 +25,7 @@ class Camera:
 
     Attributes:
         width, height: of the images, in pixels.
-        model: one of `MODELS`; other usual spellings are accepted and made one of these.
+        model: one of `lens.MODELS`; other usual spellings are accepted and made one of these.
         fx, fy, cx, cy: focal lengths and principal point, in pixels.
         distortion: coefficients in OpenCV's order.
         rotation: 3x3, takes a direction from the physical sensor's axes to the axes that rays are given in (ROS calls
@@ -220,27 +200,6 @@ class Mount:
         about_x = np.array([[1.0, 0.0, 0.0], [0.0, cos_p, sin_p], [0.0, -sin_p, cos_p]])
         about_z = np.array([[cos_r, -sin_r, 0.0], [sin_r, cos_r, 0.0], [0.0, 0.0, 1.0]])
         return about_x @ about_z
-
-
-def lens_model(name: str, coefficients: int | None = None) -> str:
-    """The model of `MODELS` that this spelling means.
-
-    Args:
-        name: as found in messages and files; an empty one means no distortion.
-        coefficients: how many there are, to be checked against the model; None checks nothing.
-    """
-    plain = name.strip().lower()
-    model = _SPELLINGS.get(plain, plain or "pinhole")
-    if model not in MODELS:
-        raise VodistillError(f"unknown distortion model '{name}'", f"Known: {', '.join([*MODELS, *_SPELLINGS])}.")
-    if coefficients is not None and coefficients not in MODELS[model]:
-        fitting = [known for known, counts in MODELS.items() if coefficients in counts]
-        hint = f" {coefficients} coefficients fit {' and '.join(fitting)}." if fitting else ""
-        expected = " or ".join(str(count) for count in MODELS[model])
-        raise VodistillError(
-            f"distortion model '{name}' with {coefficients} coefficients", f"It takes {expected}.{hint}"
-        )
-    return model
 
 
 def _field(info: Any, name: str, absent: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a lens does to a ray: points in front of the camera to the plane at unit focal length, and back.
+"""Lens models by name: points in front of the camera to the plane at unit focal length, and back.
 
 Both lenses answer NaN where there is nothing to answer: behind the camera, or beyond the angle at which the
 polynomial of the calibration turns back (there it would fold far-away things into the image).
@@ -14,11 +14,33 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 
+from ros2_vodistill.errors import VodistillError
+
 Array = NDArray[np.float64]
 
 _TOLERANCE = 1e-9  # of the plane at unit focal length: a millionth of a pixel
 _STEEPEST = np.radians(89.9)  # the widest angle that a plane can hold
 _SAMPLES = 4096  # of a radial profile
+
+MODELS: dict[str, tuple[int, ...]] = {
+    "pinhole": (0,),
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8, 12, 14),
+    "equidistant": (4,),
+}
+"""The lens models and how many coefficients each takes, in OpenCV's order."""
+
+_SPELLINGS = {
+    "none": "pinhole",
+    "radtan": "plumb_bob",
+    "radial-tangential": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "rational": "rational_polynomial",
+    "thin_prism": "rational_polynomial",
+    "fisheye": "equidistant",
+    "equi": "equidistant",
+    "kannala_brandt": "equidistant",
+}
 
 
 class Lens(Protocol):
@@ -143,6 +165,27 @@ class Equidistant:
             angle = np.where(np.abs(self._radius(angle) - distance) < _TOLERANCE, angle, np.nan)[:, None]
         direction = plane / np.maximum(distance, 1e-300)[:, None]
         return np.concatenate([direction * np.sin(angle), np.cos(angle)], axis=1)
+
+
+def lens_model(name: str, coefficients: int | None = None) -> str:
+    """The model of `MODELS` that this spelling means.
+
+    Args:
+        name: as found in messages and files; an empty one means no distortion.
+        coefficients: how many there are, to be checked against the model; None checks nothing.
+    """
+    plain = name.strip().lower()
+    model = _SPELLINGS.get(plain, plain or "pinhole")
+    if model not in MODELS:
+        raise VodistillError(f"unknown distortion model '{name}'", f"Known: {', '.join([*MODELS, *_SPELLINGS])}.")
+    if coefficients is not None and coefficients not in MODELS[model]:
+        fitting = [known for known, counts in MODELS.items() if coefficients in counts]
+        hint = f" {coefficients} coefficients fit {' and '.join(fitting)}." if fitting else ""
+        expected = " or ".join(str(count) for count in MODELS[model])
+        raise VodistillError(
+            f"distortion model '{name}' with {coefficients} coefficients", f"It takes {expected}.{hint}"
+        )
+    return model
 
 
 def _rising(places: Array, values: Array) -> tuple[Array, Array]:
