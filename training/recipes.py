@@ -11,7 +11,7 @@ from training.stages import Feature, Pose, Run, Stage, Training
 HINT = Stage("hint", features=(Feature("ht"),), train="to_hint")
 TRUSTED_HINT = Stage("hint", features=(Feature("aht"),), train="to_hint")
 ADAPTED_HINT = Feature("ht", weight=0.5, options={"regressor": True})
-"""Chen's hint, through an adaptation layer always. Its weight is recalled, as nu is."""
+"""Chen's hint, always through an adaptation layer. Its weight, like nu of Chen's bound, is from memory, unverified."""
 
 
 def recipe(name: str, steps: int = 0) -> tuple[Stage, ...]:
