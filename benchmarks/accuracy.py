@@ -8,11 +8,10 @@ scale is unknown, and the lengths are compared step by step.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any
 
-from benchmarks.figures import add_file, add_sequences, keep
+from benchmarks.figures import add_file, add_sequences, command, keep
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.measured import measure
 from ros2_vodistill.model import shipped
@@ -33,7 +32,7 @@ COLUMNS = {
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     add_sequences(parser)
     parser.add_argument("--model", action="append", help="repeat for several; default: all that ship, and classical")
     add_file(parser)

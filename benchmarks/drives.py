@@ -9,7 +9,6 @@ all stretches of 100 m and more, with the scale from the camera's height and not
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, command, keep
 from benchmarks.worlds import CONTENDERS, mean_step, replayed, world_of
 from ros2_vodistill.view import View
 from training.world import Clip, render
@@ -33,7 +32,7 @@ SHOWN = ("kitti_t_percent", "kitti_r_deg_per_100m", "rpe_r_deg")
 
 def main() -> None:
     """Parse, render, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--frames", type=int, default=FRAMES, help="of each drive")
     add_file(parser)
     arguments = parser.parse_args()

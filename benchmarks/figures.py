@@ -14,6 +14,11 @@ from ros2_vodistill.machine import machine
 from ros2_vodistill.measured import with_height
 
 
+def command(text: str | None) -> argparse.ArgumentParser:
+    """The arguments of a benchmark whose help is that text."""
+    return argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def add_file(parser: argparse.ArgumentParser) -> None:
     """The option that names the file; where it could not be written, that is said before the work."""
     parser.add_argument("--json", type=_writable, help="file for the figures")

@@ -10,7 +10,6 @@ Needs an NVIDIA GPU and `pip install -e '.[train]'`; onnxruntime-gpu in place of
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.figures import add_file, write
+from benchmarks.figures import add_file, command, write
 from benchmarks.untrained import export
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
@@ -37,7 +36,7 @@ Run = Callable[[], object]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--network", action="append", help=f"repeat for several; default: {', '.join(NETWORKS)}")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--rounds", type=int, default=10)

@@ -10,7 +10,6 @@ of octaves of horizontal frequency (base-10 logarithm, from coarse to fine).
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, command, keep
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.view import Warp
 from training.networks.config import DEFAULT_VIEW
@@ -75,7 +74,7 @@ def describe(images: NDArray[np.uint8]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("pairs", nargs="+", help=f"FOLDER=KIND, of {', '.join(KINDS)}")
     parser.add_argument("--count", type=int, default=40, help="frames of each")
     parser.add_argument("--seed", type=int, default=1000)

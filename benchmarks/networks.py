@@ -8,7 +8,6 @@ hardly matters. Each is compared with its family's teacher.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, command, keep
 from benchmarks.untrained import export
 from ros2_vodistill.engines import make
 from ros2_vodistill.engines.base import Engine
@@ -29,7 +28,7 @@ _STEPS = 10  # of a turn
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     add_file(parser)
     parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()

@@ -7,7 +7,6 @@ A sequence is any recording with its truth; @HEIGHT is the camera's height above
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.figures import add_sequences
+from benchmarks.figures import add_sequences, command
 from ros2_vodistill import geometry
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing
@@ -80,7 +79,7 @@ class Steps:
 
 def main() -> None:
     """Parse, replay, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     add_sequences(parser)
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder for the pictures")
     arguments = parser.parse_args()

@@ -10,7 +10,6 @@ second by the clock stand frames in a second of one core's time, which other wor
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -19,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import multiprocessing
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, command, keep
 from ros2_vodistill.view import View
 from training.world import WorldConfig, render
 
@@ -83,7 +82,7 @@ def _work(job: tuple[Case, str, int, int, int, int]) -> tuple[float, float]:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=16, help="clips rendered together")
     parser.add_argument("--repeats", type=int, default=3, help="batches measured")

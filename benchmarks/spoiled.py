@@ -9,7 +9,6 @@ in a frame that the next ones make good.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.figures import add_file, add_sequences, keep
+from benchmarks.figures import add_file, add_sequences, command, keep
 from ros2_vodistill import metrics
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.measured import prepared
@@ -101,7 +100,7 @@ CHANGES: dict[str, Callable[[Image, int, np.random.Generator], Image | None]] = 
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     add_sequences(parser)
     parser.add_argument("--model", action="append", help=f"repeat for several; default: {DEFAULT} and {CLASSICAL}")
     parser.add_argument("--no-refine", action="store_true", help="the networks alone")

@@ -8,11 +8,11 @@ to one more, NAME-int8.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 
+from benchmarks.figures import command
 from ros2_vodistill.model import Model
 from training import networks, ship
 from training.config import Data, Experiment
@@ -23,7 +23,7 @@ _HELD_OUT = 8  # clips: what int8 costs in accuracy says nothing here
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("networks", nargs="+", help=f"of {', '.join(networks.REGISTRY)}")
     parser.add_argument("--int8", nargs="*", default=[], metavar="NETWORK", help="at int8 too, calibrated as any")
     parser.add_argument("--out", type=Path, default=Path("out/untrained"), help="folder of the models")

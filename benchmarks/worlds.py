@@ -9,7 +9,6 @@ mean step. Of several seeds, the median is shown and, in brackets, the worst.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import fields, replace
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.figures import add_file, keep
+from benchmarks.figures import add_file, command, keep
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.model import DEFAULT
 from ros2_vodistill.odometry import CLASSICAL, VisualOdometry
@@ -50,7 +49,7 @@ SHOWN = ("length", "direction_deg", "rpe_r_deg", "nees_step")
 
 def main() -> None:
     """Parse, render, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="sequences of each kind")
     add_file(parser)
     arguments = parser.parse_args()
