@@ -111,20 +111,12 @@ class Source(ABC):
         searched: where a calibration was looked for, and what was found there, in words.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        camera: Camera | None = None,
-        mount: Mount | None = None,
-        truth: Trajectory | None = None,
-        searched: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, path: Path, *, truth: Trajectory | None = None) -> None:
         self.path = path
         self.name = path.resolve().name
-        self.camera = camera
-        self.mount = mount
-        self.searched = list(searched)
+        self.camera: Camera | None = None
+        self.mount: Mount | None = None
+        self.searched: list[str] = []
         self._truth = truth
         self._notes = Notes()
 
