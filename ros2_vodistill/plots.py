@@ -23,7 +23,7 @@ _AXES = ("x right", "y down", "z forward")
 
 def from_above(run: Run) -> str:
     """The path seen from above: x to the right, z up; the truth and the aligned estimate where there is a truth."""
-    figure, (axes,) = _figure(7.0, 5.6)
+    figure, (axes,) = _figure(5.6)
     if run.truth is not None:
         estimate, truth = associate(run.estimate, run.truth)
         here = estimate.poses[0] @ geometry.invert(truth.poses[0])  # the truth may live in a world with other axes
@@ -42,7 +42,7 @@ def from_above(run: Run) -> str:
 
 def over_time(run: Run) -> str:
     """Each coordinate over time, with the published two-sigma band; and the truth, if the scale is known."""
-    figure, rows = _figure(7.0, 6.0, rows=3)
+    figure, rows = _figure(6.0, rows=3)
     start = run.estimate.stamps[0]
     truth = None
     if run.truth is not None and run.metric:
@@ -72,7 +72,7 @@ def errors(run: Run) -> str:
         return ""
     truth = pair[1]
     lengths, angles = metrics.relative_errors(*pair)
-    figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
+    figure, (top, bottom) = _figure(4.2, rows=2)
     along = truth.distances[1:]
     top.plot(along, lengths, color=_ESTIMATE, linewidth=1.0)
     bottom.plot(along, np.degrees(angles), color=_ESTIMATE, linewidth=1.0)
@@ -83,7 +83,7 @@ def errors(run: Run) -> str:
 
 def speed(run: Run) -> str:
     """Speed forward and of the turn over time, with the frames that were not trusted fully."""
-    figure, (top, bottom) = _figure(7.0, 4.2, rows=2)
+    figure, (top, bottom) = _figure(4.2, rows=2)
     times = np.array([step.stamp for step in run.steps]) - run.estimate.stamps[0]
     twists = np.array([step.twist for step in run.steps])
     top.plot(times, twists[:, 2], color=_ESTIMATE, linewidth=1.0)
@@ -100,7 +100,7 @@ def speed(run: Run) -> str:
 
 def latency(run: Run) -> str:
     """Histogram of the time that each frame took."""
-    figure, (axes,) = _figure(7.0, 2.8)
+    figure, (axes,) = _figure(2.8)
     axes.hist(run.latency, bins=60, range=(0.0, float(np.percentile(run.latency, 99.5)) * 1.1), color=_ESTIMATE)
     for share, style in ((50, "-"), (99, "--")):
         value = float(np.percentile(run.latency, share))
@@ -121,10 +121,10 @@ def _gapped(trajectory: Trajectory, rows: NDArray[np.float64]) -> NDArray[np.flo
     return np.insert(rows, np.flatnonzero(~trajectory.follows()) + 1, np.nan, axis=0)
 
 
-def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+def _figure(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(7.0, height), layout="constrained")
     axes = list(figure.subplots(rows, sharex=True, squeeze=False)[:, 0])
     for each in axes:
         each.grid(alpha=0.25)
