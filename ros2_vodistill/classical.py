@@ -1,4 +1,4 @@
-"""The odometry that a user would otherwise write, written well: corners, the essential matrix, and the ground."""
+"""The baseline without a network: corners, epipolar geometry with RANSAC, and the ground for the scale."""
 
 from __future__ import annotations
 

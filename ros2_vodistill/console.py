@@ -1,4 +1,4 @@
-"""How the commands speak: results on stdout, progress and notes on stderr."""
+"""Output of the commands: results on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 

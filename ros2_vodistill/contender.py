@@ -53,7 +53,7 @@ class Task:
 
 
 class Contender:
-    """An odometry that looks at its frames again and again, to and fro, so that the motion never jumps."""
+    """An odometry that is timed on the same frames, forwards and backwards, so that the motion never jumps."""
 
     def __init__(self, task: Task) -> None:
         cv2.setNumThreads(task.threads)

@@ -21,5 +21,5 @@ class VodistillError(Exception):
 
 
 def line_of(error: BaseException) -> str:
-    """The line of a VodistillError, or the kind and the words of what nobody expected."""
+    """The line of a VodistillError; of any other exception its type and message."""
     return error.line if isinstance(error, VodistillError) else f"{type(error).__name__}: {error}"

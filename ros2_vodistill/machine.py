@@ -1,4 +1,4 @@
-"""What has a say in how fast something runs: this computer and the software on it."""
+"""What speed depends on: this computer, and the versions of the software on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Of what has a say in the speed."""
+    """Versions of the software that speed depends on."""
     found = {name: version(name) for name in _PACKAGES}
     return {
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""One HTML page that needs no network: what was run, how good it was, what it cost, what it saw."""
+"""One self-contained HTML page: settings, errors, time per frame, and sample frames."""
 
 from __future__ import annotations
 

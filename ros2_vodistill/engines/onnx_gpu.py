@@ -27,7 +27,7 @@ _INSTALL = (
 
 
 class OnnxGpuEngine(Engine):
-    """A model in onnxruntime with all its buffers on a GPU; a binding for each direction between the sets of states."""
+    """A model in onnxruntime with all its buffers on a GPU; a binding for each direction between two sets of states."""
 
     provider: ClassVar[str]
     memory: ClassVar[str] = "cuda"

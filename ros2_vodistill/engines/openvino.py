@@ -18,7 +18,7 @@ _PLAIN = {"SNIPPETS_MODE": "DISABLE"}
 
 
 class OpenVinoEngine(HostEngine):
-    """A model in OpenVINO on the CPU, with a request for each of the two directions between the sets of states."""
+    """A model in OpenVINO on the CPU; one request for each direction between the two sets of states."""
 
     name: ClassVar[str] = "openvino"
 

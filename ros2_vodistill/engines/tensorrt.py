@@ -33,7 +33,7 @@ class RefusedError(UnavailableError):
 
 
 class TensorRtEngine(Engine):
-    """A plan on a GPU: one launch of a CUDA graph a step, for each of the two directions between the sets of states.
+    """A plan on a GPU, as two CUDA graphs: a step launches the one that reads the reference's states.
 
     Args:
         model: of which the plan was built.
@@ -102,7 +102,7 @@ class TensorRtEngine(Engine):
         return self._gpu.allocate(size)
 
     def _context(self, reference: int) -> Any:
-        """A context whose states are read from that set and written to the other, run once: a graph needs that."""
+        """A context that reads its states from that set and writes to the other; run once, for capturing needs that."""
         context = self._engine.create_execution_context()
         if context is None:
             raise VodistillError(f"the GPU has no room for {self.model.path}", "Stop what else uses it.")
@@ -146,7 +146,7 @@ def prepare(model: Model, say: Callable[[str], object], progress: Progress) -> P
 def _used(
     cache: PlanCache, wanted: Key, made: Callable[[], bytes], use: Callable[[bytes], T], *, must_keep: bool = False
 ) -> T:
-    """What comes of the plan, see `PlanCache.get`; one that TensorRT does not take any more is built once anew."""
+    """What `use` makes of the plan (see `PlanCache.get`); one that TensorRT refuses is built again, once."""
     try:
         return use(cache.get(wanted, made, must_keep=must_keep))
     except RefusedError as error:

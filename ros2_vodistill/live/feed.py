@@ -1,4 +1,4 @@
-"""Frames as they come, into the odometry; odometry as it is fit to be published, out."""
+"""Feeds frames to the odometry, and hands on its estimates if they are fit to be published."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Feed:
         publish: called with every output that is fit for it, on the worker's thread.
         slot, stamps, speed: see there.
         restart_at_start: after a jump of the clock the pose is the first one again; otherwise it is held.
-        withhold_degraded: nothing is published that is not to be trusted fully.
+        withhold_degraded: degraded estimates, and those of unknown scale, are not published.
         stall: seconds without a frame, or on one frame, that are a stall.
         clock: seconds, never jumping.
         wall: nanoseconds, on the clock that stamps are compared with.
@@ -64,8 +64,8 @@ class Feed:
         self._camera: Camera | None = None
         self._place: tuple[Mount, Array] | None = None
         self._body: Body | None = None
-        self._last_body: Body | None = None  # while a calibration is in trouble
-        self._trouble = ""  # with the calibration or the mount, until it changes
+        self._last_body: Body | None = None  # kept while there is a `_trouble`
+        self._trouble = ""  # what is wrong with the calibration or the mount, until it changes
 
     # From any thread
 
@@ -75,7 +75,7 @@ class Feed:
         self.slot.put(frame)
 
     def command(self, action: Callable[[], None]) -> Future[None]:
-        """Have `action` done on the worker's thread before the next frame."""
+        """Run `action` on the worker's thread before the next frame."""
         done: Future[None] = Future()
         self._commands.append((action, done))
         self.slot.wake()
@@ -94,7 +94,7 @@ class Feed:
         return self.command(lambda: self._reset(pose, covariance))
 
     def pause(self) -> None:
-        """Frames come no more, for any length of time; while no worker is at work."""
+        """No frames will come for a while, however long; to be called when no worker runs."""
         self.slot.clear()
         self.stamps.pause()
         self.vitals.pause()

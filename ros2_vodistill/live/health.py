@@ -1,4 +1,4 @@
-"""How the odometry is, in a word and with the reason: what a diagnostics viewer shows."""
+"""Health as a diagnostics viewer shows it: a level, its reason, and figures."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ class Worker:
 
     Args:
         feed: whose `work` is called.
-        failed: told of an exception that nothing expected; the thread goes on.
+        failed: called with an unexpected exception; the thread goes on.
     """
 
     def __init__(self, feed: Feed, failed: Callable[[Exception], None]) -> None:
