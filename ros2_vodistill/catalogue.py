@@ -54,6 +54,12 @@ def _verified(found: list[Row], cards: dict[Path, Card], data: Path | None) -> l
     return told
 
 
+def verdicts(found: list[Row]) -> list[str]:
+    """A line for each that was verified."""
+    told = [row for row in found if "verified" in row]
+    return [f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}" for row in told]
+
+
 def table(found: list[Row]) -> Table:
     """For a terminal, without what was verified."""
     columns = [name for name in found[0] if name not in ("verified", "figures")] if found else []

@@ -162,13 +162,8 @@ def models(
         OUT.print_json(json.dumps(rows))
     else:
         show(catalogue.table(rows))
-        for row in rows:
-            if "verified" in row:
-                OUT.print(
-                    f"{row['name']}: verified: {row['verified']}; figures: {row['figures']}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+        for line in catalogue.verdicts(rows):
+            OUT.print(line, highlight=False, soft_wrap=True)
     if not catalogue.sound(rows):
         raise typer.Exit(1)
 
