@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -42,6 +44,8 @@ def apart(found: Epipolar, motion: Array) -> tuple[float, float]:
 
 
 ASIDE = geometry.from_motion([0.025, 0.005, 0.01, 0.01, -0.02, 0.005])
+STRIDE = geometry.from_motion([0.25, 0.05, 0.4, 0.01, -0.02, 0.005])
+"""So far that errors of depths are larger than those of rays."""
 
 
 def test_on_a_wall_depths_tell_a_turn_from_a_step_aside() -> None:
@@ -88,6 +92,34 @@ def test_the_way_that_depths_contradict_is_left_for_the_pace() -> None:
     backwards = epipolar.turned_round(fitted(first, second, ASIDE))
     assert apart(anchor.anchored(backwards, None, first, second, depths, NOISE), ASIDE)[1] > 3
     assert apart(anchor.anchored(backwards, ASIDE, first, second, depths, NOISE), ASIDE)[1] < 0.1
+
+
+@pytest.mark.parametrize("wrong", ["fit", "pace"])
+def test_of_two_ways_it_is_the_one_that_a_few_known_depths_bear_out(wrong: str) -> None:
+    ahead, aside = STRIDE, STRIDE.copy()
+    aside[:3, 3] = [0.05, -0.25, 0.0]
+    first, second, told = wall(ahead)
+    few = np.arange(80) < 8
+    depths = Depths(np.where(few, told.nearness, np.nan), np.where(few, told.variance, np.nan))
+    fit, pace = fitted(first, second, ahead), ahead
+    if wrong == "fit":
+        fit = replace(fit, direction=epipolar.direction_of(aside))
+    else:
+        pace = aside
+    assert max(apart(anchor.anchored(fit, pace, first, second, depths, NOISE), ahead)) < 0.03
+
+
+def test_a_long_step_past_near_things_is_found_from_a_rough_fit() -> None:
+    """No noise, and all that is known is true: what is left is the method's own error."""
+    long = geometry.from_motion([1.0, 0.2, 1.5, 0.02, -0.05, 0.01])
+    points = np.random.default_rng(0).uniform([-4, -2, 4], [4, 2, 12], (60, 3))
+    views = points, (points - long[:3, 3]) @ long[:3, :3]
+    first, second = (np.apply_along_axis(unit, 1, view) for view in views)
+    fit = fitted(first, second, long)
+    turned, elsewhere = geometry.so3_exp([0.01, -0.02, 0.01]) @ fit.rotation, unit(fit.direction + [0.1, -0.1, 0.0])
+    rough = replace(fit, rotation=turned, direction=elsewhere)
+    found = anchor.anchored(rough, long, first, second, known(1 / np.linalg.norm(points, axis=1), DOUBT), NOISE)
+    assert max(apart(found, long)) < 1e-4
 
 
 def test_depths_do_not_overrule_what_the_rays_say_clearly() -> None:
@@ -159,10 +191,6 @@ def test_a_step_is_as_long_as_the_depths_say() -> None:
     assert length is not None
     assert length.value == pytest.approx(np.linalg.norm(ASIDE[:3, 3]), rel=0.02)
     assert anchor.measured(fitted(first, second, ASIDE), first, second, Depths.unknown(len(first))) is None
-
-
-STRIDE = geometry.from_motion([0.25, 0.05, 0.4, 0.01, -0.02, 0.005])
-"""So far that errors of depths are larger than those of rays."""
 
 
 def test_errors_of_depths_are_part_of_its_covariance() -> None:

@@ -16,6 +16,11 @@ def test_normal_of_level_ground_points_down() -> None:
     assert normal[0] / normal[1] == pytest.approx(0.1)
 
 
+def test_a_slope_is_that_of_the_mount_and_of_the_stance() -> None:
+    seen, _ = Road(np.array([0.01, 0.02, 0.003, 0.004, 0.0005]), np.zeros((5, 5))).seen
+    np.testing.assert_allclose(seen, [0.013, 0.024, 0.0005])
+
+
 def test_a_nod_of_the_camera_is_a_slope_of_the_ground() -> None:
     nod = geometry.so3_exp([0.02, 0, 0])  # up: the ground seems to fall away ahead
     slopes, _ = Road.unknown().moved(nod, 0.0).seen
@@ -57,7 +62,7 @@ def test_curvature_becomes_slope_on_the_way() -> None:
     road = Road.unknown()
     bent = Road(np.array([0, 0, 0, 0, 0.002]), road.covariance)
     slopes, _ = bent.moved(np.eye(3), 1.0).seen
-    assert slopes[1] == pytest.approx(0.002, rel=0.06)
+    np.testing.assert_allclose(slopes, [0.0, 0.002, 0.002], rtol=0.06)
     straight, _ = bent.moved(np.eye(3), 1000.0).seen
     np.testing.assert_allclose(straight, 0, atol=1e-9)
 
@@ -70,6 +75,12 @@ def test_doubt_grows_on_the_way_and_stays_bounded() -> None:
         doubts.append(road.seen[1][1, 1])
     assert doubts[0] < doubts[10] < doubts[100]
     assert doubts[-1] == pytest.approx(doubts[-50], rel=0.05)
+
+
+def test_a_long_way_leaves_as_much_doubt_as_there_was_at_first() -> None:
+    first = Road.unknown()
+    again = first.moved(np.eye(3), 1000.0)
+    np.testing.assert_allclose(np.diag(again.covariance), np.diag(first.covariance), rtol=0.01)
 
 
 def test_its_covariance_is_that_of_roads_that_are_moved_one_by_one() -> None:

@@ -56,6 +56,26 @@ def test_light_and_contrast_may_change(texture: Image) -> None:
     assert np.median(np.linalg.norm(found - points - [0.3, 0.2], axis=1)) < 0.03
 
 
+def test_light_may_change_here_and_not_there(texture: Image) -> None:
+    points, moved = scattered(), shown(0.3, 0.2).astype(float)
+    moved[:, 640:] = 0.4 * moved[:, 640:] + 120
+    found = settle.settled(texture, moved.astype(np.uint8), points, points)
+    error = np.linalg.norm(found - points - [0.3, 0.2], axis=1)
+    assert np.mean(error < 0.1) > 0.9  # but for those on the shadow's edge
+
+
+@pytest.mark.parametrize(("strong", "weak"), [(60.0, 6.0), (3.0, 3.0)], ids=["nearly an edge", "faint"])
+def test_waves_that_run_aslant_are_found(strong: float, weak: float) -> None:
+    def waves(x: float, y: float) -> Image:
+        down, across = np.mgrid[:120, :160] - np.array([y, x])[:, None, None]
+        image = 120 + strong * np.sin((across + down) / 3) + weak * np.sin((across - down) / 3)
+        return np.asarray(image.round(), np.uint8)
+
+    points = np.random.default_rng(0).uniform(20, [140, 100], (50, 2))
+    found = settle.settled(waves(0, 0), waves(0.5, -0.2), points, points)
+    assert np.median(np.linalg.norm(found - points - [0.5, -0.2], axis=1)) < 0.1
+
+
 def test_what_cannot_be_settled_stays_where_it_was_found(texture: Image) -> None:
     points = scattered()
     other = texture[::-1, ::-1].copy()
@@ -79,6 +99,13 @@ def test_what_moved_to_the_edge_or_came_from_there_stays_where_it_was_found(text
     edge = np.array([[5.0, 200.0], [1275.0, 200.0], [600.0, 5.0], [600.0, 475.0]])
     np.testing.assert_array_equal(settle.settled(texture, texture, inside, edge), edge)
     np.testing.assert_array_equal(settle.settled(texture, texture, edge, inside), inside)
+
+
+def test_nowhere_in_an_image_a_corner_strays(texture: Image) -> None:
+    random = np.random.default_rng(3)
+    small, other = texture[:40, :60].copy(), texture[5:45, 7:67].copy()
+    points, places = random.uniform(0, [59, 39], (2, 400, 2))
+    assert np.abs(settle.settled(small, other, points, places) - places).max() < 2
 
 
 @pytest.mark.parametrize(("width", "times"), [(640, 1), (960, 1), (1280, 2), (1920, 3), (2560, 2), (3840, 2)])

@@ -38,7 +38,7 @@ def plainly(last: View, this: View) -> float:
 @given(st.floats(0, 1.5), st.floats(0.8, 1.0), st.floats(0, 3), st.integers(0, 100))
 def test_it_is_what_its_definition_says(right: float, gain: float, noise: float, hidden: int) -> None:
     last, this = texture(), texture(right, gain, noise)
-    this[:, 320 - hidden :] = 0
+    last[: hidden // 2], this[:, 320 - hidden :] = 0, 0
     assert still.shift(last, this) == pytest.approx(plainly(last, this), rel=1e-3, abs=1e-4)
 
 
@@ -57,6 +57,13 @@ def test_a_change_of_exposure_and_noise_are_no_motion(gain: float, noise: float)
 def test_where_nothing_can_be_seen_nothing_is_said() -> None:
     assert still.shift(np.full((96, 320), 90, np.uint8), np.full((96, 320), 90, np.uint8)) == float("inf")
     assert still.shift(texture(), np.zeros((96, 320), np.uint8)) == float("inf")
+    sliver = np.where(np.arange(320) < 16, texture(), 0).astype(np.uint8)
+    assert still.shift(sliver, sliver) == float("inf")
+    speck = np.full((96, 320), 90, np.uint8)
+    speck[48, 100:104] = 250
+    assert still.shift(speck, speck) == float("inf")
+    faint = np.tile(128 + 12 * np.sin(np.arange(320) / 4), (96, 1)).astype(np.uint8)  # 3 levels a pixel at most
+    assert still.shift(faint, faint) == float("inf")
 
 
 def corners(nearness: float = 0.2) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
