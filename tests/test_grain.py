@@ -34,6 +34,29 @@ def test_noise_is_told_from_texture(deviation: float) -> None:
     assert 40 < contrast < 80
 
 
+def test_it_is_that_of_the_middle() -> None:
+    image = texture()
+    middle = slice(60, 180), slice(80, 240)
+    image[middle] = noisy(texture(), 8.0)[middle]
+    assert grain.noise(image)[0] == pytest.approx(8.0, rel=0.25)
+
+
+@pytest.mark.parametrize("cut", [0, 255])
+def test_what_is_black_or_white_says_nothing(cut: int) -> None:
+    image = noisy(texture(), 8.0)
+    image[:, 160:] = cut
+    found, contrast = grain.noise(image)
+    assert found == pytest.approx(8.0, rel=0.25)
+    assert 40 < contrast < 80
+
+
+def test_in_larger_images_noise_is_smoothed_more() -> None:
+    """By a blur that is twice as wide in one that has four times as many pixels along each edge."""
+    grains = noisy(np.full((400, 400), 128, np.uint8), 30.0)
+    once, more = (grain.blurred(grains, times).astype(float).std() for times in (1, 4))
+    assert once == pytest.approx(2 * more, rel=0.1)
+
+
 def test_a_clean_image_has_none() -> None:
     assert grain.noise(texture())[0] < 2.0
 

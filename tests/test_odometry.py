@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import frames, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.frontend import Relative
@@ -326,6 +326,24 @@ def test_a_spoiled_image_holds_the_pose_and_says_why(image: NDArray[np.uint8], r
     after = pushed(vo, 1.0, 0.3)
     assert after.status is Status.TRACKING
     assert after.pose[2, 3] == pytest.approx(2.0, abs=0.01)  # measured against the frame before the spoiled one
+
+
+@pytest.mark.parametrize(
+    ("level", "spread", "white", "fault"),
+    [
+        (5, 2.0, 0.0, "the image is black"),
+        (5, 2.0, 0.01, ""),  # lamps at night
+        (247, 2.5, 0.0, "the image is saturated"),
+        (100, 30.0, 0.95, "the image is saturated"),
+        (100, 30.0, 0.7, ""),  # snow
+        (128, 1.5, 0.0, "the image has no contrast"),
+        (128, 2.5, 0.0, ""),
+    ],
+)
+def test_what_a_frame_is_spoiled_by(level: int, spread: float, white: float, fault: str) -> None:
+    image = np.random.default_rng(0).normal(level, spread, (240, 320)).clip(0, 255).round().astype(np.uint8)
+    image[:, : round(white * 320)] = 255
+    assert frames.fault(image) == fault
 
 
 def test_each_frame_after_a_first_that_shows_nothing_has_a_pose() -> None:

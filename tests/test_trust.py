@@ -40,6 +40,28 @@ def after(turns: Array, asides: Array, seen: Epipolar) -> Trust:
     return trust
 
 
+def test_a_guess_claims_a_length_if_it_has_measured_one() -> None:
+    measured = Guess(geometry.from_motion([3, 0, 4, 0, 0, 0]), np.diag([0.01, 1.0, 0.04, 1.0, 1.0, 1.0]))
+    assert measured.claim is not None
+    assert measured.claim.value == pytest.approx(5.0)
+    assert measured.claim.variance == pytest.approx(0.6**2 * 0.01 + 0.8**2 * 0.04, rel=1e-3)
+    assert replace(measured, sized=False).claim is None
+    assert replace(measured, covariance=None).claim is None
+    resting = replace(measured, motion=np.eye(4), covariance=np.zeros((6, 6))).claim
+    assert resting is not None and resting.value == 0 and resting.variance > 0
+
+
+def test_a_guess_in_other_axes_is_the_same_motion() -> None:
+    aside = np.kron(np.eye(2), [[0, 0, 1], [0, 1, 0], [-1, 0, 0]])  # x to -z, z to x
+    here = Guess(geometry.from_motion([1, 2, 3, 0.1, 0.2, 0.3]), np.diag([1.0, 2, 3, 4, 5, 6]), sized=False)
+    there = here.turned(aside)
+    np.testing.assert_allclose(geometry.to_motion(there.motion), [3, 2, -1, 0.3, 0.2, -0.1], atol=1e-12)
+    assert there.covariance is not None
+    np.testing.assert_allclose(there.covariance, np.diag([3.0, 2, 1, 6, 5, 4]), atol=1e-12)
+    assert not there.sized
+    assert replace(here, covariance=None).turned(aside).covariance is None
+
+
 @pytest.mark.parametrize(("turn", "way"), [(1.0, 1.0), (6.0, 1.0), (1.0, 6.0), (20.0, 20.0)])
 def test_how_far_guesses_are_off_is_learned_of_turn_and_way_apart(turn: float, way: float) -> None:
     random = np.random.default_rng(0)
