@@ -48,7 +48,7 @@ class Stamps:
     def __init__(self, disorder: float = 0.2, jump: float = 3600.0, gap: float = 1.0) -> None:
         self._disorder, self._jump, self._gap = (round(x * SECOND) for x in (disorder, jump, gap))
         self._last: int | None = None
-        self._before: int | None = None  # the stamp before a gap
+        self._before: int | None = None  # the stamp before the last
         self._paused = False
         self.counts: Counter[str] = Counter()
         self.stampless = False
@@ -74,7 +74,7 @@ class Stamps:
         if -self._disorder <= step < 0:
             self.counts["overtaken"] += 1
             return Verdict(stamp, unused=f"its stamp is {-step / SECOND:.2f} s before that of one that came earlier")
-        before, self._before = self._before, last if step > self._gap else None
+        before, self._before = self._before, last
         self._last, paused, self._paused = stamp, self._paused, False
         if step < 0:
             ahead = before is not None and 0 < stamp - before <= self._gap
