@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.image import ImageError
 from ros2_vodistill.live import Body, Feed, Frame, Level, Output, Slot, Speed, Stamps, Worker
+from ros2_vodistill.live.health import Ages
 from ros2_vodistill.odometry import Scale, VisualOdometry
 from ros2_vodistill.ros.parameters import PARAMETERS, page
 
@@ -41,13 +43,16 @@ class Steady:
         self.seen: list[int] = []
         self.reasons: tuple[str, ...] = ()
         self.motion = np.array([0, 0, 0.1, 0, 0.01, 0])
+        self.covariance = 1e-4 * np.eye(6)
+        self.still = False
 
     def reset(self) -> None:
         self.pair = False
 
     def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
         self.seen.append(int(image[0, 0]))
-        return Relative(geometry.from_motion(self.motion), 1e-4 * np.eye(6), self.reasons) if self.pair else None
+        motion = geometry.from_motion(self.motion)
+        return Relative(motion, self.covariance, self.reasons, self.still) if self.pair else None
 
     def advance(self) -> None:
         self.pair = True
@@ -72,10 +77,11 @@ class Robot:
     def __init__(self, ready: bool = True, **options: object) -> None:
         self.now = 50.0
         self.published: list[Output] = []
+        self.publishing = 0.0  # seconds
         self.odometry = Odometry()
         self.feed = Feed(
             self.odometry,
-            self.published.append,
+            self.publish,
             clock=lambda: self.now,
             wall=lambda: START + round(self.now * SECOND),
             **options,
@@ -85,6 +91,10 @@ class Robot:
             self.feed.set_camera(CAMERA)
             self.feed.set_place(MOUNT, PLACE)
             self.feed.work()
+
+    def publish(self, output: Output) -> None:
+        self.now += self.publishing
+        self.published.append(output)
 
     @property
     def wall(self) -> int:
@@ -105,7 +115,7 @@ class Robot:
         self.offer(**frame)
         self.feed.work()
 
-    def health(self, publishers: int | None = 1) -> tuple[Level, str]:
+    def health(self, publishers: int = 1) -> tuple[Level, str]:
         health = self.feed.health(publishers, "/image")
         return health.level, health.message
 
@@ -140,6 +150,74 @@ def test_a_feed_that_was_given_a_longer_slot_works_on_every_frame_of_a_burst() -
         pass
     assert len(robot.odometry.steady.seen) == 10
     assert robot.feed.slot.dropped == 0
+
+
+def test_what_was_kept_before_a_pause_is_forgotten() -> None:
+    slot = Slot()
+    slot.put(Frame(1, 0, 0.0, lambda: np.zeros((1, 1), np.uint8)))
+    slot.clear()
+    assert slot.take() is None
+    assert slot.dropped == 0
+
+
+class Waiting:
+    """Something that another thread waits for."""
+
+    def __init__(self, wait: Callable[[], object]) -> None:
+        self._thread = threading.Thread(target=lambda: setattr(self, "got", wait()), daemon=True)
+        self._thread.start()
+
+    def goes_on(self) -> bool:
+        self._thread.join(0.05)
+        return self._thread.is_alive()
+
+    def ends(self) -> bool:
+        self._thread.join(5.0)
+        return not self._thread.is_alive()
+
+
+def test_a_wait_for_a_frame_ends_with_it_or_when_woken() -> None:
+    slot = Slot()
+    frame = Frame(1, 0, 0.0, lambda: np.zeros((1, 1), np.uint8))
+    for end, got in ((slot.wake, None), (lambda: slot.put(frame), frame)):
+        waiting = Waiting(lambda: slot.take(60.0))
+        assert waiting.goes_on()
+        end()
+        assert waiting.ends() and waiting.got is got
+    for before, got in ((slot.wake, None), (lambda: slot.put(frame), frame)):
+        before()
+        ready = Waiting(lambda: slot.take(60.0))
+        assert ready.ends() and ready.got is got
+    assert slot.take(0.001) is None
+
+
+def test_a_rest_ends_when_woken_and_leaves_frames_where_they_are() -> None:
+    slot = Slot()
+    for stamp in (1, 2):
+        resting = Waiting(lambda: slot.rest(60.0))
+        slot.put(Frame(stamp, 0, 0.0, lambda: np.zeros((1, 1), np.uint8)))
+        assert resting.goes_on()
+        slot.wake()
+        assert resting.ends()
+    slot.rest(0.001)
+    frame = slot.take()
+    assert frame is not None and frame.stamp == 2
+
+
+# Speeds
+
+
+def test_a_speed_is_the_nearest_in_time_of_the_last_few() -> None:
+    speeds = Speed(timeout=0.5, size=3)
+    assert speeds.at(0) is None
+    for second, speed in enumerate((9.0, -1.0, 2.0, 3.0)):
+        assert speeds.add(START + second * SECOND, speed)
+    assert not speeds.add(START + 3 * SECOND, float("inf"))
+    assert speeds.last == 3.0
+    found = [speeds.at(START + milliseconds * 10**6) for milliseconds in (0, 499, 501, 1000, 1499, 1501, 3499, 3501)]
+    assert found == [None, None, 1.0, 1.0, 1.0, 2.0, 3.0, None]
+    speeds.forget()
+    assert speeds.at(START + SECOND) is None
 
 
 # The clock rules
@@ -296,6 +374,59 @@ def test_steady_driving_is_published_in_metres() -> None:
     assert robot.health() == (Level.OK, "tracking")
 
 
+def test_figures_tell_where_the_time_goes() -> None:
+    robot = Robot()
+    assert robot.feed.health(1, "/image").values["status"] == "initialising"
+    robot.publishing = 0.005
+
+    def decode() -> NDArray[np.uint8]:
+        robot.now += 0.02
+        return robot.image()
+
+    for k in range(12):
+        robot.now = 60.0 + 0.5 * k
+        robot.offer(stamp=robot.wall - SECOND // 25, decode=decode)
+        robot.now += 0.01
+        robot.feed.work()
+    robot.now += 0.1
+    values = robot.feed.health(1, "/image").values
+    figures = {name: value for name, value in values.items() if "(" in name and "camera" not in name}
+    assert figures == {
+        "frames in (Hz)": "2.0",  # ten in the last five seconds
+        "odometry out (Hz)": "2.0",
+        "stamp to arrival p50 / p99 (ms)": "40.00 / 40.00",
+        "wait p50 / p99 (ms)": "10.00 / 10.00",
+        "work p50 / p99 (ms)": "20.00 / 20.00",
+        "publishing p50 / p99 (ms)": "5.00 / 5.00",
+        "stamp to publish p50 / p99 (ms)": "75.00 / 75.00",
+    }
+    assert (values["status"], values["camera height (m)"]) == ("tracking", "0.5")
+    assert not {"last restart", "last clock jump (s)", "last fault", "speed given (m/s)"} & set(values)
+
+
+def test_half_of_the_frames_were_faster_than_the_first_figure() -> None:
+    ages = Ages(size=101)
+    assert str(ages) == "-"
+    for milliseconds in (1e6, *range(101)):  # the first one is forgotten
+        ages.add(milliseconds)
+    assert str(ages) == "50.00 / 99.00"
+
+
+def test_a_robot_that_stands_is_said_to() -> None:
+    robot = Robot()
+    robot.odometry.steady.still = True
+    for _ in range(3):
+        robot.step()
+    assert robot.health() == (Level.OK, "standing")
+
+
+def test_a_feed_goes_by_the_rules_that_it_was_given() -> None:
+    robot = Robot(stamps=Stamps(jump=5.0))
+    robot.step()
+    robot.step(6.0)
+    assert "restarted: stamps jumped ahead by 6 s" in robot.health()[1]
+
+
 def test_nothing_is_published_until_calibration_and_place_are_known() -> None:
     robot = Robot(ready=False)
     robot.step()
@@ -325,7 +456,7 @@ def test_100_hz_into_a_10_hz_engine_keeps_up_and_counts_drops() -> None:
     assert max(ages) == 0
     assert robot.feed.vitals.counts["frames received"] == 500
     assert robot.feed.vitals.counts["frames published"] == 49
-    values = robot.feed.health(1).values
+    values = robot.feed.health(1, "/image").values
     assert values["frames dropped for newer ones"] == "450"
     assert values["wait p50 / p99 (ms)"] == "0.00 / 0.00"  # of what is worked on: the newest alone
 
@@ -348,7 +479,7 @@ def test_hours_leave_memory_and_figures_as_they_are() -> None:
     robot.odometry.steady.max_interval = 20.0
     for _ in range(5):
         robot.step()
-    few = len(repr(vars(robot.feed.vitals._ages))), len(robot.feed.health(1).values)
+    few = len(repr(vars(robot.feed.vitals._ages))), len(robot.feed.health(1, "/image").values)
     image = robot.image()
     for i in range(3 * 360):
         image[0, 0] ^= 1
@@ -359,7 +490,7 @@ def test_hours_leave_memory_and_figures_as_they_are() -> None:
         if i % 100 == 50:
             assert robot.health()[0] is Level.OK
     assert len(robot.feed.vitals._ages._values) == 300
-    assert len(robot.feed.health(1).values) <= few[1] + 2
+    assert len(robot.feed.health(1, "/image").values) <= few[1] + 2
     assert not robot.feed._commands
 
 
@@ -429,7 +560,9 @@ def test_a_recording_that_begins_anew_while_nobody_listens_starts_again() -> Non
     for _ in range(5):
         robot.step()
     published = len(robot.published)
+    robot.offer()
     robot.feed.pause()
+    assert not robot.feed.work()
     for _ in range(5):
         robot.step(stamp=robot.wall - 600 * SECOND)
     assert len(robot.published) == published + 4
@@ -489,21 +622,42 @@ def test_a_gap_holds_the_pose_and_says_so() -> None:
     assert "no frame for 5.0 s" in robot.health()[1]
 
 
-def test_numbers_that_are_not_finite_are_never_published() -> None:
+@pytest.mark.parametrize("name", ["pose", "pose_covariance", "twist", "twist_covariance"])
+def test_an_output_with_one_number_that_is_not_finite_is_not(name: str) -> None:
     robot = Robot()
+    for _ in range(2):
+        robot.step()
+    (output,) = robot.published
+    assert output.finite
+    spoiled = getattr(output, name).copy()
+    spoiled.flat[-1] = np.nan
+    assert not replace(output, **{name: spoiled}).finite
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+@pytest.mark.parametrize("wrong", ["all", "one", "covariance"])
+def test_numbers_that_are_not_finite_are_never_published(wrong: str, at_start: bool) -> None:
+    robot = Robot(restart_at_start=at_start)
     for _ in range(3):
         robot.step()
-    robot.odometry.steady.motion = np.full(6, np.nan)
+    steady = robot.odometry.steady
+    steady.motion, steady.covariance = steady.motion.copy(), steady.covariance.copy()
+    if wrong == "covariance":
+        steady.covariance[0, 0] = np.inf
+    else:
+        steady.motion[: 6 if wrong == "all" else 1] = np.nan
     count = len(robot.published)
     with np.errstate(invalid="ignore"):
         robot.step()
     assert len(robot.published) == count
     assert "not finite" in robot.health()[1]
-    robot.odometry.steady.motion = np.array([0, 0, 0.1, 0, 0, 0])
+    assert robot.feed.health(1, "/image").values["frames not finite"] == "1"
+    steady.motion, steady.covariance = np.array([0, 0, 0.1, 0, 0, 0]), 1e-4 * np.eye(6)
     for _ in range(3):
         robot.step()
     assert len(robot.published) == count + 2
     assert all(np.isfinite(output.pose).all() for output in robot.published)
+    assert np.isfinite(robot.published[-1].pose_covariance).all()
 
 
 def test_degraded_output_is_marked_or_withheld() -> None:
@@ -513,6 +667,7 @@ def test_degraded_output_is_marked_or_withheld() -> None:
         robot.step()
     assert len(robot.published) == 2
     assert robot.health() == (Level.WARN, "degraded: it is dark")
+    assert robot.feed.health(1, "/image").values["frames degraded"] == "2"
     robot.feed.withhold_degraded = True
     robot.step()
     assert len(robot.published) == 2
@@ -529,6 +684,8 @@ def test_a_frame_that_cannot_be_decoded_is_told_and_the_next_one_is_used() -> No
 
     robot.step(decode=broken)
     assert "unknown image encoding 'x'" in robot.health()[1]
+    values = robot.feed.health(1, "/image").values
+    assert (values["frames unusable"], values["last fault"][:22]) == ("1", "unknown image encoding")
     robot.step()
     assert len(robot.published) == 3
 
@@ -581,6 +738,27 @@ def test_after_a_calibration_that_fails_it_goes_on_from_the_same_pose(
     np.testing.assert_allclose(robot.published[-1].pose, before, atol=1e-12)
 
 
+def test_a_calibration_that_fails_as_a_frame_comes_leaves_that_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    robot = Robot()
+    for _ in range(4):
+        robot.step()
+    published, take = len(robot.published), robot.feed.slot.take
+
+    def refuse(*_: object) -> None:
+        raise VodistillError("it sees nothing", "Calibrate it.")
+
+    def taken(timeout: float) -> Frame | None:
+        robot.feed.set_camera(CAMERA)
+        return take(timeout)
+
+    monkeypatch.setattr(robot.odometry, "set_camera", refuse)
+    monkeypatch.setattr(robot.feed.slot, "take", taken)
+    robot.step()
+    assert len(robot.published) == published
+    assert robot.health() == (Level.ERROR, "it sees nothing. Calibrate it.")
+    assert robot.feed.health(1, "/image").values["frames without calibration"] == "1"
+
+
 def test_set_pose_and_reset_come_before_the_next_frame() -> None:
     robot = Robot()
     for _ in range(3):
@@ -593,11 +771,17 @@ def test_set_pose_and_reset_come_before_the_next_frame() -> None:
     step = Body(PLACE).pose(geometry.from_motion([0, 0, 0.05, 0, 0.01, 0]))
     np.testing.assert_allclose(robot.published[-1].pose, pose @ step, atol=1e-12)
     assert robot.published[-1].pose_covariance[2, 2] > 2.9
+    moved = geometry.make(PLACE[:3, :3], [0.0, 0.0, 1.0])
+    robot.feed.set_place(MOUNT, moved)
     done = robot.feed.reset()
+    robot.feed.work()
+    assert robot.health() == (Level.WARN, "initialising")
     robot.step()
     robot.step()
     assert done.done() and done.exception() is None
-    np.testing.assert_allclose(robot.published[-1].pose, step, atol=1e-12)
+    np.testing.assert_allclose(
+        robot.published[-1].pose, Body(moved).pose(geometry.from_motion([0, 0, 0.05, 0, 0.01, 0])), atol=1e-12
+    )
 
 
 def test_reset_before_there_is_a_pose_is_refused() -> None:
@@ -640,13 +824,13 @@ def test_when_the_clock_jumps_speeds_and_ages_are_forgotten_and_frames_go_on() -
     for _ in range(3):
         robot.feed.speed.add(robot.wall + SECOND // 10, 3.0)
         robot.step()
-    assert robot.feed.health(1).values["stamp to publish p50 / p99 (ms)"] == "0.00 / 0.00"
+    assert robot.feed.health(1, "/image").values["stamp to publish p50 / p99 (ms)"] == "0.00 / 0.00"
     before = len(robot.published)
     robot.feed.clock_jumped(-12.5)
     robot.step()
     assert len(robot.published) == before + 1
     assert robot.published[-1].estimate.scale is Scale.CAMERA_HEIGHT  # although a speed of 0.1 s ago was there
-    values = robot.feed.health(1).values
+    values = robot.feed.health(1, "/image").values
     assert (values["clock jumps"], values["last clock jump (s)"]) == ("1", "-12.50")
     assert "restarts" not in values
 
@@ -665,6 +849,7 @@ def test_an_unknown_scale_is_told_or_withheld(withhold: bool) -> None:
     else:
         assert robot.health() == (Level.WARN, unknown)
     assert bool(robot.published) is not withhold
+    assert robot.feed.health(1, "/image").values["camera height (m)"] == "unknown"
 
 
 def test_frames_without_a_stamp_are_told_while_they_come() -> None:
@@ -676,11 +861,14 @@ def test_frames_without_a_stamp_are_told_while_they_come() -> None:
     assert robot.health() == (Level.OK, "tracking")
 
 
-def test_a_clock_that_is_not_the_cameras_is_told() -> None:
+@pytest.mark.parametrize("begin", [1000 * SECOND, 2 * START])
+def test_a_clock_that_is_not_the_cameras_is_told(begin: int) -> None:
     robot = Robot()
     for i in range(3):
-        robot.step(stamp=(1000 * SECOND) + i * SECOND // 10)
+        robot.step(stamp=begin + i * SECOND // 10)
     assert "use_sim_time" in robot.health()[1]
+    values = robot.feed.health(1, "/image").values
+    assert {values[f"stamp to {end} p50 / p99 (ms)"] for end in ("arrival", "publish")} == {"-"}
 
 
 # The thread
@@ -715,6 +903,18 @@ def test_the_worker_outlives_what_nobody_expected_and_ends_when_told() -> None:
     assert worker.stop(20)
     assert threading.current_thread().name != "odometry"
     assert len(failures) == 2 and robot.health() == (Level.ERROR, "ZeroDivisionError: a bug")
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_command_ends_the_wait_for_a_frame(ready: bool) -> None:
+    robot = Robot(ready)
+    if not ready:
+        robot.offer()  # which it cannot work on yet
+    waiting = Waiting(lambda: robot.feed.work(60.0))
+    assert waiting.goes_on()
+    done = robot.feed.command(lambda: None)
+    assert waiting.ends() and waiting.got is False
+    assert done.done()
 
 
 def test_commands_are_done_although_no_frame_comes() -> None:

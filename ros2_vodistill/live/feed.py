@@ -219,12 +219,12 @@ class Feed:
 
     # For whoever watches
 
-    def health(self, publishers: int | None = None, topic: str = "image") -> Health:
-        """How it is now; `publishers` is how many there are of the images, if that can be known."""
+    def health(self, publishers: int, topic: str) -> Health:
+        """How it is now, with so many publishers of images on this topic."""
         level, message = self._judge(publishers, topic)
         return Health(level, message, self._values())
 
-    def _judge(self, publishers: int | None, topic: str) -> tuple[Level, str]:
+    def _judge(self, publishers: int, topic: str) -> tuple[Level, str]:
         if self._trouble:
             return Level.ERROR, self._trouble
         needed = {"a calibration (camera_info)": self._camera, "the camera's place (tf_static)": self._place}

@@ -101,7 +101,7 @@ class Vitals:
 
     # What they say
 
-    def flow(self, publishers: int | None, topic: str) -> tuple[Level, str] | None:
+    def flow(self, publishers: int, topic: str) -> tuple[Level, str] | None:
         """What is wrong with the coming and going of frames; None if nothing."""
         now = self._clock()
         silent = now - max(self._last_frame, self._began)
@@ -114,7 +114,7 @@ class Vitals:
                 return level, f"no frame yet on {topic} for {silent:.1f} s, though it has {_publishers(publishers)}"
             return Level.WARN, f"waiting for images: nobody publishes {topic}"
         if silent > self.stall:
-            who = "nobody publishes it" if publishers == 0 else f"though it has {_publishers(publishers)}"
+            who = f"though it has {_publishers(publishers)}" if publishers else "nobody publishes it"
             return Level.ERROR, f"stalled: no frame on {topic} for {silent:.1f} s, {who}"
         return None
 
@@ -163,5 +163,5 @@ class Vitals:
         }
 
 
-def _publishers(count: int | None) -> str:
-    return "a publisher" if count is None else f"{count} publisher{'' if count == 1 else 's'}"
+def _publishers(count: int) -> str:
+    return f"{count} publisher{'' if count == 1 else 's'}"
