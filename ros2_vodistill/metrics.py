@@ -140,7 +140,7 @@ def nees(estimate: Trajectory, truth: Trajectory) -> float | None:
     The covariance of a way is what the last pose's adds to the first one's; ways to which it adds nothing, as at rest
     or after a reset, are left out. Errors that last make it too low where the estimate began before the truth.
     """
-    if estimate.covariances is None or len(estimate) < 2:
+    if estimate.covariances is None:
         return None
     measured, true = (geometry.invert(t.poses[0]) @ t.poses[1:] for t in (estimate, truth))
     carry = geometry.adjoint(geometry.invert(measured))
@@ -151,7 +151,7 @@ def nees(estimate: Trajectory, truth: Trajectory) -> float | None:
 
 def nees_step(estimate: Trajectory, truth: Trajectory) -> float | None:
     """The same of the steps from frame to frame, where their covariances are known by themselves."""
-    if estimate.steps is None or len(estimate) < 2:
+    if estimate.steps is None:
         return None
     measured, true = (geometry.relative(t.poses) for t in (estimate, truth))
     steps = estimate.steps[1:]

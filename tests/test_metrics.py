@@ -59,18 +59,19 @@ def test_direction_and_rpe_scaled_do_not_see_the_scale() -> None:
         assert metrics.rpe_scaled(estimate, truth) == pytest.approx(2 * np.sin(np.radians(1.5)))
 
 
-def test_direction_is_compared_where_the_camera_moves() -> None:
-    motions = np.tile(FORWARD, (10, 1, 1))
-    motions[4] = geometry.from_motion([0, 0, 0.01, 0, 0, 0])
+@pytest.mark.parametrize("step", [1.0, 0.001])
+def test_direction_is_compared_where_the_camera_moves(step: float) -> None:
+    motions = np.tile(geometry.from_motion([0, 0, step, 0, 0, 0]), (10, 1, 1))
+    motions[4] = geometry.from_motion([0, 0, 0.01 * step, 0, 0, 0])
     truth = follow(motions)
     measured = motions.copy()
-    measured[4] = geometry.from_motion([0.01, 0, 0, 0, 0, 0])  # noise at rest
+    measured[4] = geometry.from_motion([0.01 * step, 0, 0, 0, 0, 0])  # noise at rest
     assert metrics.direction_error(follow(measured), truth) == pytest.approx(0, abs=1e-9)
-    measured[7] = geometry.from_motion([0, 0, -1, 0, 0, 0])
+    measured[7] = geometry.from_motion([0, 0, -step, 0, 0, 0])
     assert metrics.direction_error(follow(measured), truth) == pytest.approx(180 / 3)  # one of nine, squared
     measured[7] = np.eye(4)
     assert metrics.direction_error(follow(measured), truth) == pytest.approx(90 / 3)
-    assert metrics.rpe_scaled(follow(measured), truth) == pytest.approx(np.sqrt((1 + 2 * 0.01**2) / 10))
+    assert metrics.rpe_scaled(follow(measured), truth) == pytest.approx(step * np.sqrt((1 + 2 * 0.01**2) / 10))
 
 
 def test_the_way_across_a_hole_in_the_truth_is_no_step() -> None:
