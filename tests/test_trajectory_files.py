@@ -69,9 +69,10 @@ def test_tum_files_read_as_others_write_them(tmp_path: Path) -> None:
 def test_tum_output_is_what_the_format_says(tmp_path: Path) -> None:
     path = tmp_path / "trajectory.tum"
     pose = geometry.make(geometry.so3_exp([0, 0, np.pi / 2]), [1, 2, 3.25])
-    write_tum(path, Trajectory(np.array([1700000000.123456]), pose[None]))
-    header, line = path.read_text().splitlines()
+    write_tum(path, Trajectory(np.array([1700000000.123456]), pose[None]), "by hand")
+    header, remark, line = path.read_text().splitlines()
     assert header.startswith("#")
+    assert remark == "# by hand"
     assert line.startswith("1700000000.123456001 1.0 2.0 3.25 0.0 0.0 0.707106781186547")
 
 
@@ -158,10 +159,10 @@ def test_the_asked_format_is_the_only_one(tmp_path: Path) -> None:
         read_times(kitti)
 
 
-@pytest.mark.parametrize("frames", ["", "7 "])
-def test_times_must_belong_to_the_poses(tmp_path: Path, frames: str) -> None:
+@pytest.mark.parametrize("poses", [IDENTITY_LINE, f"0 {IDENTITY_LINE}\n7 {IDENTITY_LINE}"])
+def test_times_must_belong_to_the_poses(tmp_path: Path, poses: str) -> None:
     path, times = tmp_path / "poses.txt", tmp_path / "times.txt"
-    path.write_text(f"{frames}{IDENTITY_LINE}\n")
+    path.write_text(f"{poses}\n")
     times.write_text("0\n1\n2\n")
     with pytest.raises(VodistillError, match="3 times"):
         load(path, times)

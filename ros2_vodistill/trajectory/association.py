@@ -37,10 +37,10 @@ def associate(
             "give the times of its frames: a KITTI sequence's times.txt (vodistill eval --times)",
         )
     stamps, times = estimate.stamps, truth.stamps
-    left = np.clip(np.searchsorted(times, stamps, side="right") - 1, 0, max(len(times) - 2, 0))
+    left = np.maximum(np.searchsorted(times, stamps) - 1, 0)
     right = np.minimum(left + 1, len(times) - 1)
     gap = times[right] - times[left]
-    fraction = np.clip((stamps - times[left]) / np.where(gap > 0, gap, 1.0), 0.0, 1.0)
+    fraction = (stamps - times[left]) / np.where(gap > 0, gap, 1.0)
     bridged = (times[left] <= stamps) & (stamps <= times[right]) & (gap <= max_gap) & (not truth.indexed)
     fraction = np.where(bridged, fraction, np.round(fraction))
     nearest = np.where(fraction < 0.5, left, right)
