@@ -262,6 +262,8 @@ def test_rectified_images_without_p_are_refused() -> None:
 def test_a_wrong_count_names_the_model_that_would_fit() -> None:
     with pytest.raises(VodistillError, match="8 coefficients fit rational_polynomial"):
         Camera(640, 480, "plumb_bob", 500, 500, 320, 240, (0.1,) * 8)
+    with pytest.raises(VodistillError, match=r"It takes 4 or 5\.$"):
+        Camera(640, 480, "plumb_bob", 500, 500, 320, 240, (0.1,) * 7)
 
 
 def test_mount_follows_the_conventions() -> None:
@@ -288,6 +290,7 @@ def test_a_mount_is_found_again_from_gravity(pitch: float, roll: float) -> None:
         ((0.0,), "height above the ground is 0"),
         ((-1.0,), "height above the ground is -1"),
         ((math.nan,), "height above the ground is nan"),
+        ((math.inf,), "height above the ground is inf"),
         ((1.0, math.inf), "pitch is inf"),
         ((1.0, 0.0, math.nan), "roll is nan"),
         ((1.0, 15.0), "pitch is 15 rad (859 degrees)"),

@@ -310,7 +310,9 @@ def test_the_teacher_does_not_learn(name: str) -> None:
     student.requires_grad_()
     teacher.requires_grad_()
     loss = build_features(name, (student.shape[1],), (teacher.shape[1],))
-    loss(batch(student, teacher, confidence=torch.rand(2), objects=OBJECTS)).backward()
+    confidence = torch.rand(2, requires_grad=True)
+    loss(batch(student, teacher, confidence=confidence, objects=OBJECTS)).backward()
+    assert confidence.grad is None
     assert teacher.grad is None
     assert student.grad.any()
 

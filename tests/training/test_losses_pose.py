@@ -16,9 +16,9 @@ from training.losses import POSE, Poses, build_pose
 W = 4.0  # rotations count twice as much
 
 # Two samples whose squared errors are easy: a difference of 1 in a translation counts 1, of 1 in a rotation 4.
-TRUTH = torch.zeros(2, 6, dtype=torch.float64)
-STUDENT = torch.tensor([[2.0, 0, 0, 0, 0, 0], [0, 1.0, 0, 0, 0, 1.0]], dtype=torch.float64)
-TEACHER = torch.tensor([[0, 0, 0, 0.5, 0, 0], [0, 3.0, 0, 0, 0, 0]], dtype=torch.float64)
+TRUTH = torch.full((2, 6), 0.5, dtype=torch.float64)
+STUDENT = TRUTH + torch.tensor([[2.0, 0, 0, 0, 0, 0], [0, 1.0, 0, 0, 0, 1.0]])
+TEACHER = TRUTH + torch.tensor([[0, 0, 0, 0.5, 0, 0], [0, 3.0, 0, 0, 0, 0]])
 S_TRUTH = (4.0, 1.0 + 4.0)  # ||p_S - p_gt||^2
 S_TEACHER = (4.0 + 1.0, 4.0 + 4.0)  # ||p_S - p_T||^2
 T_TRUTH = (1.0, 9.0)  # ||p_T - p_gt||^2
@@ -146,7 +146,7 @@ def test_upper_bound_lets_a_student_be_that_is_as_good() -> None:
 
 
 def test_minimum_follows_the_nearer_one() -> None:
-    nearer = torch.tensor([[1.5, 0, 0, 0, 0, 0], [0, 3.0, 0, 0, 0, 0]], dtype=torch.float64)  # teacher, then truth
+    nearer = TRUTH + torch.tensor([[1.5, 0, 0, 0, 0, 0], [0, 3.0, 0, 0, 0, 0]])  # teacher, then truth
     found = gradient("minimum", poses(teacher=nearer))
     torch.testing.assert_close(found[0], (STUDENT - nearer)[0])
     torch.testing.assert_close(found[1], (STUDENT - TRUTH)[1] * torch.tensor([1.0, 1, 1, 4, 4, 4]).double())
