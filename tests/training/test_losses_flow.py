@@ -28,8 +28,11 @@ def field(x: float, y: float, height: int = 4, width: int = 6) -> Tensor:
 
 def test_a_perfect_reading_costs_nothing_and_a_gap_its_root() -> None:
     loss = reader([[1.0, 0.0], [0.0, 1.0]])
-    feature = field(0.5, -0.25)  # units of 8 pixels
-    assert float(loss(feature, field(4.0, -2.0)).detach()) == pytest.approx(0.0, abs=1e-5)
+    feature = field(0.5, -0.25).requires_grad_()  # units of 8 pixels
+    perfect = loss(feature, field(4.0, -2.0))
+    assert float(perfect.detach()) == pytest.approx(0.0, abs=1e-5)
+    perfect.backward()
+    assert feature.grad is not None and not feature.grad.any()
     gap = float(loss(feature, field(4.0 + 24.0, -2.0 + 32.0)).detach())  # 40 pixels, 5 units
     assert gap == pytest.approx(5.1**0.4 - 0.1**0.4, rel=1e-5)
 

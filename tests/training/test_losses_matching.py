@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,21 +41,27 @@ def test_a_network_that_knows_a_whole_displacement_is_not_surprised() -> None:
     scores[:, :, 0 * 5 + 3] = 50.0  # one cell up, one to the right
     assert float(loss(scores, flow(4.0, -4.0))) == pytest.approx(0.0, abs=1e-6)
     assert float(loss(scores, flow(0.0, 0.0))) > 50
+    corner = torch.full((1, 1, 15, 3, 5), -50.0)
+    corner[:, :, 14] = 50.0  # as far as it reaches
+    assert float(loss(corner, flow(8.0, 4.0))) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_between_cells_the_truth_is_shared_bilinearly() -> None:
-    shares = {(0, 1): 0.75 * 0.5, (0, 2): 0.25 * 0.5, (1, 1): 0.75 * 0.5, (1, 2): 0.25 * 0.5}  # (dy, dx): (1/2, 5/4)
+@pytest.mark.parametrize("way", [1, -1])
+def test_between_cells_the_truth_is_shared_bilinearly(way: int) -> None:
+    near = {(0, 1): 0.75 * 0.75, (0, 2): 0.25 * 0.75, (1, 1): 0.75 * 0.25, (1, 2): 0.25 * 0.25}  # (dy, dx): (1/4, 5/4)
+    shares = {(way * dy, way * dx): share for (dy, dx), share in near.items()}
     scores = torch.full((1, 1, 15, 3, 5), -60.0)
     for (dy, dx), share in shares.items():
         scores[:, :, (dy + 1) * 5 + dx + 2] = math.log(share)
     entropy = -sum(share * math.log(share) for share in shares.values())
-    assert float(loss(scores, flow(5.0, 2.0))) == pytest.approx(entropy, rel=1e-5)
+    assert float(loss(scores, flow(way * 5.0, way * 1.0))) == pytest.approx(entropy, rel=1e-5)
     learnt = torch.zeros(1, 1, 15, 3, 5, requires_grad=True)
-    loss(learnt, flow(5.0, 2.0)).backward()
+    loss(learnt, flow(way * 5.0, way * 1.0)).backward()
     assert learnt.grad is not None
-    pull = -15 * learnt.grad[0, 0, :, 0, 0]  # of one of 15 cells: the truth's share less the network's
-    assert float(pull[1 * 5 + 3]) == pytest.approx(shares[0, 1] - 1 / 15, rel=1e-5)
-    assert float(pull[0]) == pytest.approx(-1 / 15, rel=1e-5)
+    cells = learnt.grad[0, 0].any(0).sum()
+    pull = -cells * learnt.grad[0, 0, :, 1, 2]  # of one of the cells: the truth's share less the network's
+    assert float(pull[5 + 2 + way]) == pytest.approx(shares[0, way] - 1 / 15, rel=1e-5)
+    assert float(pull[7]) == pytest.approx(-1 / 15, rel=1e-5)
 
 
 def test_the_least_surprising_scores_have_the_true_displacement_as_their_mean() -> None:
@@ -79,11 +86,30 @@ def test_what_is_unknown_or_out_of_reach_does_not_teach(away: tuple[float, float
     assert not scores.grad[..., 1, 2].any() and scores.grad[..., 1, 1].any()
 
 
-def test_matches_outside_the_last_frame_do_not_teach() -> None:
+NONE = slice(0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "offset", "outside"),
+    [
+        ((-4.0, 0.0), 0, (slice(None), 0)),  # cells are at 0, 8, .. 32 across and 0, 8, 16 down, of 40 x 24 pixels
+        ((8.0, 0.0), 0, (slice(None), 4)),
+        ((0.0, -4.0), 0, (0, slice(None))),
+        ((0.0, 4.0), 0, (NONE, NONE)),
+        ((-4.0, 0.0), 4, (NONE, NONE)),  # four pixels further
+        ((4.0, 0.0), 4, (slice(None), 4)),
+        ((0.0, 4.0), 4, (2, slice(None))),
+    ],
+)
+def test_matches_outside_the_last_frame_do_not_teach(
+    shift: tuple[float, float], offset: int, outside: tuple[int | slice, int | slice]
+) -> None:
     scores = torch.randn(1, 1, 15, 3, 5, requires_grad=True)
-    loss(scores, flow(-4.0, 0.0)).backward()
+    loss(scores, flow(*shift), replace(CELLS, offset=offset)).backward()
     assert scores.grad is not None
-    assert not scores.grad[..., 0].any() and scores.grad[..., 1:].any(2).all()
+    expected = torch.ones(3, 5, dtype=torch.bool)
+    expected[outside] = False
+    assert torch.equal(scores.grad[0, 0].any(0), expected)
 
 
 def test_nothing_known_is_no_loss() -> None:

@@ -33,7 +33,7 @@ class Confidence:
 
     Attributes:
         least, largest: of the errors of the whole training set.
-        clamp: keep Phi within 0..1; the paper's formula does not.
+        clamp: keep Phi from falling below 0; the paper's formula does not.
     """
 
     least: float
@@ -70,4 +70,4 @@ class Confidence:
     def __call__(self, errors: Tensor) -> Tensor:
         """Phi of samples with these errors, detached."""
         phi = 1 - errors.detach() / self.eta
-        return phi.clamp(0, 1) if self.clamp else phi
+        return phi.clamp_min(0) if self.clamp else phi
