@@ -89,6 +89,7 @@ def test_a_view_survives_its_dictionary(view: View | Patch) -> None:
         (VIEW.to_dict() | {"cx": math.nan}, "cx is nan"),
         (VIEW.to_dict() | {"width": 0}, "width is 0"),
         (VIEW.to_dict() | {"width": "wide"}, "width is 'wide'"),
+        (VIEW.to_dict() | {"width": 64.5}, "width is 64.5"),
         (PATCH.to_dict() | {"near": 5.0}, "from 5.0 to 5.0"),
         (PATCH.to_dict() | {"near": -1.0}, "near is -1.0"),
         (PATCH.to_dict() | {"half_width": math.inf}, "half_width is inf"),
@@ -227,7 +228,7 @@ def test_what_the_view_cannot_show_becomes_its_mean(shrink: float) -> None:
         image = np.where(stripes % 2, 220, 20).astype(np.uint8)
         kept = np.std(warp(image)) / 100
         naive = np.std(cv2.remap(image, warp.map_x, warp.map_y, cv2.INTER_LINEAR)) / 100
-        assert kept < 0.35
+        assert kept < 0.2
         assert kept <= naive + 0.02
 
 
