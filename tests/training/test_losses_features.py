@@ -194,6 +194,12 @@ def test_fkd_by_hand() -> None:
     assert value("fkd", student, teacher) == pytest.approx(total)
 
 
+@pytest.mark.parametrize(("teacher", "inner", "found"), [(8, 64, 4), (8, 2, 2), (1, 64, 1)])
+def test_relations_are_of_half_of_the_channels_at_most(teacher: int, inner: int, found: int) -> None:
+    loss = module("fkd", teacher=teacher, inner=inner).levels[0]
+    assert loss.ours.query.out_channels == loss.theirs.query.out_channels == found
+
+
 def test_the_masks_of_fkd_are_constants() -> None:
     student, teacher = maps(1), maps(2)
     off = dict.fromkeys(("attention", "relation"), 0.0)
@@ -247,12 +253,13 @@ def test_fgd_by_hand() -> None:
 
 def test_global_context() -> None:
     torch.manual_seed(0)
-    block, x = GlobalContext(3).double(), maps(1)
+    block, x = GlobalContext(6).double(), maps(1, 6)
     nn.init.normal_(block.transform[-1].weight)
     mask = block.mask(x).detach().numpy().reshape(2, -1)
     for i in range(2):
         pooled = x[i].flatten(1).numpy() @ softmax(mask[i])
         added = block.transform(torch.from_numpy(pooled)[None])[0].detach().numpy()
+        assert np.abs(added).min() > 0.01
         np.testing.assert_allclose(block(x)[i].detach().numpy(), x[i].numpy() + added[:, None, None])
 
 
