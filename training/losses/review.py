@@ -48,8 +48,7 @@ class AttentionFusion(nn.Module):
             deeper = functional.interpolate(deeper, (x.shape[2], x.shape[3]), mode="nearest")
             z = torch.sigmoid(self.attend(torch.cat([x, deeper], 1)))
             x = x * z[:, :1] + deeper * z[:, 1:]
-        if (x.shape[2], x.shape[3]) != size:
-            x = functional.interpolate(x, size, mode="nearest")
+        x = functional.interpolate(x, size, mode="nearest")
         return self.expand(x), x
 
 
