@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
-from ros2_vodistill.blocks import flow, normalised
+from ros2_vodistill.blocks import Level, flow, normalised
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import Ground, GroundFit, Prior
 from ros2_vodistill.road import Road, plane_normal
+from ros2_vodistill.view import View
 from tests.street import Street, motion
 
 Array = NDArray[np.float64]
@@ -181,6 +182,70 @@ def test_flow_agrees_with_differences() -> None:
     by_height = np.einsum("nij,j->ni", jacobian[:, :, :3], translation)
     ahead = rays[:, 2] / rays[:, 1]
     np.testing.assert_allclose(jacobian[:, :, 8], by_height * (ahead**2 / 2)[:, None], atol=1e-12)
+
+
+GRID = View(167, 96, 30.0, 52.0, 82.3, -10.4)
+
+
+def level(seen: NDArray[np.bool_] | None = None) -> Level:
+    return Level(GRID, np.ones((96, 167), bool) if seen is None else seen, 1.0, 4.0, 8)
+
+
+def test_a_blocks_ray_is_that_of_its_middle_and_blocks_tile_the_road() -> None:
+    blocks = level()
+    pixels = np.stack(np.meshgrid(np.arange(167.0), np.arange(96.0)), axis=-1)
+    tiled = blocks.crop(pixels)
+    rows, columns = tiled.shape[0] // 8, tiled.shape[1] // 8
+    assert tiled.shape == (8 * rows, 8 * columns, 2)
+    middles = tiled.reshape(rows, 8, columns, 8, 2).mean(axis=(1, 3))
+    rays = GRID.rays_at(middles)
+    on_road = np.abs(rays[..., 0]) <= 2 * rays[..., 1]
+    np.testing.assert_allclose(blocks.rays, rays[on_road])
+    assert tiled[-1, 0, 1] == 95  # from the nearest ground on
+    assert 0 <= tiled[0, 0, 1] - (52.0 / 4.0 - 10.4) < 8  # as far as was asked for
+    assert columns == 2 * 2 * 30 // 8  # from two camera heights at the left, where that is one ahead, to the right
+
+
+def test_blocks_that_the_camera_does_not_see_wholly_are_none() -> None:
+    seen = np.ones((96, 167), bool)
+    seen[90, 80] = False
+    assert len(level(seen).rays) == len(level().rays) - 1
+
+
+def test_blocks_say_how_far_they_are_off() -> None:
+    down, across = np.mgrid[:96, :167].astype(float)
+
+    def waves(x: float, y: float) -> NDArray[np.uint8]:
+        u, v = across - x, down - y
+        image = 120 + 25 * np.sin(u / 2.5) + 25 * np.sin(v / 2.2) + 25 * np.sin((u + v) / 3.1)
+        return image.round().astype(np.uint8)
+
+    blocks, visible = level(), np.ones(len(level().rays), bool)
+    here, moved = blocks.viewed(waves(0, 0)), blocks.viewed(waves(0.3, -0.2))
+    shifts = blocks.shifts(moved.picture, here.picture, visible)
+    np.testing.assert_allclose(np.median(shifts.offset, axis=0), [0.3, -0.2], atol=0.03)
+    np.testing.assert_allclose(blocks.pulled(here, np.eye(3)), here.picture, atol=1e-3)
+    assert blocks.visible(np.eye(3)).all()
+    assert blocks.correlation(here.picture, here.picture, visible) == pytest.approx(1.0, abs=1e-4)
+    assert blocks.correlation(here.picture, -here.picture, visible) == pytest.approx(-1.0, abs=1e-4)
+    few = np.arange(len(visible)) < 3
+    assert blocks.correlation(here.picture, here.picture, few) == -1.0
+
+
+def test_what_the_last_view_did_not_show_is_not_visible() -> None:
+    seen = np.ones((96, 167), bool)
+    seen[:, :83] = False
+    blocks = level(seen)
+    step = np.eye(3)
+    step[0, 1] = 0.5  # half a camera height to the right: where the ground was seen, in the last view
+    places = GRID.fx * (blocks.rays[:, 0] + 0.5 * blocks.rays[:, 1]) + GRID.cx
+    np.testing.assert_array_equal(blocks.visible(step), np.round(places) < 167)
+    step[0, 1] = -0.5
+    places = GRID.fx * (blocks.rays[:, 0] - 0.5 * blocks.rays[:, 1]) + GRID.cx
+    np.testing.assert_array_equal(blocks.visible(step), np.round(places) >= 83)
+    behind = np.eye(3)
+    behind[2, 1] = -10.0
+    assert not blocks.visible(behind).any()
 
 
 def test_light_and_contrast_hardly_matter() -> None:
