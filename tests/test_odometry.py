@@ -36,15 +36,18 @@ class Scripted:
         self.reasons: tuple[str, ...] = ()
         self.lost = False
         self.advanced = 0
+        self.turn = 0.02
+        self.seconds: list[float] = []
 
     def reset(self) -> None:
         self.reference = None
 
     def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
         self.newest = (int(image[0, 0]) * 256 + int(image[0, 4])) / 100
+        self.seconds.append(seconds)
         if self.reference is None:
             return None
-        motion = geometry.from_motion([0, 0, self.newest - self.reference, 0, 0.02, 0])
+        motion = geometry.from_motion([0, 0, self.newest - self.reference, 0, self.turn, 0])
         return Relative(motion, self.covariance, self.reasons, self.still, self.lost)
 
     def advance(self) -> None:
@@ -132,6 +135,40 @@ def test_a_fast_camera_is_compared_as_rarely_as_a_slow_one_unless_it_goes_far(st
     for i in range(61):
         vo.push(frame(step * i), i / 60)
     assert frontend.advanced == references
+
+
+@pytest.mark.parametrize(
+    ("least", "seconds", "turn", "references"),
+    [
+        (0.1, 0.1, 0.05, 1),
+        (0.1, 0.1, 0.12, 2),
+        (0.1, 0.01, 0.12, 2),
+        (0.01, 0.1, 0.005, 1),
+        (0.01, 0.1, 0.02, 2),
+        (0.01, 0.01, 0.03, 1),  # so soon, it must turn a good deal
+        (0.01, 0.01, 0.06, 2),
+        (0.004, 0.01, 0.04, 2),
+    ],
+)
+def test_a_turn_gets_a_new_reference_if_it_is_worth_one(
+    least: float, seconds: float, turn: float, references: int
+) -> None:
+    frontend = Scripted()
+    frontend.min_rotation, frontend.turn = least, turn
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    vo.push(frame(0.0, seed=1), seconds)
+    assert frontend.advanced == references
+
+
+def test_a_frontend_is_told_how_long_ago_it_saw_the_last_frame() -> None:
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 5.0)
+    pushed(vo, 0.5, 5.1)
+    vo.push(np.zeros((HEIGHT, WIDTH), np.uint8), 5.2)
+    pushed(vo, 1.0, 5.4)
+    assert frontend.seconds[1:] == pytest.approx([0.1, 0.3])
 
 
 def test_small_steps_keep_the_reference_so_that_nothing_adds_up() -> None:
@@ -302,6 +339,26 @@ def test_a_cut_in_time_restarts_from_the_pose_and_says_so() -> None:
     assert "4.0 s" in after.reasons[0]
     assert np.sqrt(after.pose_covariance[2, 2]) > 3.0
     assert pushed(vo, 7.5, 4.2).status is Status.TRACKING
+
+
+def test_beyond_a_cut_in_time_errors_are_others_and_the_time_before_it_is_over() -> None:
+    vo = odometry()
+    vo.push(frame(0.0), 0.0)
+    for k in range(1, 6):
+        before = pushed(vo, 0.5 * k, 0.1 * k)
+    cut = pushed(vo, 9.0, 5.0)
+    after = pushed(vo, 9.5, 5.1)
+    carry = geometry.adjoint(geometry.invert(geometry.invert(cut.pose) @ after.pose))
+    assert after.step_covariance is not None
+    expected = carry @ cut.pose_covariance @ carry.T + after.step_covariance
+    np.testing.assert_allclose(after.pose_covariance, expected, rtol=1e-9, atol=1e-12)
+    again = pushed(vo, 20.0, 10.1)
+    dark = vo.push(np.zeros((HEIGHT, WIDTH), np.uint8), 10.2)
+    assert dark is not None
+    speed = np.linalg.norm(before.twist[:3])
+    assert np.linalg.norm(after.twist[:3]) == pytest.approx(speed)
+    grown = dark.pose_covariance - again.pose_covariance
+    np.testing.assert_allclose(np.diag(grown), [(0.1 * speed) ** 2] * 3 + [0.04 * 0.1**2] * 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -503,6 +560,14 @@ def test_a_new_calibration_keeps_the_pose_and_restarts() -> None:
     assert np.sqrt(grown[2, 2]) == pytest.approx(10.0 * 0.1, rel=0.01)  # what it went since, nobody saw
 
 
+def test_a_new_mount_has_another_height() -> None:
+    vo = odometry(height=2.0)
+    vo.set_camera(CAMERA, Mount(0.5))
+    vo.frontend = Scripted()
+    vo.push(frame(0.0), 0.0)
+    assert np.linalg.norm(pushed(vo, 0.4, 0.1).pose[:3, 3]) == pytest.approx(0.2)
+
+
 def test_reset_starts_again_where_it_is_told() -> None:
     vo = odometry()
     vo.push(frame(0.0), 0.0)
@@ -525,6 +590,21 @@ def test_a_frontend_that_doubts_makes_the_estimate_degraded() -> None:
 def test_classical_has_nothing_to_refine() -> None:
     with pytest.raises(VodistillError, match="cannot be refined"):
         VisualOdometry("classical", refine=True)
+    with pytest.raises(VodistillError, match="no engine, not on 'onnxruntime'"):
+        VisualOdometry("classical", engine="onnxruntime")
+
+
+def test_what_the_network_saw_is_a_copy(tmp_path: Path) -> None:
+    vo = VisualOdometry(brightness_model(tmp_path / "bright"), camera=CAMERA, mount=Mount(1.5), refine=False)
+    vo.push(np.full((HEIGHT, WIDTH), 90, np.uint8) + frame(0.0) // 8, 0.0)
+    first = vo.view()
+    assert first is not None
+    before = first.copy()
+    vo.push(np.full((HEIGHT, WIDTH), 150, np.uint8) + frame(0.5) // 8, 0.1)
+    second = vo.view()
+    assert second is not None and second.mean() > before.mean() + 30
+    np.testing.assert_array_equal(first, before)
+    assert odometry().view() is None
 
 
 def test_the_mount_turns_a_network_motion_into_the_camera(tmp_path: Path) -> None:
