@@ -25,7 +25,7 @@ class VoNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("vo", **options)
         self._values = declared.declare(self)
-        self.add_on_set_parameters_callback(self._set_parameters)
+        self.add_on_set_parameters_callback(self._on_parameters)
         self._made = Entities(self)
         self._pipeline: Pipeline | None = None
         self._problem = "unconfigured"
@@ -117,7 +117,7 @@ class VoNode(LifecycleNode):
 
     # Parameters and time
 
-    def _set_parameters(self, changes: list[Any]) -> Any:
+    def _on_parameters(self, changes: list[Any]) -> Any:
         result, values = declared.check(changes, self._values, configured=self._pipeline is not None)
         self._values.update(values)
         if self._pipeline is not None:

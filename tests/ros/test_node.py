@@ -12,7 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not sourced: no rclpy; the node's 
 import rclpy
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import Transition
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RclpyParameter
 from std_srvs.srv import Trigger
 
@@ -191,6 +191,13 @@ def test_told_to_end_while_it_is_made_it_ends_with_code_0(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(lifecycle, "VoNode", made)
     assert node.main([]) == 0
+
+
+def test_of_rclpys_own_methods_it_replaces_the_transitions_and_its_end_alone() -> None:
+    """A name that one distribution leaves free is taken in another: Humble declares parameters by _set_parameters."""
+    taken = {name for name in dir(LifecycleNode) if not name.startswith("__")} | {"_set_parameters"}
+    transitions = {f"on_{name}" for name in ("configure", "activate", "deactivate", "cleanup", "shutdown", "error")}
+    assert taken & set(vars(lifecycle.VoNode)) == {*transitions, "destroy_node"}
 
 
 def test_what_nobody_expected_while_configuring_is_told(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
