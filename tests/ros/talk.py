@@ -135,7 +135,7 @@ class Listener:
     def is_connected(self) -> bool:
         """Each side knows the other, by what each says of itself."""
         theirs = self.value("subscribers of odom / tf / path")
-        mine = [subscription.get_publisher_count() for subscription in self.subscriptions]
+        mine = [self.ros.node.count_publishers(subscription.topic_name) for subscription in self.subscriptions]
         return bool(theirs) and "0" not in theirs.split(" / ") and all(mine)
 
     def stamps(self) -> list[float]:
