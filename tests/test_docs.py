@@ -38,7 +38,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("file", ["docs/robot.md", "docker/Dockerfile"])
+@pytest.mark.parametrize("file", ["docs/robot.md", "docker/Dockerfile", ".github/workflows/ros.yml"])
 def test_what_a_ros_2_is_given_by_pip_is_what_the_package_requires(file: str) -> None:
     """On Lyrical's Python 3.14 there is no numpy 1 and no backports.zstd, and pip would install nothing."""
     setup = ast.parse((ROOT / "setup.py").read_text())
