@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 
 from ros2_vodistill.image import decode_compressed, grey, to_grey
 
-_BY_CV_BRIDGE = {
-    **dict.fromkeys(("mono8", "8UC1"), (1, "passthrough")),
-    **dict.fromkeys(("mono16", "16UC1"), (2, "passthrough")),
-    **dict.fromkeys(("bgr8", "8UC3"), (3, "passthrough")),
-    **dict.fromkeys(("bgra8", "8UC4"), (4, "passthrough")),
-    "rgb8": (3, "bgr8"),
-    "rgba8": (4, "bgra8"),
-}
-"""Encodings that cv_bridge gives as what `image.grey` takes: a pixel's bytes, and what to ask it for.
+_BY_CV_BRIDGE = {"mono8": 1, "8UC1": 1, "mono16": 2, "16UC1": 2, "bgr8": 3, "8UC3": 3, "bgra8": 4, "8UC4": 4}
+"""Bytes of a pixel in the encodings that cv_bridge gives as what `image.grey` takes, without a conversion.
 
-It takes padded rows for whole pixels, which shears the image where they are none, and swaps bytes with a method that
-numpy 2 has no more: such images are left to the own decoder.
+Its conversions are compiled: built for numpy 1, as Humble's are, they import with numpy 2 and then end the process. It
+takes padded rows for whole pixels, which shears the image where they are none, and swaps bytes with a method that
+numpy 2 has no more. All of that is left to the own decoder.
 """
 
 
@@ -44,12 +38,12 @@ class Decoder:
         if not hasattr(message, "encoding"):
             self.told = "own (compressed images)"
             return lambda: decode_compressed(message.data)
-        size, wanted = _BY_CV_BRIDGE.get(message.encoding, (0, ""))
+        size = _BY_CV_BRIDGE.get(message.encoding, 0)
         dense = len(message.data) == message.step * message.height > 0 and message.step == message.width * size
         bridge = self._bridge
         if bridge is not None and dense and not message.is_bigendian:
             self.told = f"cv_bridge for {message.encoding}"
-            return lambda: grey(bridge.imgmsg_to_cv2(message, desired_encoding=wanted))
+            return lambda: grey(bridge.imgmsg_to_cv2(message, desired_encoding="passthrough"))
         self.told = f"own for {message.encoding}" + (f" ({self._broken})" if self._broken else "")
         return lambda: to_grey(
             message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,15 +18,16 @@ from ros2_vodistill.odometry import Estimate, Scale, Status
 from ros2_vodistill.ros import messages
 from ros2_vodistill.ros.decoder import Decoder
 
-CHANNELS = {"mono8": 1, "8UC1": 1, "bgr8": 3, "8UC3": 3, "bgra8": 4, "rgb8": 3, "rgba8": 4, "mono16": 2, "16UC1": 2}
+CHANNELS = {"mono8": 1, "8UC1": 1, "bgr8": 3, "8UC3": 3, "bgra8": 4, "8UC4": 4, "mono16": 2, "16UC1": 2}
+OTHERS = {"rgb8": 3, "rgba8": 4, "yuv422": 2, "bayer_rggb8": 1}
 
 
-@pytest.mark.parametrize("encoding", [*CHANNELS, "bayer_rggb8", "yuv422"])
+@pytest.mark.parametrize("encoding", [*CHANNELS, *OTHERS])
 def test_cv_bridge_and_the_own_decoder_give_equal_arrays(encoding: str) -> None:
     bridge, own = Decoder(), Decoder(bridge=False)
     if not bridge.told.startswith("cv_bridge"):
         pytest.skip(f"decoder: {bridge.told}")
-    step = 22 * CHANNELS.get(encoding, 2 if encoding == "yuv422" else 1)
+    step = 22 * (CHANNELS | OTHERS)[encoding]
     data = np.random.default_rng(1).integers(0, 256, 14 * step, dtype=np.uint8)
     message = Image(height=14, width=22, encoding=encoding, step=step, data=data.tobytes())
     by_bridge, by_own = bridge.later(message)(), own.later(message)()
@@ -31,6 +35,26 @@ def test_cv_bridge_and_the_own_decoder_give_equal_arrays(encoding: str) -> None:
     np.testing.assert_array_equal(by_bridge, by_own)
     assert bridge.told == f"{'cv_bridge' if encoding in CHANNELS else 'own'} for {encoding}"
     assert own.told == f"own for {encoding} (cv_bridge is not asked for)"
+
+
+@pytest.mark.parametrize("encoding", [*CHANNELS, *OTHERS])
+def test_cv_bridge_is_asked_for_no_conversion(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """They are compiled: with another numpy than they were built for, they end the process."""
+    asked = []
+
+    class Bridge:
+        def cv2_to_imgmsg(self, *_: object) -> None:
+            pass
+
+        def imgmsg_to_cv2(self, message: Image, desired_encoding: str) -> np.ndarray:
+            asked.append(desired_encoding)
+            return np.zeros((message.height, message.width), np.uint8)
+
+    monkeypatch.setitem(sys.modules, "cv_bridge", SimpleNamespace(CvBridge=Bridge))
+    step = 22 * (CHANNELS | OTHERS)[encoding]
+    message = Image(height=14, width=22, encoding=encoding, step=step, data=bytes(14 * step))
+    assert Decoder().later(message)().shape == (14, 22)
+    assert asked == ["passthrough"] * (encoding in CHANNELS)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +76,7 @@ def test_rows_and_bytes_that_cv_bridge_takes_for_others_are_decoded_by_the_own(
 
 
 def test_without_cv_bridge_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "cv_bridge", None)
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
     assert Decoder().told.startswith("own (cv_bridge does not work here: ")
 
 
