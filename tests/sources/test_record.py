@@ -244,6 +244,8 @@ def ros2(*arguments: str) -> str:
     if shutil.which("ros2") is None:
         pytest.skip("ros2 is not found: source a ROS 2 to let it read what is written here")
     done = subprocess.run(["ros2", *arguments], capture_output=True, text=True, timeout=120, check=False)
+    if "does not support message compression" in done.stderr:
+        pytest.skip(f"this ROS 2 writes no such bag: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -264,6 +266,7 @@ def test_ros_2_reads_it(tmp_path: Path, sequence: Sequence, storage: str) -> Non
         "storage_id: mcap, compression_mode: message, compression_format: zstd, compression_queue_size: 0",
         "storage_id: sqlite3",
         "storage_id: sqlite3, storage_preset_profile: resilient",
+        "storage_id: sqlite3, compression_mode: message, compression_format: zstd, compression_queue_size: 0",
         "storage_id: sqlite3, compression_mode: file, compression_format: zstd",
         "storage_id: sqlite3, max_bagfile_size: 86016",
     ],
