@@ -110,6 +110,10 @@ class Ros:
         logs = [f"--- {log.name}\n{log.read_text(errors='replace')}" for log in self.logs]
         return "\n".join([*logs, *(f"--- {listener.name}\n{listener.health}" for listener in self.listeners)])
 
+    def crashed(self) -> bool:
+        """A traceback is told, other than numpy 2's in its warning of a cv_bridge for numpy 1, which breaks no line."""
+        return "Traceback" in self.told().replace("Traceback (most recent call last):  File", "")
+
     def call(self, kind: Any, name: str, request: Any) -> Any:
         client = self.node.create_client(kind, name)
         self.until(client.service_is_ready, f"the service {name}")

@@ -121,7 +121,7 @@ def test_sigint_to_a_launch_leaves_no_process(ros: Ros, installed: Path) -> None
     assert len(alive(process.pid)) >= 2
     ros.interrupt(process)
     ros.until(lambda: not alive(process.pid), "all processes to end", 20)
-    assert "Traceback" not in ros.told()
+    assert not ros.crashed()
 
 
 def test_sigint_to_a_replay_leaves_no_process(ros: Ros, bag: Path, installed: Path) -> None:
@@ -130,7 +130,7 @@ def test_sigint_to_a_replay_leaves_no_process(ros: Ros, bag: Path, installed: Pa
     ros.until(lambda: listener.odometry, "odometry", PATIENCE * 2)
     ros.interrupt(process)
     ros.until(lambda: not alive(process.pid), "all processes to end")
-    assert "Traceback" not in ros.told()
+    assert not ros.crashed()
 
 
 def test_a_replay_that_is_interrupted_before_it_plays_says_so(ros: Ros, bag: Path) -> None:
