@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from ros2_vodistill.errors import VodistillError
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         if rclpy.ok():
             raise  # else it was told to end, whatever it was about to do
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough, and launch may send a second
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -169,6 +171,20 @@ def test_sigint_ends_it_cleanly_at_work(ros: Ros) -> None:
     assert not ros.crashed()
 
 
+def test_sigint_again_and_again_does_not_break_off_its_end(ros: Ros) -> None:
+    """What ends a whole group of processes tells launch, which tells the node once more."""
+    ready(ros)
+    (process,) = ros.processes
+
+    def told_once_more() -> bool:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+        return process.poll() is not None
+
+    ros.until(told_once_more, "its end")
+    assert process.returncode == 0 and not ros.crashed(), ros.told()
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -190,7 +206,11 @@ def test_told_to_end_while_it_is_made_it_ends_with_code_0(monkeypatch: pytest.Mo
         raise RuntimeError("Failed to create publisher: rcl node's context is invalid")
 
     monkeypatch.setattr(lifecycle, "VoNode", made)
-    assert node.main([]) == 0
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        assert node.main([]) == 0
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def test_of_rclpys_own_methods_it_replaces_the_transitions_and_its_end_alone() -> None:
