@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("torch", reason="torch is not installed: pip install '.[train]'; the tests of training need it")
+
 from tests.training.toy import ShiftStream
 from training.data import streams
 
