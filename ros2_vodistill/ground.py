@@ -74,7 +74,10 @@ class Ground:
             self._warp = Warp(camera, view, mount.level_from_camera)
         except VodistillError:  # no pixel of it is left, or seen
             return
-        seen = (self._warp.map_x >= 0).astype(np.float32)
+        seen = self._warp.map_x >= 0
+        self._outside = np.flatnonzero(~seen)
+        self._edge = _nearest(seen)[self._outside]
+        seen = seen.astype(np.float32)
         for k, block in ((1, 16), (2, 8), (4, 8)):
             centre = (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5
             small = View(width // k, height // k, focal / k, focal / k, *centre)
@@ -94,9 +97,16 @@ class Ground:
         views: Views = []
         for level in self.levels:
             size = level.view.width, level.view.height
-            small = cv2.resize(views[-1].image, size, interpolation=cv2.INTER_AREA) if views else self._warp(image)
+            small = cv2.resize(views[-1].image, size, interpolation=cv2.INTER_AREA) if views else self._seen(image)
             views.append(level.viewed(np.asarray(small, np.uint8)))
         return views
+
+    def _seen(self, image: Image) -> Image:
+        """The view, with its edge carried on to where the camera sees nothing: a black frame would be an edge that
+        stays in its place whatever the motion."""
+        view = self._warp(image)
+        view.ravel()[self._outside] = view.ravel()[self._edge]
+        return view
 
     def measure(self, last: Views, this: Views, prior: Prior, schedule: Schedule) -> GroundFit | None:
         """Align two frames' views, from the prior or, where that is too vague or fails, from a search.
@@ -185,6 +195,16 @@ def _by_blocks(
     weighted = (information * weights[:, None, None]) @ jacobian
     flat = weighted.reshape(-1, 9).T
     return flat @ jacobian.reshape(-1, 9), flat @ offset.ravel(), weights
+
+
+def _nearest(seen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(H*W,) index of the pixel that is seen (H,W) and nearest to each."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    where = np.zeros(labels.max() + 1, np.int64)
+    where[labels[seen]] = np.flatnonzero(seen)
+    return np.asarray(where[labels.ravel()])
 
 
 def _towards_the_road(camera: Camera, mount: Mount) -> Array:

@@ -87,6 +87,14 @@ def test_the_search_finds_a_step_that_nobody_foretold() -> None:
     assert np.linalg.norm(measured.translation) == pytest.approx(1.4, rel=0.02)
 
 
+def test_the_edge_of_what_the_camera_sees_is_no_texture() -> None:
+    """A portrait image is narrower than the road that is looked at; its sides stay in their place."""
+    camera, street = Camera(200, 320, "pinhole", 160, 160, 99.5, 80), Street(HEIGHT, width=None, contrast=0.5)
+    ground, step = Ground(camera, Mount()), motion(0.6)
+    views = [ground.views(street(camera, pose, 3.0, seed)) for seed, pose in enumerate((np.eye(4), step))]
+    assert abs(ground.fit(*views, prior(step, 0.4), SCHEDULE).static) < 0.1
+
+
 def test_a_ground_that_corners_would_lie_below_must_be_sure() -> None:
     step, street, ground = motion(0.6), Street(HEIGHT, contrast=4.0), Ground(CAMERA, Mount())
     clear, vague = (
