@@ -32,7 +32,9 @@ Schedule = tuple[tuple[int, int], ...]
 
 _NEAREST, _FARTHEST = 0.8, 12.0  # camera heights
 _SPARE = 2.5  # the view reaches this many times farther than the road that is looked at: the last frame's road
-_REACH = 0.8  # of the nearest road: the longest step that is searched for
+_REACH = 0.8, 0.5  # of the nearest road: the longest step that is searched for, if a longer one is not expected; and of
+# the farthest road, beyond which there is too little of it in both views
+_LIKELY = 3.0  # standard deviations that a step is longer than expected at most
 _SHIFT = 0.05  # pixels
 _ROUGH = 0.02  # camera heights
 _OUTLIER = 3.0  # standard deviations
@@ -62,7 +64,7 @@ class Ground:
         if len(rays) < 97:
             return
         self._near = max(_NEAREST, float((rays[:, 2] / rays[:, 1]).min()))
-        far = min(_FARTHEST, 2 + 3 * self._near)
+        self._far = far = min(_FARTHEST, 2 + 3 * self._near)
         tangent = float(np.clip(np.abs(rays[:, 0] / rays[:, 2]).max(), 0.1, HALF_WIDTH / self._near))
         focal = np.sqrt(camera.fx * camera.fy)
         focal *= min(1.0, np.sqrt(pixels / (focal**2 * 2 * tangent * (1 / self._near - 1 / far))))
@@ -74,10 +76,10 @@ class Ground:
             self._warp = Warp(camera, view, mount.level_from_camera)
         except VodistillError:  # no pixel of it is left, or seen
             return
-        seen = self._warp.map_x >= 0
-        self._outside = np.flatnonzero(~seen)
-        self._edge = _nearest(seen)[self._outside]
-        seen = seen.astype(np.float32)
+        inside = self._warp.map_x >= 0
+        self._outside = np.flatnonzero(~inside)
+        self._edge = _nearest(inside)[self._outside]
+        seen = inside.astype(np.float32)
         for k, block in ((1, 16), (2, 8), (4, 8)):
             centre = (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5
             small = View(width // k, height // k, focal / k, focal / k, *centre)
@@ -143,12 +145,18 @@ class Ground:
         best, found = -1.0, prior
         for offset in (0.0, -sway, sway) if sway > _SWAY else (0.0,):
             road = prior.road + [0.0, offset, 0.0]
-            for length in np.arange(0.0, min(_REACH * self._near, prior.longest), self.pace):
+            for length in np.arange(0.0, min(self._reach(prior), prior.longest), self.pace):
                 motion = Alignment(prior.epipolar.rotation, length * prior.epipolar.direction, road).plane_motion
                 score = level.correlation(picture, level.pulled(last[-1], motion), level.visible(motion))
                 if score > best:
                     best, found = score, replace(prior, length=float(length), road=road)
         return replace(found, length_variance=4 * self.pace**2)
+
+    def _reach(self, prior: Prior) -> float:
+        """The longest step that is searched for, camera heights."""
+        doubt = np.sqrt(prior.length_variance)
+        expected = prior.length + _LIKELY * doubt if np.isfinite(doubt) else 0.0
+        return max(_REACH[0] * self._near, min(expected, _REACH[1] * self._far))
 
     def fit(self, last: Views, this: Views, prior: Prior, schedule: Schedule) -> GroundFit:
         """Align two frames' views, from the prior on."""

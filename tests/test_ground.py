@@ -87,6 +87,19 @@ def test_the_search_finds_a_step_that_nobody_foretold() -> None:
     assert np.linalg.norm(measured.translation) == pytest.approx(1.4, rel=0.02)
 
 
+def test_the_search_goes_as_far_as_the_step_may_be() -> None:
+    """A camera that sees the ground at its feet, on a vehicle that drives fast."""
+    camera, step, street = Camera(480, 320, "pinhole", 240, 240, 239.5, 90), motion(2.4), Street(HEIGHT)
+    ground = Ground(camera, Mount())
+    views = [ground.views(street(camera, pose, 1.0, seed)) for seed, pose in enumerate((np.eye(4), step))]
+    for expected in (1.3, 1.5, 1.75):
+        fit = ground.measure(*views, prior(step, expected, variance=0.15**2), SCHEDULE)
+        assert fit is not None
+        assert np.linalg.norm(fit.translation) == pytest.approx(1.6, rel=0.02)
+    unexpected = ground.search(*views, prior(step, 0.2, variance=0.15**2))
+    assert unexpected.length < 0.8 * 1.05 * 240 / 229.5  # of the nearest road
+
+
 def test_the_edge_of_what_the_camera_sees_is_no_texture() -> None:
     """A portrait image is narrower than the road that is looked at; its sides stay in their place."""
     camera, street = Camera(200, 320, "pinhole", 160, 160, 99.5, 80), Street(HEIGHT, width=None, contrast=0.5)
