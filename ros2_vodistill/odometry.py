@@ -27,6 +27,7 @@ from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.network import NetworkFrontend
 from ros2_vodistill.refine import RefinedFrontend
 from ros2_vodistill.scale import Metres, Scale
+from ros2_vodistill.still import COPIES
 
 __all__ = ["CLASSICAL", "Estimate", "Scale", "Status", "VisualOdometry"]
 
@@ -200,6 +201,7 @@ class VisualOdometry:
     def _restart(self, why: str) -> None:
         """Forget the reference frame and keep the pose; the motion until the next frame is unknown."""
         self._why = why
+        self._rested, self._going = COPIES, (np.zeros(6), np.zeros((6, 6)))
         self._drift = Drift(self._drift.covariance)
         if self._fix is not None:
             self._fix = replace(self._fix, drift=Drift(self._fix.drift.covariance))
@@ -247,11 +249,19 @@ class VisualOdometry:
         alone = last == self._reference_stamp
         elapsed = stamp - self._reference_stamp
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
+        self._rested = self._rested + 1 if relative.still else 0
+        copied = relative.still and self._rested <= COPIES and (speed is None or abs(speed) > _STANDS)
         if relative.still:
             relative = replace(relative, motion=np.eye(4))
         metric = self._metres.measured(relative, None if speed is None else abs(speed) * elapsed, carrier)
         motion, six = metric.motion, geometry.to_motion(metric.motion)
         step = geometry.motion_covariance_to_tangent(six, metric.covariance)
+        twist, spread = geometry.log(motion) / elapsed, step / elapsed**2
+        if copied:  # it goes on as before, or has stopped
+            twist, spread = self._going[0], self._going[1] + np.outer(self._going[0], self._going[0])
+            step = step + np.outer(twist, twist) * elapsed**2
+        elif not relative.lost:
+            self._going = twist, spread
         self._pose = self._reference_pose @ motion
         before = self._reference_drift
         self._drift = before.grown(step) if relative.still else before.moved(motion, step, elapsed)
@@ -260,18 +270,18 @@ class VisualOdometry:
         moved = distance >= worth * self.frontend.min_translation
         moved = moved or angle >= min(worth * self.frontend.min_rotation, max(_TURNED, self.frontend.min_rotation))
         if relative.still:
-            self._reference_stamp = stamp  # what moves next has not moved for longer
+            if not copied:
+                self._reference_stamp = stamp  # what moves next has not moved for longer
         elif (moved and not relative.lost) or elapsed >= self.frontend.max_interval:
             self._advance(stamp)
-        twist = geometry.log(motion) / elapsed
         self._fix = Fix(stamp, self._drift, float(np.linalg.norm(twist[:3])))
         return self._estimate(
             stamp,
             twist,
-            step / elapsed**2,
+            spread,
             Status.DEGRADED if metric.reasons else Status.TRACKING,
             metric.reasons,
-            relative.still,
+            relative.still and not copied,
             step if alone and not relative.lost else None,
         )
 

@@ -12,6 +12,7 @@ from ros2_vodistill import epipolar, geometry
 from ros2_vodistill.epipolar import Inertia
 from ros2_vodistill.guess import Guess
 from ros2_vodistill.lengths import Length
+from ros2_vodistill.still import COPIES
 
 Array = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ class Pace:
         seconds: duration of `step`; 0 where it is unknown.
         kept: steps in a row that went on about as the one before. A single one may be wrong altogether, and gives the
             next no inertia.
+        rested: compared frames in a row that showed no motion.
     """
 
     since: Array = field(default_factory=lambda: np.eye(4))
@@ -43,6 +45,7 @@ class Pace:
     away: int = 0
     seconds: float = 0.0
     kept: int = 0
+    rested: int = 0
 
     def after(self, seconds: float) -> Pace:
         """With `step` scaled to so many seconds at constant velocity."""
@@ -108,6 +111,12 @@ class Pace:
         step = geometry.exp(geometry.log(way) / (1 + self.blind)) if self.blind else way
         kept = self.kept + 1 if (inertia := self.inertia) is not None and inertia.kept(motion) else 0
         return Pace(motion, motion, step, seconds=self.seconds, kept=kept)
+
+    def resting(self) -> Pace:
+        """After a frame that shows what the reference does. The camera stands, or it was a copy and it goes on."""
+        rested = self.rested + 1
+        here = replace(self, since=np.eye(4), known=np.eye(4), blind=0, away=0) if rested <= COPIES else None
+        return replace(here or self.followed(np.eye(4)), rested=rested)
 
     def advanced(self) -> Pace:
         """With the last compared frame as the reference."""

@@ -16,6 +16,10 @@ from ros2_vodistill import geometry
 TYPICAL_DEPTH = 6.0
 """Camera heights: how far things are if nothing else is known."""
 
+COPIES = 2
+"""Frames in a row that show no motion and may be copies of the one before them, as in a stream that was brought to a
+higher rate; what shows none for longer stands."""
+
 LIMIT = 0.06
 """Median shift, in pixels of the view, below which the camera is taken to stand."""
 

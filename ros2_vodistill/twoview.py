@@ -217,7 +217,7 @@ class TwoView:
 
     def _rest(self, match: Match, depths: Depths) -> Relative:
         """The camera stands."""
-        self._pace = self._pace.followed(np.eye(4))
+        self._pace = self._pace.resting()
         unseen = max(match.travel / _NOISE, 1.0) * self._noise
         covariance = self._turn.T @ still.hidden(match.rays[1], depths.or_else(1 / TYPICAL_DEPTH), unseen) @ self._turn
         return Relative(np.eye(4), covariance, still=True)

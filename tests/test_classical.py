@@ -153,6 +153,16 @@ def test_standing_still_is_no_motion_however_noisy(noise: float) -> None:
     assert all(np.array_equal(result.motion, np.eye(4)) for result in results)
 
 
+def test_frames_that_come_twice_are_followed_as_those_that_come_once() -> None:
+    step, street, frontend = motion(2.0, 0.15), Street(HEIGHT), ClassicalFrontend(CAMERA, Mount())
+    poses = geometry.accumulate(np.stack([step] * 4))
+    images = [street(CAMERA, pose, 1.0, 2 * k + copy) for k, pose in enumerate(poses) for copy in range(2)]
+    results = compared(frontend, images)
+    assert all(result.still for result in results[::2])
+    for result in results[1::2]:
+        check(result, step, degrees=0.4)
+
+
 def test_a_car_that_passes_moves_nobody() -> None:
     images = []
     for k in range(4):

@@ -230,12 +230,33 @@ def test_standing_still_holds_the_pose_for_as_long_as_it_lasts() -> None:
     frontend.still = True
     for i in range(600):
         estimate = pushed(vo, 0.501 + 0.001 * i, 0.2 + 0.1 * i)
-        assert estimate.still
         np.testing.assert_array_equal(estimate.pose, before.pose)
-        np.testing.assert_array_equal(estimate.twist, 0.0)
+        assert estimate.still == (i > 1)  # until then it may be a copy of the frame before
+        np.testing.assert_array_equal(estimate.twist, 0.0 if estimate.still else before.twist)
     # What the two images may hide, once: it does not add up.
     grown = estimate.pose_covariance - before.pose_covariance
     np.testing.assert_allclose(grown, np.diag([1e-4 * 2.0**2] * 3 + [1e-4] * 3), atol=1e-12)
+
+
+def test_a_copy_of_a_frame_is_no_stop() -> None:
+    """A stream of ten frames a second that was brought to twenty."""
+    frontend = Scripted()
+    vo = odometry(frontend=frontend)
+    vo.push(frame(0.0), 0.0)
+    before = pushed(vo, 0.5, 0.1)
+    for k in range(1, 5):
+        frontend.still = True
+        copy = pushed(vo, 0.5 * k + 0.001, 0.1 * k + 0.05)
+        assert copy.status is Status.TRACKING and not copy.still
+        np.testing.assert_allclose(copy.twist, before.twist, rtol=1e-9)
+        speed, pace = copy.twist[2], copy.pose_covariance[2, 2] - vo._reference_drift.covariance[2, 2]
+        assert copy.twist_covariance[2, 2] > speed**2  # it may have stopped
+        assert pace > (0.05 * speed) ** 2  # or not
+        frontend.still = False
+        step = pushed(vo, 0.5 * (k + 1), 0.1 * k + 0.1)
+        np.testing.assert_allclose(step.twist, before.twist, rtol=1e-9)
+    frontend.still = True
+    assert pushed(vo, 2.501, 0.55, speed=0.0).still  # somebody knows
 
 
 def test_covariance_is_that_of_many_noisy_walks() -> None:

@@ -22,6 +22,18 @@ def test_the_next_step_is_expected_to_be_like_the_last() -> None:
     assert Pace().inertia is None
 
 
+def test_a_frame_or_two_that_show_no_motion_may_be_copies_and_more_are_a_stop() -> None:
+    pace = Pace().followed(STEP).advanced()
+    for _ in range(2):
+        pace = pace.resting()
+        np.testing.assert_allclose(pace.ahead, STEP)
+    np.testing.assert_allclose(pace.resting().ahead, np.eye(4))
+    again = pace.followed(STEP).advanced().resting()
+    np.testing.assert_allclose(again.ahead, STEP)
+    back = Pace().followed(STEP).resting()  # at the reference, not a step ahead of it
+    np.testing.assert_allclose(back.ahead, STEP)
+
+
 @pytest.mark.parametrize(("doubt", "expected"), [(1e-6, OTHER), (1e6, STEP)])
 def test_what_is_reckoned_is_what_is_known_better(doubt: float, expected: np.ndarray) -> None:
     pace = Pace().followed(STEP).advanced()
