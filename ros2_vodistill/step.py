@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ros2_vodistill import anchor, epipolar, geometry, rays, robust
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
+from ros2_vodistill.footing import footing
 from ros2_vodistill.ground import GroundFit, Prior
 from ros2_vodistill.lengths import Gauge, Length, Scaled, fused
 from ros2_vodistill.rays import Rays, crossed
@@ -26,14 +27,15 @@ Array = NDArray[np.float64]
 _RESTLESS = 0.1  # relative: heave of the camera above the road that makes the ground no good measure of length
 _LEEWAY = 0.03  # camera heights that the ground may always find a length off
 _FAR_OFF = 2.0  # factor between lengths of one step that are not of the same motion
+_VAGUE = 0.05**2  # variance of the scale's logarithm from which on corners on the ground may tell it
 _GUESSED = 0.1  # variance of the scale's logarithm that is worth a word
 _LOST = 1.0  # variance of a logarithm: nothing is known of a scale that is further astray
 _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, in corners that are new
 _UNEVEN = 3e-4  # radians: what a road that is cambered, and no plane, may look like a turn by
 _MOVES = 0.05  # camera heights: ground that moves so far is not the lens's dirt
 _CLEAR = 10.0  # standard deviations of a parallax that tells a corner's distance beyond doubt
-_COUNTED = 20  # corners, whose distances tell where the ground cannot be
-_DEEP, _DEEPEST = 0.1, 2.0  # share of them that may be deeper below the camera than so many camera heights
+_UNPROVED = 0.02  # relative variance of a length by corners on the ground from which on it does not limit the step
+_DEEPEST = 2.0  # camera heights that a step may put corners below the camera that seem to be on the ground
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
 
 _CAMBER = np.diag([_UNEVEN**2] * 3 + [0.0] * 2)  # of a tangent
@@ -62,11 +64,13 @@ class Sight:
         rays: (N,3) unit rays of the corners in the reference frame, and in the newest one.
         seen: the motion by the images alone.
         fit: the motion that a guess had a part in too.
+        grounded: whether the camera sees the ground, one unit of length below it.
     """
 
     rays: Rays
     seen: Epipolar
     fit: Epipolar
+    grounded: bool = True
 
     @cached_property
     def clear(self) -> tuple[Array, Array]:
@@ -75,6 +79,11 @@ class Sight:
         _, nearness, parallax = rays.nearness(self.seen.rotation, self.seen.direction, *self.rays)
         sure = self.seen.inliers & (nearness > 0) & (parallax > _CLEAR * self.seen.sigma) & (not self.seen.turns_only)
         return self.rays[1][sure], nearness[sure]
+
+    def footing(self, road: Road) -> Length | None:
+        """The length of the step by how deep corners are below the camera; see `footing`."""
+        directions, nearness = self.clear
+        return footing(directions @ plane_normal(road.seen[0]) / nearness) if self.grounded else None
 
 
 @dataclass(frozen=True)
@@ -94,29 +103,36 @@ class Step:
     reasons: tuple[str, ...]
 
 
-def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length | None) -> Scaled | None:
+def foretold(
+    before: Carried, sight: Sight, pace: Length | None, claim: Length | None, metric: bool = True
+) -> Scaled | None:
     """The length of the step before the ground is asked; None if nothing tells it.
 
     Args:
         before: what the reference frame handed on, of the corners that are still seen.
         pace: the length if the camera goes on as before.
-        claim: the length that someone claims to have measured; it is not listened to where the corners would then lie
-            below the ground, if anything else tells the length.
+        claim: the length that someone claims to have measured; it is not listened to where corners on the ground tell
+            the scale.
+        metric: whether the camera's height is known. Otherwise the scale means nothing, and is not to change.
     """
     carried, lost = _carried(before, sight, pace)
     gauge = before.gauge.drifted(lost)
-    if claim is not None and (carried is None or claim.value < _longest(sight, plane_normal(before.road.seen[0]))):
-        return gauge.told(carried, claim)
-    return None if carried is None else Scaled(carried, gauge)
+    known = None if carried is None else Scaled(carried, gauge)
+    asked = metric and gauge.variance > _VAGUE
+    if asked and (foot := sight.footing(before.road.moved(sight.fit.rotation, 0.0))) is not None:
+        return _measured(known, gauge, foot)
+    return known if claim is None else gauge.told(carried, claim)
 
 
 def prior(before: Carried, sight: Sight, known: Scaled | None) -> Prior:
     """What the ground is to be told before it is looked at; `known` is the length foretold."""
     fit = sight.fit
     length = Length(0.0, np.inf) if known is None else known.gauge.doubted(known.length)
-    slopes, covariance = before.road.moved(fit.rotation, length.value).seen
+    road = before.road.moved(fit.rotation, length.value)
+    slopes, covariance = road.seen
     doubted = replace(fit, covariance=fit.covariance + _CAMBER)
-    longest = _longest(sight, plane_normal(slopes))
+    foot = sight.footing(road)
+    longest = np.inf if foot is None or foot.relative > _UNPROVED else _DEEPEST * foot.value
     return Prior(doubted, length.value, length.variance + _LEEWAY**2, slopes, covariance, longest)
 
 
@@ -163,15 +179,6 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
     if before.depths.typical is not None and before.depths.typical < _NEAREST:
         return length, _LOST
     return length, min(length.relative, _LOST) * (1.0 if measured is None else _TURNOVER)
-
-
-def _longest(sight: Sight, down: Array) -> float:
-    """Length of the step beyond which too many corners would lie deep below the ground, whose normal is `down`."""
-    directions, nearness = sight.clear
-    if len(nearness) < _COUNTED:
-        return np.inf
-    deep = np.sort(directions @ down / nearness)[-int(_DEEP * len(nearness))]
-    return _DEEPEST / float(deep) if deep > 0 else np.inf
 
 
 def _assumed(sight: Sight) -> Scaled:

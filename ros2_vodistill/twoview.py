@@ -65,7 +65,7 @@ class TwoView:
     """Compares frames with a reference frame.
 
     Args:
-        camera, mount: calibration and mounting; the mount's height is not used.
+        camera, mount: calibration and mounting; of the mount's height it matters only whether it is known.
         tracker: how corners are found and followed.
         widest: in images wider than about this many pixels, corners are followed at half the size, or less, and settled
             in the larger ones.
@@ -166,8 +166,8 @@ class TwoView:
             fit = replace(fit, covariance=poor * fit.covariance)
             self._trust = self._trust.told(expected, fit)
             fit = self._trust.fused(expected, fit)
-        sight, claim = Sight(rays, seen, fit), expected.claim
-        known = step.foretold(carried, sight, pace.length, claim)
+        sight, claim = Sight(rays, seen, fit, bool(views)), expected.claim
+        known = step.foretold(carried, sight, pace.length, claim, self._mount.height is not None)
         ground = None
         if views:
             ground = self._ground.measure(reference.views, views, step.prior(carried, sight, known), self._schedule)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ros2_vodistill import geometry, step
+from ros2_vodistill import geometry, rays, step
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.ground import GroundFit
 from ros2_vodistill.lengths import Gauge, Length
@@ -81,27 +81,41 @@ def test_where_no_corner_is_on_the_ground_a_step_may_be_longer() -> None:
     assert longest(*street(0.0)) > 2.2
 
 
-def test_a_claim_that_the_corners_rule_out_is_not_listened_to() -> None:
-    before, sight = street(0.2)
+def told(before: Carried, sight: Sight, claim: float | None = 1.1, pace: float | None = None, **how: bool) -> float:
+    """The length foretold of a step of 0.5, of which others say what they think."""
+    lengths = [None if length is None else Length(length, (0.2 * length) ** 2) for length in (pace, claim)]
+    known = step.foretold(before, sight, *lengths, **how)
+    assert known is not None
+    return known.length.value
+
+
+@pytest.mark.parametrize("slope", [-0.15, 0.0, 0.15])
+def test_corners_on_the_ground_tell_a_scale_that_nobody_knows(slope: float) -> None:
+    before, sight = street(0.2, slope=slope)
+    assert told(before, sight) == pytest.approx(0.5, rel=0.02)
     lost = replace(before, gauge=Gauge(variance=4.0))
-    pace = Length(0.5, 0.1**2)
+    assert told(lost, sight, pace=0.1) == pytest.approx(0.5, rel=0.1)
 
-    def claimed(length: float | None) -> float:
-        claim = None if length is None else Length(length, (0.2 * length) ** 2)
-        known = step.foretold(lost, sight, pace, claim)
-        assert known is not None
-        return known.length.value
 
-    assert claimed(0.9) == pytest.approx(0.9, rel=0.1)
-    assert claimed(1.1) == claimed(None) == pytest.approx(0.5)
-    unset = step.foretold(replace(before, gauge=Gauge()), sight, None, Length(1.1, 0.2**2))
-    assert unset is not None
-    assert unset.length.value == pytest.approx(1.1)
+def test_they_are_not_asked_where_the_scale_is_known_or_means_nothing() -> None:
+    before, sight = street(0.2)
+    near = rays.nearness(np.eye(3), sight.seen.direction, *sight.rays)[0] / 0.4
+    known = Carried(Depths(near, (0.001 * near) ** 2), before.road, Gauge(variance=0.02**2))
+    assert told(known, sight, claim=None) == pytest.approx(0.4, rel=0.01)
+    vague = replace(known, gauge=Gauge(variance=0.3**2))
+    assert told(vague, sight, claim=None) == pytest.approx(0.5, rel=0.02)
+    assert told(before, sight, metric=False) == pytest.approx(1.1)
+    assert told(before, replace(sight, grounded=False)) == pytest.approx(1.1)
+
+
+def test_a_claim_is_listened_to_where_no_corner_is_on_the_ground() -> None:
+    before, sight = street(0.0)
+    assert told(before, sight) == pytest.approx(1.1)
 
 
 def test_corners_that_tell_no_distance_do_not_limit_a_step() -> None:
     before, sight = street(0.2)
-    few, vague = np.arange(300) < 19, replace(sight.seen, sigma=0.1)
+    few, vague = np.arange(300) < 9, replace(sight.seen, sigma=0.1)
     some = replace(sight.seen, weights=sight.seen.weights * few)
     turns = replace(sight.seen, turns_only=True)
     assert [longest(before, replace(sight, seen=seen)) for seen in (some, vague, turns)] == [np.inf] * 3
