@@ -82,15 +82,20 @@ class Gauge:
         return Length(carried.value, carried.variance + scale)
 
     def told(self, carried: Length | None, claim: Length) -> Scaled:
-        """After someone claims to have measured a carried length."""
+        """After someone claims to have measured a carried length.
+
+        A scale that is known better than claims can be off for good is left as it is, however often they are repeated.
+        """
         doubt = claim.relative + _PARTIAL**2
         if carried is None:
             return Scaled(claim, replace(self, variance=doubt))
         telling = claim.relative < _VAGUE or doubt < self.variance
-        if not telling or carried.relative > max(_VAGUE, min(self.variance, _VAGUEST)):
+        if not telling or self.variance < _PARTIAL**2:
+            return Scaled(carried, self)
+        if carried.relative > max(_VAGUE, min(self.variance, _VAGUEST)):
             return Scaled(carried, self)
         gain = self.variance / (self.variance + carried.relative + doubt)
-        variance = max((1 - gain) * self.variance, min(self.variance, _PARTIAL**2))
+        variance = max((1 - gain) * self.variance, _PARTIAL**2)
         growth = gain * math.log(claim.value / carried.value)
         factor = math.exp(growth)
         gaps = tuple((gap - growth, noise) for gap, noise in self.gaps)
