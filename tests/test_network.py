@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import geometry, still
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.frontend import Relative
 from ros2_vodistill.network import NetworkFrontend
@@ -127,3 +127,19 @@ def test_a_camera_that_sees_too_little_is_told(tmp_path: Path, width: int, told:
     found = Told(tmp_path, camera=camera).after(frame()[:, :width].copy(), frame(3)[:, :width].copy())
     sees = "the camera sees only 50% of image: is its calibration for 32x96?"
     assert found.reasons == ((sees,) if told else ())
+
+
+def test_what_a_camera_at_rest_may_do_moves_the_view_by_what_is_no_motion(tmp_path: Path) -> None:
+    """Above level ground, and below a sky six camera heights away: by `still.LIMIT` pixels for each of six numbers."""
+    rest = Told(tmp_path, halting=True).after(frame(), frame()).covariance
+    view = Camera(64, 32, "pinhole", 40.0, 40.0, 31.5, 15.5)
+    pixels = np.stack(np.meshgrid(np.arange(0, 64, 4), np.arange(0, 32, 4)), axis=-1).reshape(-1, 2)
+    rays = view.rays(pixels)
+    points = rays / np.maximum(rays[:, 1:2], 1 / 6)
+    moved = []
+    for drawn in np.random.default_rng(0).multivariate_normal(np.zeros(6), rest, 400):
+        seen = (points - drawn[:3]) @ geometry.so3_exp(drawn[3:])
+        turned = np.cross(seen / np.linalg.norm(seen, axis=1, keepdims=True), rays)
+        moved.append(np.square(np.linalg.norm(turned, axis=1)).mean())
+    radians = np.arctan(32 / 40) * 2 / 64  # a pixel, in the mean
+    assert np.sqrt(np.mean(moved)) == pytest.approx(np.sqrt(6) * still.LIMIT * radians, rel=0.15)
