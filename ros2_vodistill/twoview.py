@@ -157,12 +157,12 @@ class TwoView:
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         if match.agreeing < FEWEST:
             return self._lost(expected, f"only {match.agreeing} of {len(points)} corners agree on one motion")
-        agreed = float(fit.inliers.mean())
+        agreed = match.agreeing / len(points)
         if agreed < _AGREED:
             reasons.append(f"only {agreed:.0%} of the corners agree on one motion")
         seen = fit = anchor.anchored(fit, pace.ahead, *rays, carried.depths, noise)
         if expected.covariance is not None:
-            poor = (max(1.0, _FEW / len(points)) * max(1.0, _AGREED / max(agreed, 0.01))) ** 2
+            poor = (max(1.0, _FEW / len(points)) * max(1.0, _AGREED / agreed)) ** 2
             fit = replace(fit, covariance=poor * fit.covariance)
             self._trust = self._trust.told(expected, fit)
             fit = self._trust.fused(expected, fit)

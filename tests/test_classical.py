@@ -234,6 +234,26 @@ def test_a_handful_of_specks_that_go_their_own_ways_is_no_motion() -> None:
         np.testing.assert_allclose(result.motion[:3, 3], results[-1].motion[:3, 3], atol=1e-9)
 
 
+def mosaic(together: float, seed: int = 0) -> list[Image]:
+    """Two frames of tiles: that share of them moves as when the camera turns, and each other one as it likes."""
+    random = np.random.default_rng(seed)
+    texture = cv2.GaussianBlur(random.normal(size=(260, 560)), (0, 0), 2.0)
+    wide = (120 + 40 * texture / texture.std()).clip(0, 255).astype(np.uint8)
+    first = wide[30:230, 40:520].copy()
+    second = first.copy()
+    for top, left in np.ndindex(5, 12):
+        x, y = (6, 0) if random.uniform() < together else random.integers(-14, 15, 2)
+        row, column = 40 * top, 40 * left
+        second[row : row + 40, column : column + 40] = wide[30 + row + y :, 40 + column + x :][:40, :40]
+    return [first, second]
+
+
+@pytest.mark.parametrize(("together", "told"), [(0.0, True), (0.7, False)])
+def test_that_few_corners_agree_on_a_motion_is_said(together: float, told: bool) -> None:
+    (result,) = compared(ClassicalFrontend(CAMERA, Mount()), mosaic(together))
+    assert any("of the corners agree on one motion" in reason for reason in result.reasons) is told
+
+
 def test_a_flickering_lamp_changes_nothing() -> None:
     """Steps of the exposure, up and down by a fifth, from one frame to the next."""
 
