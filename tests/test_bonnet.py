@@ -79,6 +79,24 @@ def test_nor_is_dirt_here_and_there() -> None:
     assert set(watched([dirty(image) for image in street()])[1]) == {200}
 
 
+def test_nor_is_a_still_line_below_which_the_road_moves() -> None:
+    def lined(image: Image) -> Image:
+        image = image.copy()
+        image[146:152] = 235
+        return image
+
+    assert set(watched([lined(image) for image in street()])[1]) == {200}
+
+
+def test_nor_is_what_slants_through_the_picture() -> None:
+    def slanted(image: Image) -> Image:
+        image = image.copy()
+        cv2.fillPoly(image, [np.array([[0, 203], [480, 138], [480, 203]])], 235)
+        return image
+
+    assert set(watched([slanted(image) for image in street()])[1]) == {200}
+
+
 def test_it_is_given_back_when_the_world_moves_there() -> None:
     images = street(50)
     bonnet, rows = watched([flat(image) for image in images[:10]] + images[10:])
