@@ -25,6 +25,8 @@ _ITERATIONS, _TURN_ITERATIONS = 15, 5  # at most, of Gauss-Newton; of the rotati
 _GENTLE = 4  # first iterations, with the root of these weights: converges from farther away
 _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the five-point solver
 ALIKE = 6.0  # factor of the covariance, because the errors of corners are correlated
+_SYSTEMATIC = 2.0  # times the noise: larger residuals are tested for correlation between neighbours
+_MOST_ALIKE = 0.8  # bound on that correlation
 FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2, added to the covariance of every fit
 _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: a rotation that leaves less in such a share explains all
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
@@ -156,6 +158,23 @@ def polish(rotation: Array, direction: Array, first: Array, second: Array, noise
     hessian = (jacobian.T * weights) @ jacobian
     covariance = np.linalg.inv(hessian + (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)) * sigma**2
     return Epipolar(rotation, direction, ALIKE * covariance + FLOOR, sigma, weights)
+
+
+def shared(fit: Epipolar, first: Array, second: Array, noise: float) -> float:
+    """Factor of the covariance of a fit to these rays for errors that are correlated in the image, 1 or more.
+
+    Taken from the correlation of each residual with that of the nearest corner, as if it decayed exponentially with the
+    distance: a rolling shutter in vibration, for one, moves neighbours alike.
+    """
+    sure = fit.inliers
+    if fit.turns_only or fit.sigma < _SYSTEMATIC * noise or sure.sum() < 2:
+        return 1.0
+    values, _ = residuals(fit.rotation, fit.direction, first[sure], second[sure])
+    near = second[sure] @ second[sure].T
+    np.fill_diagonal(near, -2.0)
+    likeness = float((values * values[near.argmax(axis=1)]).mean() / (values**2).mean())
+    together = 1 + 2 * math.pi / math.log(min(max(likeness, 1e-9), _MOST_ALIKE)) ** 2
+    return max(1.0, together / ALIKE)
 
 
 def weighed(values: Array, noise: float) -> tuple[float, Array]:

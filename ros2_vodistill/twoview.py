@@ -175,7 +175,8 @@ class TwoView:
             reasons.append("no ground can be made out: the length of the step is carried on from before")
         taken = step.concluded(carried, sight, known, ground)
         self._newest = replace(self._newest, carried=taken.carried)
-        result = self._report(taken.motion, taken.covariance, (*reasons, *taken.reasons))
+        vague = epipolar.shared(seen, *rays, noise) * taken.covariance
+        result = self._report(taken.motion, vague, (*reasons, *taken.reasons))
         six = geometry.to_motion(result.motion)
         if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
             self._pace = pace  # it was no step

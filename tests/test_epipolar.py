@@ -278,6 +278,31 @@ def test_the_covariance_is_some_times_that_of_unlike_errors_however_large_these_
         assert (ratio < 15).all()
 
 
+def test_errors_that_neighbours_share_make_a_motion_vaguer_than_it_says() -> None:
+    """As those of a shutter that rolls while the camera shakes: they do not average out."""
+    surprises, honest = [], []
+    for seed in range(20):
+        first, second, _ = scene(MOTION, noise=NOISE, seed=seed)
+        phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 2)
+        rows = 0.4 * 2 * np.pi * second[:, 1] / second[:, 2]
+        second[:, :2] += 10 * NOISE * np.sin(rows[:, None] + phases)
+        second /= np.linalg.norm(second, axis=1, keepdims=True)
+        fit = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, NOISE)
+        turn = geometry.so3_log(fit.rotation @ MOTION[:3, :3].T)
+        gap = np.concatenate([turn, basis(DIRECTION) @ fit.direction])
+        surprises.append(gap @ np.linalg.solve(fit.covariance, gap) / 5)
+        honest.append(surprises[-1] / epipolar.shared(fit, first, second, NOISE))
+    assert np.mean(surprises) > 10
+    assert np.mean(honest) < 6
+
+
+def test_errors_that_are_only_large_or_only_usual_are_not_shared() -> None:
+    for noise in (NOISE, 10 * NOISE):
+        first, second, _ = scene(MOTION, noise=noise)
+        fit = epipolar.polish(MOTION[:3, :3], DIRECTION, first, second, NOISE)
+        assert epipolar.shared(fit, first, second, NOISE) == 1.0
+
+
 def test_however_many_corners_fit_exactly_a_motion_is_never_known_exactly() -> None:
     first, second, _ = scene(MOTION, 20_000)
     loose, strict = (
