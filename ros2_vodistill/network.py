@@ -44,7 +44,8 @@ class NetworkFrontend:
         self._newest = np.empty_like(engine.inputs["image"])
         low = {name: warp.coverage for name, warp in self.warps.items() if warp.coverage < _COVERED}
         self._always = tuple(
-            f"the camera sees only {share:.0%} of {name}: is its calibration for {camera.width}x{camera.height}?"
+            f"the camera sees only {share:.0%} of {name}: is its calibration for {camera.width}x{camera.height}, "
+            "and is the mount's pitch right?"
             for name, share in low.items()
         )
         engine.reset()

@@ -159,7 +159,8 @@ class Warp:
         if not seen.any():
             raise VodistillError(
                 "the camera sees nothing of the view that the model needs",
-                "Check the mount's pitch and roll, or the transform to the camera's optical frame.",
+                "Check the mount's pitch and roll, or the transform to the camera's optical frame. One that really "
+                "looks down, or up, so steeply needs the model 'classical', which has no such view.",
             )
         self.map_x, self.map_y = _split(np.where(seen[..., None], centres, OUTSIDE))
         self.halvings, self.box, self.samples = self._low_pass(seen)

@@ -312,8 +312,9 @@ def test_frames_that_do_not_fit_the_camera_are_refused(image: np.ndarray, proble
 
 
 def test_a_camera_that_sees_nothing_of_the_view_is_refused() -> None:
-    with pytest.raises(VodistillError, match="sees nothing of the view"):
+    with pytest.raises(VodistillError, match="sees nothing of the view") as caught:
         Warp(CAMERAS["pinhole"], PATCH, Mount(1.0, -1.0).level_from_camera)
+    assert "'classical'" in caught.value.remedy
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5)])
