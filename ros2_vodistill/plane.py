@@ -33,7 +33,7 @@ class Prior:
         epipolar: rotation, direction and their covariance.
         length, length_variance: of the translation.
         road: (3,) slope_x, slope_z and curvature in this frame, and their 3x3 `road_covariance`.
-        longest: beyond that length corners would lie deep below the ground.
+        longest: beyond that length the corners would lie below the ground.
     """
 
     epipolar: Epipolar

@@ -34,8 +34,8 @@ _TURNOVER = 0.05  # share of a carried length's variance that the scale keeps, i
 _UNEVEN = 3e-4  # radians: what a road that is cambered, and no plane, may look like a turn by
 _MOVES = 0.05  # camera heights: ground that moves so far is not the lens's dirt
 _CLEAR = 10.0  # standard deviations of a parallax that tells a corner's distance beyond doubt
-_UNPROVED = 0.02  # relative variance of a length by corners on the ground from which on it does not limit the step
-_DEEPEST = 2.0  # camera heights that a step may put corners below the camera that seem to be on the ground
+_COUNTED = 20  # corners, whose distances tell where the ground cannot be
+_DEEP, _DEEPEST = 0.1, 2.0  # share of them that may be deeper below the camera than so many camera heights
 _NEAREST = 0.02  # camera heights: where most corners are nearer than this, the scale is wrong
 
 _CAMBER = np.diag([_UNEVEN**2] * 3 + [0.0] * 2)  # of a tangent
@@ -64,7 +64,7 @@ class Sight:
         rays: (N,3) unit rays of the corners in the reference frame, and in the newest one.
         seen: the motion by the images alone.
         fit: the motion that a guess had a part in too.
-        grounded: whether the camera sees the ground, one unit of length below it.
+        grounded: whether the camera sees the ground, and is known to be one unit of length above it.
     """
 
     rays: Rays
@@ -80,10 +80,10 @@ class Sight:
         sure = self.seen.inliers & (nearness > 0) & (parallax > _CLEAR * self.seen.sigma) & (not self.seen.turns_only)
         return self.rays[1][sure], nearness[sure]
 
-    def footing(self, road: Road) -> Length | None:
-        """The length of the step by how deep corners are below the camera; see `footing`."""
+    def footing(self, down: Array) -> Length | None:
+        """The length of the step by the corners on the ground, whose normal is `down`; see `footing`."""
         directions, nearness = self.clear
-        return footing(directions @ plane_normal(road.seen[0]) / nearness) if self.grounded else None
+        return footing(directions @ down / nearness) if self.grounded else None
 
 
 @dataclass(frozen=True)
@@ -103,36 +103,33 @@ class Step:
     reasons: tuple[str, ...]
 
 
-def foretold(
-    before: Carried, sight: Sight, pace: Length | None, claim: Length | None, metric: bool = True
-) -> Scaled | None:
+def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length | None) -> Scaled | None:
     """The length of the step before the ground is asked; None if nothing tells it.
 
     Args:
         before: what the reference frame handed on, of the corners that are still seen.
         pace: the length if the camera goes on as before.
         claim: the length that someone claims to have measured; it is not listened to where corners on the ground tell
-            the scale.
-        metric: whether the camera's height is known. Otherwise the scale means nothing, and is not to change.
+            the scale, or where corners would then lie below the ground, if anything else tells the length.
     """
     carried, lost = _carried(before, sight, pace)
     gauge = before.gauge.drifted(lost)
     known = None if carried is None else Scaled(carried, gauge)
-    asked = metric and gauge.variance > _VAGUE
-    if asked and (foot := sight.footing(before.road.moved(sight.fit.rotation, 0.0))) is not None:
+    down = plane_normal(before.road.moved(sight.fit.rotation, 0.0).seen[0])
+    if gauge.variance > _VAGUE and (foot := sight.footing(down)) is not None:
         return _measured(known, gauge, foot)
-    return known if claim is None else gauge.told(carried, claim)
+    if claim is None or (carried is not None and claim.value >= _longest(sight, down)):
+        return known
+    return gauge.told(carried, claim)
 
 
 def prior(before: Carried, sight: Sight, known: Scaled | None) -> Prior:
     """What the ground is to be told before it is looked at; `known` is the length foretold."""
     fit = sight.fit
     length = Length(0.0, np.inf) if known is None else known.gauge.doubted(known.length)
-    road = before.road.moved(fit.rotation, length.value)
-    slopes, covariance = road.seen
+    slopes, covariance = before.road.moved(fit.rotation, length.value).seen
     doubted = replace(fit, covariance=fit.covariance + _CAMBER)
-    foot = sight.footing(road)
-    longest = np.inf if foot is None or foot.relative > _UNPROVED else _DEEPEST * foot.value
+    longest = _longest(sight, plane_normal(slopes))
     return Prior(doubted, length.value, length.variance + _LEEWAY**2, slopes, covariance, longest)
 
 
@@ -179,6 +176,15 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
     if before.depths.typical is not None and before.depths.typical < _NEAREST:
         return length, _LOST
     return length, min(length.relative, _LOST) * (1.0 if measured is None else _TURNOVER)
+
+
+def _longest(sight: Sight, down: Array) -> float:
+    """Length of the step beyond which too many corners would lie deep below the ground, whose normal is `down`."""
+    directions, nearness = sight.clear
+    if len(nearness) < _COUNTED:
+        return np.inf
+    deep = np.sort(directions @ down / nearness)[-int(_DEEP * len(nearness))]
+    return _DEEPEST / float(deep) if deep > 0 else np.inf
 
 
 def _assumed(sight: Sight) -> Scaled:

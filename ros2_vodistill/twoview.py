@@ -166,8 +166,8 @@ class TwoView:
             fit = replace(fit, covariance=poor * fit.covariance)
             self._trust = self._trust.told(expected, fit)
             fit = self._trust.fused(expected, fit)
-        sight, claim = Sight(rays, seen, fit, bool(views)), expected.claim
-        known = step.foretold(carried, sight, pace.length, claim, self._mount.height is not None)
+        sight, claim = Sight(rays, seen, fit, bool(views) and self._mount.height is not None), expected.claim
+        known = step.foretold(carried, sight, pace.length, claim)
         ground = None
         if views:
             ground = self._ground.measure(reference.views, views, step.prior(carried, sight, known), self._schedule)
