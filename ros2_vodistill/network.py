@@ -13,7 +13,7 @@ from ros2_vodistill.view import CanonicalView, Warp
 
 _OUTSIDE = 1.2  # a motion this many times what the model was trained for is reported
 _SENSELESS = 100.0  # times that, or a log-variance beyond it: numbers that mean nothing
-_COVERED = 0.6  # share of a view that the camera must see
+_COVERED, _GLIMPSED = 0.6, 0.25  # share of a view that the camera must see; and where the motion is refined
 
 
 class NetworkFrontend:
@@ -23,18 +23,18 @@ class NetworkFrontend:
 
     Args:
         engine, camera, mount: what computes, and on which images.
-        halting: tell a camera that stands; not needed where something else does.
+        alone: its motion is not refined: a camera that stands is told, and one that does not see most of a view.
 
     Attributes:
         warps: from the camera to each view.
     """
 
-    def __init__(self, engine: Engine, camera: Camera, mount: Mount, *, halting: bool = True) -> None:
+    def __init__(self, engine: Engine, camera: Camera, mount: Mount, *, alone: bool = True) -> None:
         card = engine.model.card
         self.name, self.unit, self.range = card.name, card.unit, card.range
         self.min_translation, self.min_rotation = card.range.min_translation, card.range.min_rotation
         self.max_interval = card.range.max_interval
-        self._engine, self._halting = engine, halting
+        self._engine, self._alone = engine, alone
         self._scale = np.asarray(card.covariance_scale)
         self._level_from_camera = mount.level_from_camera
         self._turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
@@ -42,7 +42,8 @@ class NetworkFrontend:
         self._hidden = self._at_rest(card.views["image"], mount)
         self._reference: NDArray[np.uint8] | None = None
         self._newest = np.empty_like(engine.inputs["image"])
-        low = {name: warp.coverage for name, warp in self.warps.items() if warp.coverage < _COVERED}
+        least = _COVERED if alone else _GLIMPSED
+        low = {name: warp.coverage for name, warp in self.warps.items() if warp.coverage < least}
         self._always = tuple(
             f"the camera sees only {share:.0%} of {name}: is its calibration for {camera.width}x{camera.height}, "
             "and is the mount's pitch right?"
@@ -64,7 +65,7 @@ class NetworkFrontend:
         if not self._sensible(motion, log_variance):
             return Relative(np.eye(4), np.diag(self._widest() ** 2), (f"{self.name} gave numbers that mean nothing",))
         variance = np.exp(log_variance.astype(float)) * self._scale
-        stands = self._halting and still.shift(self._reference, self._newest) < still.LIMIT
+        stands = self._alone and still.shift(self._reference, self._newest) < still.LIMIT
         return self._in_camera(motion.astype(float), self._hidden if stands else np.diag(variance), stands)
 
     def advance(self) -> None:

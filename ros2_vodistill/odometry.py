@@ -90,7 +90,7 @@ class VisualOdometry:
         if self.engine is None:
             self.frontend = ClassicalFrontend(camera, self.mount)
         else:
-            inner = NetworkFrontend(self.engine, camera, self.mount, halting=not self.refine)
+            inner = NetworkFrontend(self.engine, camera, self.mount, alone=not self.refine)
             self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
         self.camera = camera
         self._metres = Metres(

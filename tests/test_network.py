@@ -32,7 +32,7 @@ class Told(NetworkFrontend):
     """Says what it is told."""
 
     def __init__(
-        self, folder: Path, mount: Mount | None = None, camera: Camera = CAMERA, halting: bool = False, **card: object
+        self, folder: Path, mount: Mount | None = None, camera: Camera = CAMERA, alone: bool = False, **card: object
     ) -> None:
         engine = opened(brightness_model(folder / "told", **card), "onnxruntime")
         self.says, self.variance = list(STEP), list(VARIANCE)
@@ -40,7 +40,7 @@ class Told(NetworkFrontend):
             np.array(self.says, np.float32),
             np.log(np.array(self.variance, np.float32)),
         )
-        super().__init__(engine, camera, mount or Mount(), halting=halting)
+        super().__init__(engine, camera, mount or Mount(), alone=alone)
 
     def after(self, *images: Image) -> Relative:
         """Of the last of these frames in the first."""
@@ -95,7 +95,7 @@ def test_numbers_that_mean_nothing_are_no_motion(tmp_path: Path, axis: int, valu
 
 
 def test_a_camera_that_stands_is_told_by_the_frame_that_it_is_compared_with(tmp_path: Path) -> None:
-    network = Told(tmp_path, halting=True)
+    network = Told(tmp_path, alone=True)
     moved = network.after(frame(), frame(), frame(2))
     assert not moved.still
     np.testing.assert_allclose(np.diag(moved.covariance)[:2], [1e-4, 2e-4], rtol=1e-5)
@@ -111,7 +111,7 @@ def test_a_camera_that_stands_is_told_by_the_frame_that_it_is_compared_with(tmp_
 
 def test_what_a_camera_at_rest_may_do_unseen_is_in_its_unit(tmp_path: Path) -> None:
     def unseen(unit: str, height: float | None) -> NDArray[np.float64]:
-        still = Told(tmp_path, Mount(height), halting=True, unit=unit).after(frame(), frame())
+        still = Told(tmp_path, Mount(height), alone=True, unit=unit).after(frame(), frame())
         return np.sqrt(np.diag(still.covariance))
 
     heights = unseen("camera_height", 2.0)
@@ -121,17 +121,19 @@ def test_what_a_camera_at_rest_may_do_unseen_is_in_its_unit(tmp_path: Path) -> N
     np.testing.assert_allclose(unseen("metre", None), heights)
 
 
-@pytest.mark.parametrize(("width", "told"), [(32, True), (44, False)])
-def test_a_camera_that_sees_too_little_is_told(tmp_path: Path, width: int, told: bool) -> None:
+@pytest.mark.parametrize(("width", "alone", "told"), [(32, True, 50), (44, True, 0), (32, False, 0), (14, False, 22)])
+def test_a_camera_that_sees_too_little_is_told(tmp_path: Path, width: int, alone: bool, told: int) -> None:
+    """Less is enough where corners refine the motion."""
     camera = Camera(width, 96, "pinhole", 40.0, 40.0, (width - 1) / 2, 47.5)
-    found = Told(tmp_path, camera=camera).after(frame()[:, :width].copy(), frame(3)[:, :width].copy())
-    sees = "the camera sees only 50% of image: is its calibration for 32x96?"
+    network = Told(tmp_path, camera=camera, alone=alone)
+    found = network.after(frame()[:, :width].copy(), frame(3)[:, :width].copy())
+    sees = f"the camera sees only {told}% of image: is its calibration for {width}x96, and is the mount's pitch right?"
     assert found.reasons == ((sees,) if told else ())
 
 
 def test_what_a_camera_at_rest_may_do_moves_the_view_by_what_is_no_motion(tmp_path: Path) -> None:
     """Above level ground, and below a sky six camera heights away: by `still.LIMIT` pixels for each of six numbers."""
-    rest = Told(tmp_path, halting=True).after(frame(), frame()).covariance
+    rest = Told(tmp_path, alone=True).after(frame(), frame()).covariance
     view = Camera(64, 32, "pinhole", 40.0, 40.0, 31.5, 15.5)
     pixels = np.stack(np.meshgrid(np.arange(0, 64, 4), np.arange(0, 32, 4)), axis=-1).reshape(-1, 2)
     rays = view.rays(pixels)
