@@ -142,7 +142,7 @@ def test_the_height_of_the_mount_makes_it_metres() -> None:
     once, twice, unknown = driven(HEIGHT), driven(2 * HEIGHT), driven(None)
     assert np.linalg.norm(once) == pytest.approx(1.5, rel=0.02)
     np.testing.assert_allclose(twice, 2 * once)
-    np.testing.assert_allclose(unknown, once / HEIGHT)
+    np.testing.assert_allclose(unknown, once / HEIGHT, rtol=0.02, atol=0.002)  # corners on the ground told nothing
 
 
 @pytest.mark.parametrize("noise", [0.5, 3.0, 8.0])

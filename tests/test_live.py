@@ -208,14 +208,17 @@ def test_a_rest_ends_when_woken_and_leaves_frames_where_they_are() -> None:
 
 
 def test_a_speed_is_the_nearest_in_time_of_the_last_few() -> None:
-    speeds = Speed(timeout=0.5, size=3)
+    speeds = Speed(timeout=0.5)
     assert speeds.at(0) is None
-    for second, speed in enumerate((9.0, -1.0, 2.0, 3.0)):
-        assert speeds.add(START + second * SECOND, speed)
+    for _ in range(200):  # the earliest are forgotten
+        assert speeds.add(START, 9.0)
+    for second in range(1, 201):
+        assert speeds.add(START + second * SECOND, -float(second))
     assert not speeds.add(START + 3 * SECOND, float("inf"))
-    assert speeds.last == 3.0
-    found = [speeds.at(START + milliseconds * 10**6) for milliseconds in (0, 499, 501, 1000, 1499, 1501, 3499, 3501)]
-    assert found == [None, None, 1.0, 1.0, 1.0, 2.0, 3.0, None]
+    assert speeds.last == 200.0
+    found = [speeds.at(START + milliseconds * 10**6) for milliseconds in (0, 499, 501, 1000, 1499, 1501)]
+    assert found == [None, None, 1.0, 1.0, 1.0, 2.0]
+    assert [speeds.at(START + seconds * SECOND) for seconds in (200, 201)] == [200.0, None]
     speeds.forget()
     assert speeds.at(START + SECOND) is None
 
@@ -405,11 +408,11 @@ def test_figures_tell_where_the_time_goes() -> None:
 
 
 def test_half_of_the_frames_were_faster_than_the_first_figure() -> None:
-    ages = Ages(size=101)
+    ages = Ages()
     assert str(ages) == "-"
-    for milliseconds in (1e6, *range(101)):  # the first one is forgotten
+    for milliseconds in (*[1e6] * 300, *range(300)):  # the earliest are forgotten
         ages.add(milliseconds)
-    assert str(ages) == "50.00 / 99.00"
+    assert str(ages) == "149.50 / 296.01"
 
 
 def test_a_robot_that_stands_is_said_to() -> None:
