@@ -80,10 +80,14 @@ class Sight:
         sure = self.seen.inliers & (nearness > 0) & (parallax > _CLEAR * self.seen.sigma) & (not self.seen.turns_only)
         return self.rays[1][sure], nearness[sure]
 
+    def depths(self, down: Array) -> Array:
+        """How far the corners of `clear` are along `down` (K,), per length of the step."""
+        directions, nearness = self.clear
+        return np.asarray(directions @ down / nearness)
+
     def footing(self, down: Array) -> Length | None:
         """The length of the step by the corners on the ground, whose normal is `down`; see `footing`."""
-        directions, nearness = self.clear
-        return footing(directions @ down / nearness) if self.grounded else None
+        return footing(self.depths(down)) if self.grounded else None
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,10 @@ def foretold(before: Carried, sight: Sight, pace: Length | None, claim: Length |
     carried, lost = _carried(before, sight, pace)
     gauge = before.gauge.drifted(lost)
     known = None if carried is None else Scaled(carried, gauge)
+    if known is not None and gauge.variance <= _VAGUE:
+        return known
     down = plane_normal(before.road.moved(sight.fit.rotation, 0.0).seen[0])
-    if gauge.variance > _VAGUE and (foot := sight.footing(down)) is not None:
+    if (foot := sight.footing(down)) is not None:
         return _measured(known, gauge, foot)
     if claim is None or (carried is not None and claim.value >= _longest(sight, down)):
         return known
@@ -180,10 +186,10 @@ def _carried(before: Carried, sight: Sight, pace: Length | None) -> tuple[Length
 
 def _longest(sight: Sight, down: Array) -> float:
     """Length of the step beyond which too many corners would lie deep below the ground, whose normal is `down`."""
-    directions, nearness = sight.clear
-    if len(nearness) < _COUNTED:
+    depths = np.sort(sight.depths(down))
+    if len(depths) < _COUNTED:
         return np.inf
-    deep = np.sort(directions @ down / nearness)[-int(_DEEP * len(nearness))]
+    deep = depths[-int(_DEEP * len(depths))]
     return _DEEPEST / float(deep) if deep > 0 else np.inf
 
 
