@@ -13,6 +13,8 @@ from ros2_vodistill.guess import Guess
 from ros2_vodistill.tracks import Tracker
 from ros2_vodistill.twoview import TwoView
 
+_SHORTEST = 0.05, 0.01  # camera heights and radians: shorter steps are measured no better, and their errors add up
+
 
 class RefinedFrontend:
     """Starts from another frontend's motion and fuses it with what a few hundred corners and the ground say.
@@ -33,11 +35,12 @@ class RefinedFrontend:
     def __init__(self, inner: Frontend, camera: Camera, mount: Mount) -> None:
         self.name = f"{inner.name}+geometry"
         self.unit = "camera_height" if inner.unit == "none" else inner.unit
-        self.min_translation, self.min_rotation = inner.min_translation, inner.min_rotation
         self.max_interval = inner.max_interval
         self.inner, self._sized = inner, inner.unit != "none"
         metric = inner.unit == "metre"
         self._height = mount.height if metric and mount.height is not None else 1.0
+        self.min_translation = max(inner.min_translation, _SHORTEST[0] * self._height)
+        self.min_rotation = max(inner.min_rotation, _SHORTEST[1])
         self._two_view = TwoView(
             camera,
             mount,

@@ -314,6 +314,23 @@ def test_reset_and_advance_reach_the_inner_one() -> None:
     assert (frontend.name, frontend.min_translation, frontend.max_interval) == ("rough+geometry", 0.1, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("unit", "least", "turn", "expected"),
+    [
+        ("camera_height", 0.02, 0.004, (0.05, 0.01)),
+        ("camera_height", 0.2, 0.02, (0.2, 0.02)),
+        ("metre", 0.02, 0.004, (0.05 * HEIGHT, 0.01)),
+    ],
+)
+def test_no_step_is_shorter_than_corners_can_use(
+    unit: str, least: float, turn: float, expected: tuple[float, float]
+) -> None:
+    inner = Rough(steps(motion(0.6)), unit)
+    inner.min_translation, inner.min_rotation = least, turn
+    frontend = RefinedFrontend(inner, CAMERA, Mount(HEIGHT))
+    assert (frontend.min_translation, frontend.min_rotation) == pytest.approx(expected)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "metres", "degrees"), [("kitti00", 0.045, 0.075), ("kitti01", 0.05, 0.06)])
 def test_real_roads(shared_data: Path, name: str, metres: float, degrees: float) -> None:
