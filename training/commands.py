@@ -15,7 +15,6 @@ from rich.console import Console
 from ros2_vodistill import measured
 from ros2_vodistill.errors import VodistillError
 from training import config as configuration
-from training import settings
 from training.render import render
 
 app = typer.Typer(
@@ -220,16 +219,9 @@ def explain() -> None:
 
     Example: `python -m training explain | less`
     """
-    from training.data.generated import OWN
-    from training.world import WorldConfig
+    from training import explain as explanation
 
-    rows = []
-    for row in settings.explain(configuration.Experiment):
-        rows.append(row)
-        if row[0] == "data.world":
-            world = settings.explain(WorldConfig, "data.world.")
-            rows += [inner for inner in world if inner[0].split(".")[2] not in OWN]
-    for key, default, meaning in rows:
+    for key, default, meaning in explanation.rows():
         print(f"{key}{f' = {default}' if default else ''}\n    {meaning}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,7 @@ def override(settings: T, values: Mapping[str, Any], where: str) -> T:
 def explain(kind: type, prefix: str = "") -> Iterator[tuple[str, str, str]]:
     """(key, default, meaning) of every setting, from the docstrings."""
     hints = typing.get_type_hints(kind)
-    meanings = _attributes(kind.__doc__ or "")
+    meanings = meanings_of(kind)
     for f in dataclasses.fields(kind):
         default = f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
         inner = next((t for t in [hints[f.name], *typing.get_args(hints[f.name])] if dataclasses.is_dataclass(t)), None)
@@ -116,15 +117,25 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     return values if base is None else _merge(read(path.parent / str(base), (*seen, path.resolve())), values)
 
 
-def _attributes(docstring: str) -> dict[str, str]:
+def meanings_of(kind: type) -> dict[str, str]:
+    """Meaning of each setting of a class by name, from its docstring and from those of the classes that it extends."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        found |= _listed(base.__doc__ or "")
+    return found
+
+
+def _listed(docstring: str) -> dict[str, str]:
+    """What a docstring lists under `Attributes:` or `Args:`; several names may have one text."""
     out: dict[str, str] = {}
-    name = ""
-    for line in docstring.partition("Attributes:")[2].splitlines():
-        head, colon, rest = line.strip().partition(": ")
+    names: list[str] = []
+    for line in re.split("Attributes:|Args:", docstring)[-1].splitlines()[1:]:
+        heads, colon, rest = line.strip().partition(": ")
         if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
-            name, out[head] = head, rest
-        elif name and line.strip():
-            out[name] += " " + line.strip()
+            names = heads.split(", ")
+            out |= dict.fromkeys(names, rest)
+        elif line.strip():
+            out |= {name: f"{out[name]} {line.strip()}" for name in names}
     return out
 
 

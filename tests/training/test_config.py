@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ros2_vodistill.errors import VodistillError
-from training import config, networks
+from training import config, explain, networks
 from training.cells import cells
 from training.config import Experiment
 from training.data.generated import WorldStream
 from training.losses import POSE, build_pose, check_features
 from training.recipes import RECIPES, recipe
-from training.settings import build, explain, override, plain
+from training.settings import build, override, plain
 from training.stages import Training
 
 CONFIGS = sorted((Path(config.__file__).parent / "configs").glob("*.yaml"))
@@ -190,12 +190,18 @@ def test_override_replaces_only_what_is_given() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    rows = list(explain(Experiment))
-    assert all(meaning for _, _, meaning in rows)
+    """Those of the world, of networks and of losses, too."""
+    rows = list(explain.rows())
+    assert [key for key, _, meaning in rows if not meaning] == []
     known = {key: (default, meaning) for key, default, meaning in rows}
     assert known["training.rate"] == ("0.0001", "the highest learning rate.")
     assert "teacher.stages[].pose[].loss" in known
     assert "students.NAME.network" in known
+    assert known["data.world.motion.platforms.NAME.pitch_deg"] == ("0.3", "typical shaking, degrees.")
+    assert known["network flownet.unit"] == ("'camera_height'", "of the translation, 'camera_height' or 'metre'.")
+    assert known["pose loss ail.alpha"][0] == "0.5"
+    assert known["feature loss fgd.relation"] == ("5e-06", "weights of the four terms.")
+    assert "feature loss lad.of" not in known
 
 
 def test_the_worlds_settings_are_explained_where_they_stand(

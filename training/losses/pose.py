@@ -53,7 +53,7 @@ class PoseLoss(Limited):
     """A loss on motions: its fields are its configuration, calling it computes it.
 
     Attributes:
-        rotation_weight: w.
+        rotation_weight: w, of a squared radian beside a squared unit of translation.
     """
 
     rotation_weight: Positive = ROTATION_WEIGHT
