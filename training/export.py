@@ -21,6 +21,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from ros2_vodistill.engines.onnx import OnnxEngine
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model
 from ros2_vodistill.view import View
@@ -192,7 +193,7 @@ def write_card(folder: Path, card: dict[str, Any]) -> None:
     digest = hashlib.sha256(graph.read_bytes()).hexdigest()
     whole = {**card, "sha256": digest, "opset": opsets[""]}
     checkpoint.write_text(folder / CARD, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
-    Model.load(folder)
+    OnnxEngine(Model.load(folder))
 
 
 def place(out: Path, name: str, *, overwrite: bool) -> Path:

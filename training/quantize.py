@@ -66,9 +66,7 @@ def quantize(
     name = f"{card['name']}-{precision}"
     with folder_replacing(place(out, name, overwrite=overwrite)) as folder:
         if precision == "fp16":
-            half = OnnxModel(convert_float_to_float16(onnx.load(str(model / GRAPH)), keep_io_types=True))
-            half.topological_sort()
-            onnx.save_model(half.model, str(folder / GRAPH))
+            onnx.save_model(_halved(onnx.load(str(model / GRAPH))), str(folder / GRAPH))
         else:
             _static(model / GRAPH, folder / GRAPH, source, calibration)
         onnx.checker.check_model(str(folder / GRAPH), full_check=True)
@@ -95,6 +93,17 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         root.setLevel(level)
+
+
+def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """In fp16, but for what comes in and out. The conversion wants every output to be made by a node."""
+    outputs = {output.name for output in model.graph.output}
+    for constant in (known for known in model.graph.initializer if known.name in outputs):
+        name, constant.name = constant.name, f"{constant.name}_constant"
+        model.graph.node.insert(0, onnx.helper.make_node("Identity", [constant.name], [name], name=f"make_{name}"))
+    half = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    half.topological_sort()
+    return half.model
 
 
 def _static(source: Path, target: Path, steps: OnnxSteps, calibration: Stream) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -255,6 +256,31 @@ def test_lower_precisions_stay_near_and_say_what_they_cost(
     assert np.abs(motions - expected).max() < 0.2 * np.abs(expected).max()
     with pytest.raises(VodistillError, match="already"):
         quantize(folder, precision, tmp_path, Noise(learnt), Noise(learnt), 2)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_variance_that_is_a_constant_stays_one(tmp_path: Path, precision: str) -> None:
+    """As that of the paper's students: no node computes it."""
+    learnt = network(uncertainty=False)
+    motions = on_clips(learnt, Noise(learnt), 4)
+    whole = export.export(learnt, Origin("toy", 1), Shipping(), motions, (1.0,) * 6, [], Noise(learnt), tmp_path)
+    made_by = {o for n in onnx.load(str(whole / "model.onnx")).graph.node for o in n.output}
+    assert "log_variance" not in made_by
+    lower = quantize(whole, precision, tmp_path, Noise(learnt), Noise(learnt), 2)
+    frame = next(first_frames(Noise(learnt), 1))
+    found, expected = (OnnxSteps(f / "model.onnx", learnt.views, learnt.unit).step(frame) for f in (lower, whole))
+    assert found[1] == pytest.approx(expected[1], abs=1e-2)
+    assert found[0] == pytest.approx(expected[0], abs=0.2)
+
+
+def test_a_lower_precision_that_does_not_fit_its_card_is_not_kept(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "toy-s")
+    card = json.loads((model / "card.json").read_text())
+    card["states"]["state_memory"] = [1, 9]
+    (tmp_path / "toy-s" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(VodistillError, match="does not fit its card"):
+        quantize(tmp_path / "toy-s", "fp16", tmp_path, Noise(swift()), Noise(swift()), 2)
+    assert not (tmp_path / "toy-s-fp16").exists()
 
 
 def test_int8_quantises_convolutions_symmetrically_and_nothing_else(model: Path, lower: dict[str, Path]) -> None:
