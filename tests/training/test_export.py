@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -28,7 +29,7 @@ from training.networks import Network
 from training.networks.layers import frame_mean
 from training.quantize import FRAMES, Calibration, quantize
 from training.steps import OnnxSteps, TorchSteps
-from training.trained import load_network
+from training.trained import clips_seen, load_network
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,6 +192,22 @@ def test_what_ships_is_the_network_that_was_trained() -> None:
         motion, _ = engine.step()
         engine.advance()
         assert motion == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights"),
+    [
+        ("swift-s", "swift-s-distilled"),
+        ("swift-road", "swift-polish"),
+        ("swift-road-xs", "swift-road-xs"),
+        ("flownet-3-3", "flownet-3-3"),
+    ],
+)
+def test_cards_weights_and_pages_say_alike_on_how_many_clips_what_ships_was_trained(model: str, weights: str) -> None:
+    clips = clips_seen(ROOT / f"training/weights/{weights}.safetensors")
+    assert Model.load(ROOT / "models" / model).card.data["samples"] == clips
+    pages = "".join((ROOT / "docs" / page).read_text() for page in ("accuracy.md", "experiments.md"))
+    assert re.search(rf"[^\d,]{clips:,} clips", pages)
 
 
 def test_graphs_do_not_say_where_they_were_made(model: Path) -> None:
