@@ -84,6 +84,8 @@ def _verdict(found: dict[str, dict[str, Any]]) -> str:
     words = []
     for name, what in zip(ERRORS, ("RPE t", "RPE r", "ATE"), strict=True):
         ours, base = found["aht_ail"][name], found["supervised"][name]
+        if not base["mean"]:
+            continue
         change = 100 * (ours["mean"] / base["mean"] - 1)
         noise = max(ours["spread"] or 0.0, base["spread"] or 0.0)
         sure = (

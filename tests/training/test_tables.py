@@ -335,3 +335,15 @@ def test_the_report_says_what_came_out(tmp_path: Path, better: float, says: str)
     assert json.loads((tmp_path / "tables.json").read_text()) == json.loads(json.dumps(collected(better)))
     widths = {line.count("|") for line in text.split("## Blending")[1].split("![")[0].splitlines() if "|" in line}
     assert len(widths) == 1
+
+
+def test_an_error_of_nothing_is_no_measure(tmp_path: Path) -> None:
+    """As that of positions along a path that stays where it is."""
+    known = collected(0.4)
+    for found in known["rows"]:
+        found["ate"] = {"mean": 0.0, "spread": 0.0}
+    report.write(known, tmp_path)
+    lines = (tmp_path / "tables.md").read_text().splitlines()
+    verdict = next(line for line in lines if "beside the supervised" in line)
+    assert "RPE r -20.0 %" in verdict
+    assert "ATE" not in verdict
