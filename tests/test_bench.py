@@ -12,7 +12,8 @@ import pytest
 from ros2_vodistill import bench, corridor, scenes, timings
 from ros2_vodistill.contender import PARTS, to_and_fro
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.sources.record import write_bag, write_kitti
+from ros2_vodistill.sources.record import write_bag
+from ros2_vodistill.sources.written import write_kitti
 from tests.models import brightness_model
 
 

@@ -12,7 +12,7 @@ from ros2_vodistill import measured
 from ros2_vodistill.camera import Camera
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.model import Model, read_card, shipped
-from ros2_vodistill.sources.record import write_kitti
+from ros2_vodistill.sources.written import write_kitti
 from tests.models import brightness_model
 
 CAMERA = Camera(96, 64, "pinhole", 60.0, 60.0, 47.5, 31.5)

@@ -18,6 +18,7 @@ from rich.progress import track
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.files import replacing, require_folder
+from ros2_vodistill.sources.written import write_kitti
 from ros2_vodistill.view import View
 from training import settings
 from training.world import Clip, WorldConfig
@@ -165,11 +166,11 @@ def _write_sequence(out: Path, form: Form, clip: Clip, view: View, compressed: b
                 writer.write(image)
             writer.release()
         return
-    from ros2_vodistill.sources import record
-
     if form is Form.KITTI:
-        record.write_kitti(out, following, camera, stamps, poses)
+        write_kitti(out, following, camera, stamps, poses)
     else:
+        from ros2_vodistill.sources import record
+
         kind: Literal["jpeg"] | None = "jpeg" if compressed else None
         mount = Mount(float(clip.height[0]))
         record.write_bag(out, following, camera, stamps, poses, compressed=kind, mount=mount)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.sources.bag import BagSource
 from ros2_vodistill.sources.base import Options, Source
 from ros2_vodistill.sources.euroc import is_euroc, open_euroc
 from ros2_vodistill.sources.folder import image_files, open_folder
 from ros2_vodistill.sources.kitti import is_kitti, open_kitti
-from ros2_vodistill.sources.recording import is_bag
+from ros2_vodistill.sources.storage import is_bag
 from ros2_vodistill.sources.tum import is_tum, open_tum
 from ros2_vodistill.sources.video import VideoSource, is_video
 
@@ -29,15 +28,22 @@ class _Kind(NamedTuple):
     open: Callable[[Path, Options], Source]
 
 
+def _open_bag(path: Path, options: Options) -> Source:
+    """Imported only now: without rosbags there are no bags, and all the rest."""
+    from ros2_vodistill.sources.bag import BagSource
+
+    return BagSource(path, options)
+
+
 _FOLDERS = (
-    _Kind("rosbag2", "metadata.yaml, or .mcap or .db3 files", is_bag, BagSource),
+    _Kind("rosbag2", "metadata.yaml, or .mcap or .db3 files", is_bag, _open_bag),
     _Kind("EuRoC", "mav0/cam0/data.csv", is_euroc, open_euroc),
     _Kind("KITTI odometry", "image_0 to image_3", is_kitti, open_kitti),
     _Kind("TUM RGB-D", "rgb.txt", is_tum, open_tum),
     _Kind("image files", ".png, .jpg and others", image_files, open_folder),
 )
 _FILES = (
-    _Kind("a bag", ".mcap, .db3, ROS 1 .bag", is_bag, BagSource),
+    _Kind("a bag", ".mcap, .db3, ROS 1 .bag", is_bag, _open_bag),
     _Kind("a video", "MP4, Matroska, AVI and what OpenCV reads", is_video, VideoSource),
 )
 _ABOVE, _SHOWN = 3, 5  # folders above a path that are looked at; names that are told

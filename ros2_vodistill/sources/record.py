@@ -1,16 +1,11 @@
-"""Sequences written so that others can read them: KITTI folders and rosbag2."""
+"""Sequences written as a rosbag2, which ROS 2 plays."""
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
@@ -24,8 +19,8 @@ from ros2_vodistill.sources import messages, ros_types
 from ros2_vodistill.sources.bag import info_beside
 from ros2_vodistill.sources.base import Image
 from ros2_vodistill.sources.transforms import FLU_FROM_OPTICAL
+from ros2_vodistill.sources.written import new_folder
 from ros2_vodistill.trajectory import Trajectory
-from ros2_vodistill.trajectory import write_kitti as write_poses
 
 BASE, WORLD = "base_link", "map"
 _STORAGES, _FORMS = ("mcap", "sqlite3"), ("jpeg", "png")
@@ -40,40 +35,6 @@ LATCHED = Qos(
     liveliness_lease_duration=QosTime(0, 0),
     avoid_ros_namespace_conventions=False,
 )
-
-
-def write_kitti(
-    folder: str | Path,
-    frames: Iterable[Image],
-    camera: Camera | None,
-    stamps: Sequence[float],
-    poses: ArrayLike | None = None,
-) -> None:
-    """A KITTI odometry sequence: image_0, times.txt, calib.txt (if there is a camera), poses.txt (if there are poses).
-
-    Args:
-        folder: must not exist.
-        frames: grey, uint8, as many as there are stamps.
-        camera: a pinhole, since the format has no distortion.
-        stamps: seconds.
-        poses: (N, 4, 4) of the camera's optical frame in the world.
-    """
-    if camera is not None and (camera.model != "pinhole" or camera.rotation is not None):
-        raise VodistillError(
-            f"a {camera.model} camera with distortion or rectification does not fit KITTI's calib.txt",
-            "Rectify the images first, or write a bag.",
-        )
-    with _new_folder(folder) as new:
-        (new / "image_0").mkdir(parents=True)
-        for index, (_, image) in enumerate(zip(stamps, frames, strict=True)):
-            if not cv2.imwrite(str(new / "image_0" / f"{index:06d}.png"), image):
-                raise OSError(f"image {index} could not be written")
-        (new / "times.txt").write_text("".join(f"{float(stamp)!r}\n" for stamp in stamps), encoding="utf-8")
-        if camera is not None:
-            rows = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel().tolist()
-            (new / "calib.txt").write_text(f"P0: {' '.join(map(repr, rows))}\n", encoding="utf-8")
-        if poses is not None:
-            write_poses(new / "poses.txt", Trajectory(np.asarray(stamps, float), np.asarray(poses, float)))
 
 
 def write_bag(
@@ -115,7 +76,7 @@ def write_bag(
     _require("storage", storage, _STORAGES)
     _require("compressed", compressed, (None, *_FORMS))
     child, child_from_camera = (BASE, _base_from_camera(mount)) if mount else (frame, np.eye(4))
-    with _new_folder(folder) as new, Writer(new, version=8, storage_plugin=StoragePlugin[storage.upper()]) as bag:
+    with new_folder(folder) as new, Writer(new, version=8, storage_plugin=StoragePlugin[storage.upper()]) as bag:
         outputs: list[tuple[Connection, Callable[[int, Image], object]]] = []
 
         def add(name: str, kind: str, make: Callable[[int, Image], object], qos: Sequence[Qos] = ()) -> None:
@@ -172,24 +133,3 @@ def _twists(poses: Array, stamps: Array) -> Array:
     before = np.maximum(np.arange(len(poses)) - 1, 0)
     after = np.minimum(np.arange(len(poses)) + 1, len(poses) - 1)
     return geometry.log(geometry.invert(poses[before]) @ poses[after]) / (stamps[after] - stamps[before])[:, None]
-
-
-@contextmanager
-def _new_folder(folder: str | Path) -> Iterator[Path]:
-    """A name, of the same last part, for a folder to make: it becomes `folder` if all goes well and vanishes if not."""
-    folder = Path(folder)
-    if folder.exists():
-        raise VodistillError(f"{folder} exists already", "Remove it or choose another name.")
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        yield temporary / folder.name
-        (temporary / folder.name).replace(folder)
-    except (OSError, sqlite3.Error) as error:
-        raise VodistillError(
-            f"{folder} cannot be written: {error}", "Choose a folder with space that you may write to."
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)

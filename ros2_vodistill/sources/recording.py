@@ -14,12 +14,10 @@ from rosbags.typesys.store import Typestore
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources import salvage
-from ros2_vodistill.sources.base import Notes, natural_order
+from ros2_vodistill.sources.base import Notes
 from ros2_vodistill.sources.ros_types import ALL_TRANSFORMS
 from ros2_vodistill.sources.salvage.blocks import ZSTD_MAGIC, Raw, ignore, inflate
-
-STORAGE_SUFFIXES = (".mcap", ".db3")
-PACKED = ".zstd"  # of a file that is compressed as a whole, which only the metadata say how to read
+from ros2_vodistill.sources.storage import PACKED, ROSBAG1, STORAGE_SUFFIXES, kind_of, storage_files
 
 
 class Message(NamedTuple):
@@ -55,7 +53,7 @@ class Recording:
         self.counts: dict[str, int] = {}
         self._notes = notes
         self._files = storage_files(path) if path.is_dir() else [path]
-        self._ros1 = path.is_file() and salvage.scanner(path) is salvage.rosbag1.scan
+        self._ros1 = path.is_file() and kind_of(path) == ROSBAG1
         self._store = _typestore(self._ros1)
         self._parts = self._survey(path)
         for file in self._files:
@@ -168,20 +166,6 @@ def listed(recording: Recording, topics: Collection[str]) -> str:
     """These topics, or those of these types, with their types, for errors."""
     found = [f"{t} ({kind})" for t, kind in sorted(recording.types.items()) if t in topics or kind in topics]
     return ", ".join(found) or "none"
-
-
-def storage_files(folder: Path, packed: str = "") -> list[Path]:
-    """The storage files of a rosbag2 folder, in the order of their numbers; those with that ending after their own."""
-    return natural_order(file for suffix in STORAGE_SUFFIXES for file in folder.glob(f"*{suffix}{packed}"))
-
-
-def is_bag(path: Path) -> bool:
-    """Whether this is a rosbag2 folder, or a file that begins like a bag."""
-    if path.is_dir():
-        metadata = path / "metadata.yaml"
-        described = metadata.is_file() and b"rosbag2_bagfile_information" in metadata.read_bytes()
-        return described or bool(storage_files(path) or storage_files(path, PACKED))
-    return path.suffix in STORAGE_SUFFIXES or salvage.scanner(path) is not None
 
 
 def _reader(path: Path, ros1: bool) -> rosbag1.Reader | rosbag2.Reader:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ros2_vodistill import cli
-from ros2_vodistill.sources.record import write_kitti
+from ros2_vodistill.sources.written import write_kitti
 from tests.cli.recordings import CAMERA, POSES, STAMPS, Outcome, Vodistill, frames
 from tests.models import brightness_model
 

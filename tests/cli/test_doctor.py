@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ros2_vodistill.model import Model
-from ros2_vodistill.sources.record import write_kitti
+from ros2_vodistill.sources.written import write_kitti
 from tests.cli.recordings import CAMERA, STAMPS, Vodistill, frames
 
 

@@ -16,7 +16,8 @@ from scipy.spatial.transform import Rotation
 
 from ros2_vodistill import geometry
 from ros2_vodistill.camera import Camera, Mount
-from ros2_vodistill.sources.record import write_bag, write_kitti
+from ros2_vodistill.sources.record import write_bag
+from ros2_vodistill.sources.written import write_kitti
 
 Array = NDArray[np.float64]
 

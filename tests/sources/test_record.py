@@ -23,7 +23,8 @@ from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources import open_source
 from ros2_vodistill.sources.messages import nanoseconds
-from ros2_vodistill.sources.record import write_bag, write_kitti
+from ros2_vodistill.sources.record import write_bag
+from ros2_vodistill.sources.written import write_kitti
 from tests.sources import recordings
 from tests.sources.recordings import Sequence
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from ros2_vodistill.sources.salvage import mcap, rosbag1, sqlite
 from ros2_vodistill.sources.salvage.blocks import Raw, Report
+from ros2_vodistill.sources.storage import MCAP, ROSBAG1, SQLITE, kind_of
 
 __all__ = ["Raw", "Report", "scanner"]
 
 Scan = Callable[[Path, Report], Iterator[Raw]]
 
-_SCANNERS: dict[bytes, Scan] = {mcap.MAGIC: mcap.scan, rosbag1.MAGIC: rosbag1.scan, sqlite.MAGIC: sqlite.scan}
+_SCANNERS: dict[bytes, Scan] = {MCAP: mcap.scan, ROSBAG1: rosbag1.scan, SQLITE: sqlite.scan}
 
 
 def scanner(path: Path) -> Scan | None:
     """What reads this file, by its first bytes; None if it is no bag."""
-    with path.open("rb") as stream:
-        start = stream.read(16)
-    return next((scan for magic, scan in _SCANNERS.items() if start.startswith(magic)), None)
+    kind = kind_of(path)
+    return None if kind is None else _SCANNERS[kind]

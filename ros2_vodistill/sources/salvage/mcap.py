@@ -10,10 +10,10 @@ from typing import BinaryIO
 from zlib import crc32
 
 from ros2_vodistill.sources.salvage.blocks import Raw, Report, ignore, inflate
+from ros2_vodistill.sources.storage import MCAP
 
-MAGIC = b"\x89MCAP0\r\n"
 FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK = 2, 3, 4, 5, 6
-FOOTER_SIZE = 9 + 20 + len(MAGIC)
+FOOTER_SIZE = 9 + 20 + len(MCAP)
 
 
 def scan(path: Path, report: Report) -> Iterator[Raw]:
@@ -22,7 +22,7 @@ def scan(path: Path, report: Report) -> Iterator[Raw]:
     schemas: dict[int, str] = {}
     channels: dict[int, tuple[str, str]] = {}
     with path.open("rb") as stream:
-        for start in (_summary(stream, size), len(MAGIC)):
+        for start in (_summary(stream, size), len(MCAP)):
             stream.seek(start)
             for opcode, content in _records(stream, size, report):
                 if opcode == SCHEMA:
@@ -40,7 +40,7 @@ def _summary(stream: BinaryIO, size: int) -> int:
     """Where the summary begins, which repeats all channels; the end of the file if it has none."""
     stream.seek(max(0, size - FOOTER_SIZE))
     footer = stream.read()
-    if len(footer) == FOOTER_SIZE and footer[0] == FOOTER and footer.endswith(MAGIC):
+    if len(footer) == FOOTER_SIZE and footer[0] == FOOTER and footer.endswith(MCAP):
         return int(struct.unpack_from("<Q", footer, 9)[0]) or size
     return size
 

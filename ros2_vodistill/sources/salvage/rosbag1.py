@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ros2_vodistill.sources.salvage.blocks import Raw, Report, ignore, inflate
+from ros2_vodistill.sources.storage import ROSBAG1
 
-MAGIC = b"#ROSBAG V2.0\n"
 MESSAGE, CHUNK, CONNECTION = 2, 5, 7
 
 
@@ -18,7 +18,7 @@ def scan(path: Path, report: Report) -> Iterator[Raw]:
     """Messages in the order in which they were written."""
     connections: dict[bytes, tuple[str, str]] = {}
     with path.open("rb") as stream:
-        stream.seek(len(MAGIC))
+        stream.seek(len(ROSBAG1))
         for fields, content in _records(stream, path.stat().st_size, report):
             opcode, number = fields.get("op", b""), fields.get("conn", b"")
             if opcode == bytes([CONNECTION]):

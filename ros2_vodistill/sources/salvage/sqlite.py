@@ -13,8 +13,8 @@ from typing import BinaryIO, NamedTuple
 
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.sources.salvage.blocks import Raw, Report
+from ros2_vodistill.sources.storage import SQLITE
 
-MAGIC = b"SQLite format 3\x00"
 TABLE_LEAF = 13
 INTEGER_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}  # serial type: bytes; 8 is zero, 9 is one
 
@@ -32,7 +32,7 @@ def check(path: Path) -> None:
     """An error where the last page is not whole: SQLite fills it with zeros, and goes on with a wrong page."""
     with path.open("rb") as stream:
         head = stream.read(100)
-    if head.startswith(MAGIC) and path.stat().st_size % max(_page_size(head), 1):
+    if head.startswith(SQLITE) and path.stat().st_size % max(_page_size(head), 1):
         raise VodistillError("its last page is not whole", "Copy the bag again.")
 
 
