@@ -17,10 +17,11 @@ _MIXED = "Models differ in precision: of int8 beside fp32, a ratio is the networ
 def table(figures: Figures) -> Table:
     """For the terminal: totals only."""
     baselines = _baselines(figures)
-    shown = sheet("model", "engine", "threads", "frame", "ms", "p99", "MB", *(f"x {b}" for b in baselines))
+    shown = sheet("model", "engine", "threads", "frame", "ms", "p99", "frames/s", "MB", *(f"x {b}" for b in baselines))
     for row in figures["rows"]:
         total, ratios = row["ms"]["total"], (row["times_as_fast"].get(name) for name in baselines)
-        cells = [*_named(row), f"{total['p50']:.2f}", f"{total['p99']:.2f}", f"{row['memory_mb']['now']:.0f}"]
+        rate, memory = f"{row['frames_per_s']:.1f}", f"{row['memory_mb']['now']:.0f}"
+        cells = [*_named(row), f"{total['p50']:.2f}", f"{total['p99']:.2f}", rate, memory]
         shown.add_row(*cells, *(f"{ratio['total']:.2f}" if ratio else "-" for ratio in ratios))
     return shown
 
@@ -28,7 +29,8 @@ def table(figures: Figures) -> Table:
 def markdown(figures: Figures) -> str:
     """A table with all parts, the command and the machine."""
     baselines = _baselines(figures)
-    head = ["model", "engine", "threads", "frame", "raw frame to pose", "p99", "rounds", *PARTS, "CPU", "MB"]
+    whole = ["raw frame to pose", "p99", "rounds", "frames/s"]
+    head = ["model", "engine", "threads", "frame", *whole, *PARTS, "CPU", "MB"]
     lines = [head + [f"x {name}" for name in baselines], ["---"] * 2 + ["---:"] * (len(head) + len(baselines) - 2)]
     for row in figures["rows"]:
         ms, ratios = row["ms"], (row["times_as_fast"].get(name) for name in baselines)
@@ -38,6 +40,7 @@ def markdown(figures: Figures) -> str:
                 f"{ms['total']['p50']:.2f}",
                 f"{ms['total']['p99']:.2f}",
                 f"{ms['total']['least']:.2f}-{ms['total']['greatest']:.2f}",
+                f"{row['frames_per_s']:.1f}",
                 *(f"{ms[part]['p50']:.2f}" for part in PARTS),
                 f"{row['processor_ms']:.2f}",
                 f"{row['memory_mb']['now']:.0f}",
@@ -54,6 +57,7 @@ def markdown(figures: Figures) -> str:
         [
             f"{body}\n",
             "Milliseconds per frame, medians over all rounds; rounds: the least and the greatest median of one.",
+            "frames/s: by the mean of all frames, from raw frame to pose.",
             "CPU: processor time of all threads, in milliseconds per frame. MB: resident memory of the process.",
             "x: how many times as fast, from raw frame to pose / the step alone / by processor time.",
             *([_MIXED] if len({row["precision"] for row in figures["rows"]} - {None}) > 1 else []),

@@ -37,7 +37,9 @@ def test_bench_writes_what_it_prints(
     options = ("--rounds", 1, "--threads", 1, "--json", tmp_path / "bench.json")
     code, out, _ = vodistill("bench", "--teacher", bright, "--model", "classical", *options)
     assert code == 0
-    assert "x classical" in out
+    assert "x classical" in out and "frames/s" in out
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert [row["model"] for row in rows] == ["bright", "classical"]
-    assert (tmp_path / "bench.md").is_file()
+    head, _, *lines = (tmp_path / "bench.md").read_text().splitlines()
+    place = head.split(" | ").index("frames/s")
+    assert [line.split(" | ")[place] for line in lines[:2]] == [f"{row['frames_per_s']:.1f}" for row in rows]
