@@ -9,6 +9,7 @@ from typing import Any
 from ros2_vodistill.errors import VodistillError
 from training import networks
 from training.config import Table
+from training.losses.pose import Blend
 from training.recipes import ON_MAPS, recipe
 from training.stages import Run
 
@@ -59,10 +60,17 @@ def cells(table: Table) -> list[Cell]:
     wanted = [(label, method) for label in table.networks for method in table.methods]
     wanted += [(label, method) for label in table.ablation for method in ABLATION]
     wanted += [(table.blending, method) for method in BLENDING if table.blending]
+    wanted += [(table.blending, method) for method in sharing(table).values() if table.blending]
     wanted += [(label, table.rate_method) for label in (table.rates and {**table.networks, **table.rates})]
     for _, method in wanted:
         recipe(method)
     return [Cell(label, method, seed) for seed in table.seeds for label, method in dict.fromkeys(wanted)]
+
+
+def sharing(table: Table) -> dict[float, str]:
+    """The method that each share of the truth is trained by; with the default it is plainly called."""
+    name = table.rate_method
+    return {alpha: name if alpha == Blend.alpha else f"{name}@{alpha:g}" for alpha in table.alphas}
 
 
 def run_of(table: Table, cell: Cell) -> Run:
@@ -70,7 +78,7 @@ def run_of(table: Table, cell: Cell) -> Run:
     inherits = table.start_from_teacher and cell.method not in ON_MAPS
     network = network_of(table, cell.network)
     return Run(
-        network=_with_deviation(network) if cell.method in PROBABILISTIC else network,
+        network=_with_deviation(network) if cell.method.partition("@")[0] in PROBABILISTIC else network,
         method=cell.method,
         start_from_teacher=inherits,
         freeze=table.freeze if inherits else (),
@@ -91,4 +99,6 @@ def _with_deviation(network: str | dict[str, Any]) -> str | dict[str, Any]:
 
 def title(method: str) -> str:
     """A method's name for people."""
-    return TITLES.get(method, method.upper() if len(method) <= 3 else method)
+    name, at, alpha = method.partition("@")
+    plain = TITLES.get(name, name.upper() if len(name) <= 3 else name)
+    return f"{plain}, alpha {alpha}" if at else plain

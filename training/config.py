@@ -129,11 +129,12 @@ class Table(Limited):
 
     Attributes:
         networks: students by label -> network.
-        methods: recipes compared on each of these networks.
+        methods: recipes compared on each of these networks; NAME@0.25 blends with that share of the truth.
         ablation: labels of networks on which the hint and the objective are ablated.
         blending: label of the network on which the pose losses are compared; empty for none.
+        alphas: shares of the truth, with which the blending network is trained by `rate_method`.
         rates: further networks by label, trained by `rate_method` for the curve of accuracy, size and time over d_rate.
-        rate_method: the recipe of that curve.
+        rate_method: the recipe of that curve, and of the alphas.
         seeds: each cell is trained once for each of these.
         start_from_teacher: as a run's, for methods that compare no feature maps.
         freeze: as a run's, for the same methods.
@@ -145,6 +146,7 @@ class Table(Limited):
     methods: tuple[str, ...] = ()
     ablation: tuple[str, ...] = ()
     blending: str = ""
+    alphas: tuple[float, ...] = ()
     rates: dict[str, str | dict[str, Any]] = field(default_factory=dict)
     rate_method: str = "aht_ail"
     seeds: tuple[int, ...] = (0,)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ros2_vodistill.errors import VodistillError
-from training.settings import override
+from training.losses import POSE, build_pose
+from training.losses.pose import Blend
+from training.settings import number, override
 from training.stages import Feature, Pose, Run, Stage, Training
 
 HINT = Stage("hint", features=(Feature("ht"),), train="to_hint")
@@ -14,14 +16,30 @@ ADAPTED_HINT = Feature("ht", weight=0.5, options={"regressor": True})
 """Chen's hint, always through an adaptation layer. Its weight, like nu of Chen's bound, is from memory, unverified."""
 
 
-def recipe(name: str, steps: int = 0) -> tuple[Stage, ...]:
-    """The stages of a method, of so many steps each."""
+def recipe(method: str, steps: int = 0) -> tuple[Stage, ...]:
+    """The stages of a method, of so many steps each; of NAME@ALPHA with that share of the truth where truth and teacher
+    are blended."""
+    name, at, alpha = method.partition("@")
     if name not in RECIPES:
         raise VodistillError(f"unknown method {name!r}", f"known: {', '.join(RECIPES)}; or give `stages` instead")
+    stages = _sharing(method, RECIPES[name], alpha) if at else RECIPES[name]
     if name not in RISING:
-        return RECIPES[name]
+        return stages
     ramp = round(RISING[name] * steps)
-    return tuple(replace(s, features=tuple(replace(f, ramp=ramp) for f in s.features)) for s in RECIPES[name])
+    return tuple(replace(s, features=tuple(replace(f, ramp=ramp) for f in s.features)) for s in stages)
+
+
+def _sharing(method: str, stages: tuple[Stage, ...], alpha: str) -> tuple[Stage, ...]:
+    blends = {loss for stage in stages for loss in stage.losses if issubclass(POSE.get(loss, object), Blend)}
+    if not blends:
+        raise VodistillError(f"method {method!r} blends no truth and teacher", "leave @ and what follows out")
+    told = {"alpha": number(alpha)}
+    for loss in blends:
+        build_pose(loss, **told)
+    return tuple(
+        replace(s, pose=tuple(replace(p, options=p.options | told) if p.loss in blends else p for p in s.pose))
+        for s in stages
+    )
 
 
 def spelled_out(run: Run, training: Training) -> Run:

@@ -10,7 +10,9 @@ from typing import Any
 import matplotlib
 
 from training import checkpoint
-from training.cells import ABLATION, BLENDING, title
+from training.cells import ABLATION, BLENDING, sharing, title
+from training.config import Table
+from training.settings import build
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -30,6 +32,8 @@ def write(collected: dict[str, Any], out: Path) -> None:
         parts.append(_ablation(collected, table["ablation"]))
     if table["blending"]:
         parts.append(_blending(collected, table["blending"], out))
+    if table["blending"] and table["alphas"]:
+        parts.append(_sharing(collected))
     if table["rates"]:
         parts.append(_rates(collected, table["rate_method"], out))
     parts.append(_convergence(collected, out))
@@ -124,6 +128,14 @@ def _blending(collected: dict[str, Any], label: str, out: Path) -> str:
     lines = [[name, *(_pm(row[key]) for key in keys)] for name, row in zip(names, found.values(), strict=True)]
     heads = ["loss", "RPE r", "RPE t", "abs. error: median", "90 %", "max"]
     return f"## Blending truth and teacher ({label})\n\n{markdown(heads, lines)}\n\n![blending](blending.png)"
+
+
+def _sharing(collected: dict[str, Any]) -> str:
+    table = build(Table, collected["experiment"]["table"], "the table")
+    rows = {alpha: _row(collected, table.blending, method) for alpha, method in sharing(table).items()}
+    lines = [[f"{alpha:g}", *(_pm(row[name]) for name in ERRORS)] for alpha, row in rows.items() if row]
+    head = f"## Share of the truth ({title(table.rate_method)}, {table.blending})"
+    return f"{head}\n\n{markdown(['alpha', 'RPE t', 'RPE r', 'ATE'], lines)}"
 
 
 def _rates(collected: dict[str, Any], method: str, out: Path) -> str:

@@ -167,7 +167,7 @@ class Run:
         path: a trained network instead (a run's folder or a safetensors file), for a teacher.
         start: a trained network whose weights the first stage starts from: one of the same description, or a smaller
             Swift network, which grows: at first the larger one computes the same.
-        method: a recipe from training/recipes.py, instead of stages.
+        method: a recipe from training/recipes.py, instead of stages; NAME@0.25 blends with that share of the truth.
         stages: one after the other, each starting where the last ended.
         start_from_teacher: the encoder starts with those of the teacher's layers that it has too.
         freeze: as a stage's, in all stages.

@@ -175,6 +175,15 @@ def test_recipes_follow_the_papers() -> None:
     assert (rest.train, rest.pose[0].loss, rest.features) == ("after_hint", "ail", ())
 
 
+def test_the_share_of_the_truth_is_told_with_the_method() -> None:
+    (known, second), (plain, first) = recipe("aht_ail@0.25"), recipe("aht_ail")
+    assert known == plain and second == dataclasses.replace(first, pose=(Pose("ail", options={"alpha": 0.25}),))
+    assert recipe("kd@0")[0].pose == (Pose("additional", options={"alpha": 0.0}),)
+    for method, told in (("supervised@0.5", "blends no"), ("ail@half", "alpha is 'half'"), ("ail@2", "alpha is 2")):
+        with pytest.raises(VodistillError, match=told):
+            recipe(method)
+
+
 @pytest.mark.parametrize("method", [m for m in RECIPES if m != "fgd"])
 def test_every_recipe_trains_a_step(method: str) -> None:
     """On a student and a teacher of different widths; FGD needs masks and is tested on the generated world."""

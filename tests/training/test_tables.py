@@ -34,6 +34,7 @@ TABLE = Table(
     methods=("supervised", "aht_ail", "md"),
     ablation=("B",),
     blending="A",
+    alphas=(0.25, 0.5, 0.75),
     rates={"C": {**SPEC, "layers": [4, 8, 16, 8]}},
     seeds=(0, 1),
     sequences=4,
@@ -47,7 +48,9 @@ def test_every_cell_is_wanted_once() -> None:
     seeds = {cell.seed for cell in wanted}
     assert seeds == {0, 1}
     found = {(cell.network, cell.method) for cell in wanted}
-    assert {("A", m) for m in (*TABLE.methods, *BLENDING)} <= found
+    assert {("A", m) for m in (*TABLE.methods, *BLENDING, "aht_ail@0.25", "aht_ail@0.75")} == {
+        (n, m) for n, m in found if n == "A"
+    }
     assert {("B", m) for m in (*TABLE.methods, *ABLATION)} <= found
     assert {(n, m) for n, m in found if n == "C"} == {("C", "aht_ail")}
     assert len(wanted) == 2 * len(found)
@@ -304,7 +307,7 @@ def row(network: str, method: str, rpe_t: float, spread: float | None = 0.01) ->
 def collected(better: float) -> dict[str, Any]:
     from training.settings import plain
 
-    methods = dict.fromkeys((*TABLE.methods, *BLENDING, *ABLATION))
+    methods = dict.fromkeys((*TABLE.methods, *BLENDING, *ABLATION, "aht_ail@0.25", "aht_ail@0.75"))
     rows = [row(n, m, better if m == "aht_ail" else 0.5) for n in ("A", "B", "C") for m in methods]
     size = {"parameters": 10, "d_rate": 0.9, "ms": 1.0}
     return {
@@ -333,6 +336,10 @@ def test_the_report_says_what_came_out(tmp_path: Path, better: float, says: str)
         "tables.md", "tables.json", "blending.png", "rates.png", "convergence.png",
     }  # fmt: skip
     assert json.loads((tmp_path / "tables.json").read_text()) == json.loads(json.dumps(collected(better)))
+    swept = text.split("## Share of the truth (AHT + AIL, A)\n\n")[1].splitlines()[2:5]
+    assert [line.split(" | ")[:2] for line in swept] == [
+        ["| 0.25", "0.5000 ± 0.0100"], ["| 0.5", f"{better:.4f} ± 0.0100"], ["| 0.75", "0.5000 ± 0.0100"],
+    ]  # fmt: skip
     widths = {line.count("|") for line in text.split("## Blending")[1].split("![")[0].splitlines() if "|" in line}
     assert len(widths) == 1
 
