@@ -107,7 +107,7 @@ def label_sheet(clip: Clip) -> NDArray[np.uint8]:
         raise ValueError("a clip without labels")
     image = clip.images[:, 0].cpu().numpy()
     near = (255 * np.minimum(2.0 / clip.depth[:, 0].cpu().numpy(), 1.0)).astype(np.uint8)
-    mask = (128 * clip.objects[:, 0].int() + 127 * clip.moving[:, 0].int()).cpu().numpy().astype(np.uint8)
+    mask = (128 * (clip.objects[:, 0] > 0).int() + 127 * clip.moving[:, 0].int()).cpu().numpy().astype(np.uint8)
     x, y = clip.flow[:, 0].cpu().numpy().transpose(1, 0, 2, 3)
     angle, length = np.arctan2(y, x), np.hypot(x, y)
     value = 255 * np.minimum(length / (np.percentile(length, 95) + 1e-6), 1.0)

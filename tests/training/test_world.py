@@ -129,7 +129,20 @@ def test_moving_objects_flow_with_their_own_motion() -> None:
     length = clip.flow.norm(dim=2)
     assert float(length[~moving].max()) < 1e-3
     assert float(length[moving].mean()) > 0.2
-    assert bool((clip.objects | ~clip.moving).all())
+    assert bool(((clip.objects > 0) | ~clip.moving).all())
+
+
+def test_objects_are_told_apart() -> None:
+    """Each is in one place, its parts are one, and a street has many."""
+    settings = replace(config(places=only("street")), samples=1)
+    clip = render(settings, range(4), frames=1, labels=True)
+    assert clip.objects is not None and clip.depth is not None
+    for seen, depth in zip(clip.objects[:, 0], clip.depth[:, 0], strict=True):
+        spans = [depth[seen == number] for number in seen.unique() if number]
+        assert len(spans) > 3
+        assert max(float(span.max() - span.min()) for span in spans) < 15
+    alone = render(settings, [3], frames=1, labels=True)
+    assert alone.objects is not None and torch.equal(clip.objects[3:], alone.objects)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -272,7 +285,7 @@ def test_a_mount_that_is_off_tilts_the_axes_of_the_motion() -> None:
     assert pitch.std() > 0.01
     # The horizon is where the way leads to: rows of the far ground rise as the view looks down.
     assert off.depth is not None and off.objects is not None
-    far = (off.depth[:, 0] > 60) & (off.depth[:, 0] < FAR / 2) & ~off.objects[:, 0]
+    far = (off.depth[:, 0] > 60) & (off.depth[:, 0] < FAR / 2) & (off.objects[:, 0] == 0)
     top = [np.flatnonzero(image.any(1)) for image in far.numpy()]
     rows = np.array([r[0] if len(r) else np.nan for r in top], float)
     seen = np.isfinite(rows)

@@ -24,7 +24,7 @@ class Batch:
         views: name -> (B, T, H, W) uint8.
         motions: (B, T-1, 6) float32: translation in the observer's unit, then rotation vector, of each frame in the
             last.
-        masks: (B, T, H, W) bool, true on objects in the view `image`; None where unknown.
+        masks: (B, T, H, W) which object the view `image` shows, 0 where none; None where unknown.
         flow: of each view (B, T-1, 2, H/8, W/8): pixels (x, y) from every eighth pixel of a frame, from the corner on,
             to where what it shows was in the last frame; NaN where unknown, empty where nothing is known.
     """

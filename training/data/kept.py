@@ -124,11 +124,11 @@ def _piece(source: Source, numbers: range, path: Path, key: str) -> Batch:
         known, metadata = checkpoint.load_tensors(path)
         if metadata.get("key") != key:
             raise VodistillError(f"{path}: was rendered by other settings", "remove it")
-    if not known or (source.masks and "masks" not in known) or (source.flow and not checkpoint.under("flow", known)):
+    if not known or (source.masks and "objects" not in known) or (source.flow and not checkpoint.under("flow", known)):
         made = joined([source.batch(i).to(torch.device("cpu")) for i in numbers])
         known |= {f"view/{name}": view for name, view in made.views.items()} | {"motions": made.motions}
         known |= {f"flow/{name}": flow for name, flow in made.flow.items()}
-        known |= {} if made.masks is None else {"masks": made.masks}
+        known |= {} if made.masks is None else {"objects": made.masks}
         checkpoint.save_tensors(path, known, {"key": key})
     flow = checkpoint.under("flow", known) if source.flow else {}
-    return Batch(checkpoint.under("view", known), known["motions"], known["masks"] if source.masks else None, flow)
+    return Batch(checkpoint.under("view", known), known["motions"], known["objects"] if source.masks else None, flow)

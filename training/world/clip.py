@@ -38,7 +38,7 @@ class Clip:
         height: (B,) float64, of the camera above the ground below it, metres; where it changes, at the first frame.
         stamps: (B, T) float64, seconds from the first frame.
         depth: (B, T, H, W) metres along the view's z axis, `FAR` for the sky; this and what follows only if asked for.
-        objects: (B, T, H, W) bool, true on what is no ground, sky, house or wall.
+        objects: (B, T, H, W) int16, a number for each thing that is no ground, sky, house or wall, which are 0.
         moving: (B, T, H, W) bool, true on what moves by itself.
         flow: (B, T-1, 2, H, W) pixels to where what frame t shows is in frame t + 1, seen there or not; x, then y. None
             through a lens.
@@ -178,9 +178,10 @@ class Renderer:
         frame = torch.arange(len(index), device=index.device) // (r * c)
         column = index.clamp_min(0).long() + (frame * stage.index("yaw").shape[1])[:, None]
         velocity = stage.index("velocity").flatten(0, 1)[column] * (index >= 0)[..., None]
-        label = stage.index("label").flatten()[column] * (index >= 0)
+        thing = torch.cat([2 * stage.boxes.group + 1, 2 * stage.rounds.group + 2], 1) * (stage.index("label") > 0)
+        objects = (thing.flatten()[column] * (index >= 0)).to(torch.int16)
         images = [through.image(v).unflatten(0, (b, t)) for v in (
-            1.0 / hits.inverse[:, 0], label > 0, (velocity != 0).any(-1))]  # fmt: skip
+            1.0 / hits.inverse[:, 0], objects, (velocity != 0).any(-1))]  # fmt: skip
         if isinstance(view, View):
             flows = [self._flow(view, through, eyes, hits.inverse[:, 0], velocity, (b, t), way) for way in (1, -1)]
             images += [flows[0][:, :-1] if last else flows[0], flows[1][:, 1:] if first else flows[1]]
