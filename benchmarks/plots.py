@@ -8,7 +8,7 @@ A sequence is any recording with its truth; @HEIGHT is the camera's height above
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Steps:
         estimate, truth: associated trajectories.
         metric: the lengths can be compared.
         brightness: mean of the later frame's pixels, 0..255.
+        texture: mean step between neighbouring pixels in its lower half, grey levels.
     """
 
     label: str
@@ -53,6 +54,7 @@ class Steps:
     truth: Trajectory
     metric: bool
     brightness: Array
+    texture: Array
 
     @property
     def motions(self) -> tuple[Array, Array]:
@@ -95,19 +97,20 @@ def main() -> None:
 def _steps(recording: Path, height: float | None) -> Iterator[Steps]:
     for label, (model, refine, _) in CONTENDERS.items():
         source, odometry = prepared(model, recording, height, refine=refine)
-        brightness: dict[float, float] = {}
-        run = replay(_lit(source, brightness), odometry, truth=source.truth)
+        looks: dict[float, tuple[float, float]] = {}
+        run = replay(_looked_at(source, looks), odometry, truth=source.truth)
         if run.truth is None:
             raise VodistillError(f"{recording}: no truth", "give recordings with their true poses")
         estimate, truth = associate(run.estimate, run.truth)
-        light = np.array([brightness[stamp] for stamp in estimate.stamps[1:].tolist()])
-        yield Steps(label, estimate, truth, odometry.mount.height is not None, light)
+        light, texture = np.array([looks[stamp] for stamp in estimate.stamps[1:].tolist()]).T
+        yield Steps(label, estimate, truth, odometry.mount.height is not None, light, texture)
 
 
-def _lit(source: Source, brightness: dict[float, float]) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """A source's frames; notes how bright each is."""
+def _looked_at(source: Source, looks: dict[float, tuple[float, float]]) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """A source's frames; notes how bright and how textured each is."""
     for stamp, image in source:
-        brightness[stamp] = float(image.mean())
+        lower = image[len(image) // 2 :].astype(float)
+        looks[stamp] = float(image.mean()), float(np.abs(np.diff(lower, axis=1)).mean())
         yield stamp, image
 
 
@@ -132,29 +135,31 @@ def _line(axes: Axes, path: Trajectory, colour: str, label: str, width: float) -
 
 
 def _errors(runs: dict[str, list[Steps]]) -> Figure:
-    """Of single steps against speed, turn and brightness."""
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
-    (lengths, turned, lit), (speeds, turns, dark) = figure.subplots(2, 3, sharey="row")
-    for contenders in runs.values():
-        for steps in contenders:
+    """Of single steps against speed, turn, brightness and texture."""
+    figure = Figure(figsize=(15, 6.5), layout="constrained")
+    along: dict[str, Callable[[Steps], Array]] = {
+        "true step (m)": lambda steps: steps.lengths[1],
+        "true turn (°)": lambda steps: steps.turns,
+        "mean brightness": lambda steps: steps.brightness,
+        "texture (grey levels a pixel)": lambda steps: steps.texture,
+    }
+    above, below = figure.subplots(2, len(along), sharey="row")
+    for (label, value), upper, lower in zip(along.items(), above, below, strict=True):
+        for steps in (steps for contenders in runs.values() for steps in contenders):
             style = {"s": 6, "alpha": 0.6, "linewidths": 0, "color": CONTENDERS[steps.label][2]}
-            for axes, along in ((speeds, steps.lengths[1]), (turns, steps.turns), (dark, steps.brightness)):
-                axes.scatter(along, np.maximum(steps.rotation_errors, 1e-3), **style)
+            lower.scatter(value(steps), np.maximum(steps.rotation_errors, 1e-3), **style)
             if steps.metric:
                 moving = steps.lengths[1] > 0.05
                 ratio = steps.lengths[0][moving] / steps.lengths[1][moving]
-                for axes, along in ((lengths, steps.lengths[1]), (turned, steps.turns), (lit, steps.brightness)):
-                    axes.scatter(along[moving], np.maximum(ratio, 1e-2), **style)
-    for axes in (lengths, turned, lit):
-        axes.axhline(1, color="#222222", linewidth=0.8)
-        axes.set(yscale="log", ylim=(0.2, 3))
-    for axes, label in ((speeds, "true step (m)"), (turns, "true turn (°)"), (dark, "mean brightness")):
-        axes.set(xlabel=label, yscale="log")
-    lengths.set_ylabel("measured length / true length")
-    speeds.set_ylabel("rotation error (°)")
+                upper.scatter(value(steps)[moving], np.maximum(ratio, 1e-2), **style)
+        upper.axhline(1, color="#222222", linewidth=0.8)
+        upper.set(yscale="log", ylim=(0.2, 3))
+        lower.set(xlabel=label, yscale="log")
+    above[0].set_ylabel("measured length / true length")
+    below[0].set_ylabel("rotation error (°)")
     for label, (*_, colour) in CONTENDERS.items():
-        lengths.scatter([], [], color=colour, s=12, label=label)
-    lengths.legend(frameon=False, fontsize=8)
+        above[0].scatter([], [], color=colour, s=12, label=label)
+    above[0].legend(frameon=False, fontsize=8)
     for axes in figure.axes:
         axes.grid(alpha=0.25)
     return figure
