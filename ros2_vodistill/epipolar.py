@@ -27,6 +27,7 @@ _PLANE = 0.2  # smallest z of a unit ray that is projected to a plane for the fi
 ALIKE = 6.0  # factor of the covariance, because the errors of corners are correlated
 _SYSTEMATIC = 2.0  # times the noise: larger residuals are tested for correlation between neighbours
 _MOST_ALIKE = 0.8  # bound on that correlation
+_IDENTITY = np.eye(5)
 FLOOR = np.diag([1.5e-4**2] * 3 + [2e-3**2] * 2)  # radians^2, added to the covariance of every fit
 _PARALLAX, _NEARLY_ALL = 3.0, 0.8  # times the noise: a rotation that leaves less in such a share explains all
 _SUSPECT = 1.5  # times the noise: larger residuals make other motions be tried
@@ -34,6 +35,9 @@ _DUBIOUS = 0.13  # share of outliers beyond which other starts are tried
 _WORTH = 8  # outliers that an unlikely motion costs as much as
 _ALONG = 2.0  # standard deviations within which a motion agrees with the predicted one
 _ENOUGH = 3e-5  # radians: a step of Gauss-Newton that is not worth another
+
+Start = tuple[Array, Array]
+"""Rotation and direction of a motion that is to be polished."""
 
 _FLIP = np.diag([1.0, 1.0, 1.0, 1.0, -1.0])  # of a tangent, where the direction is turned round
 
@@ -84,19 +88,18 @@ class Inertia:
     veers: float
     worth: float = 1.0
 
-    def cost(self, rotation: Array, direction: Array) -> float:
-        """Of another motion, in outliers."""
-        turned, veered = self._off(rotation, direction)
-        return _WORTH * self.worth * (math.log1p(turned**2) + math.log1p(veered**2))
+    def cost(self, rotation: Array, direction: Array) -> Array:
+        """Of other motions (..., 3, 3) and (..., 3), in outliers (...)."""
+        return np.asarray(_WORTH * self.worth * np.log1p(self._off(rotation, direction) ** 2).sum(axis=0))
 
     def kept(self, motion: Array) -> bool:
         """Whether a motion (4x4) agrees with the predicted one."""
-        return max(self._off(motion[:3, :3], direction_of(motion))) < _ALONG
+        return bool(self._off(motion[:3, :3], direction_of(motion)).max() < _ALONG)
 
-    def _off(self, rotation: Array, direction: Array) -> tuple[float, float]:
-        """Differences of rotation and direction, in standard deviations."""
-        turned = float(geometry.angle(self.rotation.T @ rotation)) / self.turns
-        return turned, float(np.linalg.norm(direction - self.direction)) / self.veers
+    def _off(self, rotation: Array, direction: Array) -> Array:
+        """(2, ...) differences of rotation and direction, in standard deviations."""
+        turned = geometry.angle(self.rotation.T @ rotation)
+        return np.stack([turned / self.turns, np.linalg.norm(direction - self.direction, axis=-1) / self.veers])
 
 
 def solve(
@@ -111,20 +114,22 @@ def solve(
         inertia: decides between motions that fit about equally well.
     """
 
-    def poor(rotation: Array, direction: Array) -> float:
-        unlikely = 0.0 if inertia is None else inertia.cost(rotation, direction) / len(first)
-        return cost(rotation, direction, first, second, noise) + unlikely
+    def poor(rotations: Array, directions: Array) -> Array:
+        unlikely = 0.0 if inertia is None else inertia.cost(rotations, directions) / len(first)
+        return cost(rotations, directions, first, second, noise) + unlikely
 
-    def fitted(start: tuple[Array, Array]) -> tuple[float, Epipolar]:
+    def fitted(start: Start) -> tuple[float, Epipolar]:
         fit = polish(*start, first, second, noise)
-        either = [(poor(each.rotation, each.direction), each) for each in (fit, turned_round(fit))]
-        return min(either, key=lambda found: found[0])
+        either = fit, turned_round(fit)
+        costs = poor(*_stacked([(each.rotation, each.direction) for each in either]))
+        return float(costs.min()), either[costs.argmin()]
 
     starts = [(motion[:3, :3], direction_of(motion)) for motion in expected]
     rotation, left = turn(first, second, noise)
-    if np.quantile(left, _NEARLY_ALL) < _PARALLAX * noise:
+    if np.count_nonzero(left < _PARALLAX * noise) > _NEARLY_ALL * len(left):
         return turning(rotation, starts[0][1], first, second, max(noise, robust.median(left)))
-    starts = sorted([*starts, (rotation, starts[0][1])], key=lambda start: poor(*start))
+    starts.append((rotation, starts[0][1]))
+    starts = [starts[each] for each in poor(*_stacked(starts)).argsort(kind="stable")]
     fits = [fitted(starts[0])]
     if fits[0][0] > _DUBIOUS:
         fits += [fitted(start) for start in starts[1:]]
@@ -143,20 +148,18 @@ def polish(rotation: Array, direction: Array, first: Array, second: Array, noise
     values, jacobian = residuals(rotation, direction, first, second)
     for iteration in range(_ITERATIONS):
         sigma, weights = weighed(values, noise)
-        weights = np.sqrt(weights) if iteration < _GENTLE else weights
-        hessian = (jacobian.T * weights) @ jacobian
-        damping = (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)
-        step = -np.linalg.solve(hessian + damping, jacobian.T @ (weights * values))
-        step *= min(1.0, 0.3 / max(float(np.abs(step).max()), 1e-9))
+        weighted = jacobian.T * (np.sqrt(weights) if iteration < _GENTLE else weights)
+        step = -np.linalg.solve(_damped(weighted @ jacobian), weighted @ values)
+        largest = float(np.abs(step).max())
+        step *= min(1.0, 0.3 / max(largest, 1e-9))
         rotation = geometry.so3_exp(step[:3]) @ rotation
         direction = direction + step[3:] @ basis(direction)
         direction = direction / np.linalg.norm(direction)
         values, jacobian = residuals(rotation, direction, first, second)
-        if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:
+        if largest < _ENOUGH and iteration >= _GENTLE:
             break
     sigma, weights = weighed(values, noise)
-    hessian = (jacobian.T * weights) @ jacobian
-    covariance = np.linalg.inv(hessian + (1e-6 * np.trace(hessian) + 1e-12) * np.eye(5)) * sigma**2
+    covariance: Array = np.linalg.inv(_damped((jacobian.T * weights) @ jacobian)).astype(np.float64) * sigma**2
     return Epipolar(rotation, direction, ALIKE * covariance + FLOOR, sigma, weights)
 
 
@@ -183,7 +186,7 @@ def weighed(values: Array, noise: float) -> tuple[float, Array]:
     return sigma, 1 / (1 + (values / (_OUTLIER * sigma)) ** 2) ** 2
 
 
-def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, Array]]:
+def five_point(first: Array, second: Array, noise: float) -> list[Start]:
     """RANSAC: the motions (rotation, direction) that explain most rays to within a few times the noise, radians."""
     ahead = (first[:, 2] > _PLANE) & (second[:, 2] > _PLANE)
     if ahead.sum() < 8:
@@ -198,7 +201,7 @@ def five_point(first: Array, second: Array, noise: float) -> list[tuple[Array, A
         direction = np.asarray(column, float)[:, 0]
         turns = (np.asarray(one, float), np.asarray(two, float))
         signed = [(rotation, sign * direction) for rotation in turns for sign in (1.0, -1.0)]
-        found.append(min(signed, key=lambda motion: cost(motion[0], motion[1], first, second, noise)))
+        found.append(signed[cost(*_stacked(signed), first, second, noise).argmin()])
     return found
 
 
@@ -209,8 +212,8 @@ def turn(first: Array, second: Array, noise: float) -> tuple[Array, Array]:
     for _ in range(_TURN_ITERATIONS):
         weights = 1 / (1 + (left / max(noise, robust.median(left))) ** 2)
         u, _, vt = np.linalg.svd((first.T * weights) @ second)
-        rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-        left = np.linalg.norm(first - second @ rotation.T, axis=1)
+        rotation = (u * [1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+        left = np.sqrt(((first.T - rotation @ second.T) ** 2).sum(axis=0))
     return rotation, left
 
 
@@ -235,3 +238,14 @@ def spread(fit: Epipolar, length: Length) -> Array:
 def turned_round(fit: Epipolar) -> Epipolar:
     """The same fit with the opposite direction, which has the same residuals."""
     return replace(fit, direction=-fit.direction, covariance=_FLIP @ fit.covariance @ _FLIP)
+
+
+def _stacked(motions: Sequence[Start]) -> tuple[Array, Array]:
+    """(K,3,3) and (K,3) of K motions."""
+    rotations, directions = zip(*motions, strict=True)
+    return np.stack(rotations), np.stack(directions)
+
+
+def _damped(hessian: Array) -> Array:
+    """(5,5), a little larger: one without parallax is singular."""
+    return hessian + (1e-6 * np.trace(hessian) + 1e-12) * _IDENTITY

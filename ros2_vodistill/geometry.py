@@ -65,7 +65,10 @@ def _length(v: Array) -> Array:
 
 def angle(rotation: ArrayLike) -> Array:
     """The angle, 0 to pi radians, that rotations (..., 3, 3) or poses (..., 4, 4) turn by."""
-    return np.linalg.norm(so3_log(np.asarray(rotation, np.float64)[..., :3, :3]), axis=-1)
+    r = np.asarray(rotation, np.float64)[..., :3, :3]
+    flat = r.reshape(*r.shape[:-2], 9)
+    axis = flat @ _CROSSES.T  # times twice the sine
+    return np.arctan2(np.sqrt((axis * axis).sum(axis=-1)), flat[..., ::4].sum(axis=-1) - 1.0)
 
 
 def so3_left_jacobian(phi: ArrayLike) -> Array:

@@ -62,8 +62,8 @@ class Match:
         if self.fit is None:
             return missing if self.stands else math.inf
         rotation, direction = self.fit.rotation, self.fit.direction
-        unlikely = 0.0 if inertia is None else inertia.cost(rotation, direction)
-        return missing + unlikely + len(self.points) * rays.cost(rotation, direction, *self.rays, noise)
+        unlikely = 0.0 if inertia is None else float(inertia.cost(rotation, direction))
+        return missing + unlikely + len(self.points) * float(rays.cost(rotation, direction, *self.rays, noise))
 
 
 class Matcher:

@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_vodistill import geometry
+
 Array = NDArray[np.float64]
 Rays = tuple[Array, Array]
 """(N,3) unit rays in the first view and in the second."""
@@ -30,33 +32,39 @@ def basis(direction: Array) -> Array:
 
 def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
     """Sampson distances (N,) in radians and their Jacobian (N,5)."""
-    turned = second @ rotation.T
-    cross = crossed(turned, first)
-    algebraic, along_second, along_first = cross @ direction, turned @ direction, first @ direction
-    length = _slope(algebraic, along_second, along_first)
-    d_algebraic = along_second[:, None] * first - (turned * first).sum(axis=1)[:, None] * direction
-    d_square = -2 * along_second[:, None] * crossed(turned, direction) - 4 * algebraic[:, None] * d_algebraic
-    d_square_direction = (
-        -2 * along_second[:, None] * turned - 2 * along_first[:, None] * first - 4 * algebraic[:, None] * cross
-    )
-    shrink = (algebraic / (2 * length**3))[:, None]
-    by_rotation = d_algebraic / length[:, None] - shrink * d_square
-    by_direction = (cross / length[:, None] - shrink * d_square_direction) @ basis(direction).T
-    return algebraic / length, np.concatenate([by_rotation, by_direction], axis=1)
+    frame = np.concatenate([direction[None], basis(direction)])  # its first axis is the direction
+    a, b = frame @ first.T, frame @ rotation @ second.T  # (3,N): numpy is slow where the last axis is short
+    algebraic = b[1] * a[2] - b[2] * a[1]
+    length = _slope(algebraic, a[0], b[0])
+    values = algebraic / length
+    shrink = values / length**2
+    steep = 1 / length + 2 * algebraic * shrink
+    ahead, behind, bent = steep * b[0], steep * a[0], shrink * b[0]
+    jacobian = np.empty((5, len(first)))
+    jacobian[0] = -steep * (b[1] * a[1] + b[2] * a[2])
+    jacobian[1:3] = ahead * a[1:]
+    jacobian[3], jacobian[4] = behind * b[2] - jacobian[2], jacobian[1] - behind * b[1]
+    jacobian[1] += bent * b[2]
+    jacobian[2] -= bent * b[1]
+    jacobian[3:] += bent * b[1:] + shrink * a[0] * a[1:]
+    jacobian[:3] = frame.T @ jacobian[:3]
+    return values, jacobian.T
 
 
-def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> float:
-    """Share of outliers of a motion (see `missed`), to compare motions.
+def cost(rotation: Array, direction: Array, first: Array, second: Array, noise: float) -> Array:
+    """Shares (...) of outliers (see `missed`) of motions, (..., 3, 3) and (..., 3), to compare them.
 
     Rays that intersect behind the cameras have their parallax as a residual, too: points are in front of both views.
     """
-    turned = second @ rotation.T
-    cross = crossed(turned, first)
-    algebraic = cross @ direction
-    values = algebraic / _slope(algebraic, turned @ direction, first @ direction)
-    one, other, parallax = _nearness(turned, -cross, first, direction)
-    values = np.where((one > 0) & (other > 0), values, np.hypot(values, parallax))
-    return float(missed(values / noise).mean())
+    products = (first.T[:, None] * second.T).reshape(9, -1)
+    cosine = rotation.reshape(*direction.shape[:-1], 9) @ products
+    algebraic = (geometry.hat(direction) @ rotation).reshape(*direction.shape[:-1], 9) @ products
+    along_first = direction @ first.T
+    along_second = (direction[..., None, :] @ rotation)[..., 0, :] @ second.T
+    square = (algebraic / _slope(algebraic, along_first, along_second)) ** 2
+    ahead = (along_first > cosine * along_second) & (cosine * along_first > along_second)
+    square = np.where(ahead, square, square + np.maximum(1 - cosine**2, 0.0))
+    return np.asarray(missed(np.sqrt(square) / noise).mean(axis=-1))
 
 
 def missed(off: Array) -> Array:
@@ -71,17 +79,13 @@ def missed(off: Array) -> Array:
 
 def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
     """(N,) inverse distances along both rays, per baseline, negative behind the camera; and parallaxes in radians."""
-    turned = second @ rotation.T
-    return _nearness(turned, crossed(first, turned), first, direction)
-
-
-def _nearness(turned: Array, cross: Array, first: Array, direction: Array) -> tuple[Array, Array, Array]:
-    """See `nearness`; `turned` are the second rays in the first axes, `cross` is first x turned."""
-    aside_first, aside_second = crossed(first, direction), crossed(turned, direction)
-    along_first, along_second = -(aside_second * cross).sum(axis=1), -(aside_first * cross).sum(axis=1)
-    one = along_first / np.maximum((aside_second**2).sum(axis=1), 1e-12)
-    other = along_second / np.maximum((aside_first**2).sum(axis=1), 1e-12)
-    return one, other, np.sqrt((cross**2).sum(axis=1))
+    first, turned = first.T, rotation @ second.T
+    along_first, along_second = direction @ first, direction @ turned
+    square = ((first - turned) ** 2).sum(axis=0)
+    cosine = 1 - square / 2
+    one = (along_first - cosine * along_second) / np.maximum(1 - along_second**2, 1e-12)
+    other = (cosine * along_first - along_second) / np.maximum(1 - along_first**2, 1e-12)
+    return one, other, np.sqrt(square * np.maximum(1 - square / 4, 0.0))
 
 
 def _slope(algebraic: Array, along_second: Array, along_first: Array) -> Array:

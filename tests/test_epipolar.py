@@ -352,3 +352,12 @@ def test_a_turn_alone_is_known_some_times_worse_than_unlike_errors_make_it_and_i
     assert (ratio < 15).all()
     assert np.median(ratio) > 2
     assert (np.mean(claims, axis=0)[3:] > 0.3).all()
+
+
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_rays_without_parallax_cost_nothing_and_have_none(way: float) -> None:
+    """Their cosines are 1 but for rounding, above as below."""
+    first, _, _ = scene(MOTION)
+    assert float(cost(np.eye(3), DIRECTION, first, first, NOISE)) == pytest.approx(0.0, abs=1e-8)
+    _, _, parallax = nearness(np.eye(3), DIRECTION, first, way * first)
+    np.testing.assert_allclose(parallax, 0.0, atol=1e-7)
