@@ -16,7 +16,6 @@ from ros2_vodistill import epipolar, geometry, rays
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import ALIKE, FLOOR, Epipolar
 from ros2_vodistill.lengths import Length
-from ros2_vodistill.rays import crossed
 
 Array = NDArray[np.float64]
 
@@ -60,7 +59,7 @@ class Corners:
 
 @dataclass(frozen=True)
 class Misses:
-    """By how much a motion misses the corners, (N,) radians; the Jacobians (N,6) are by (turn from the left, step).
+    """By how much a motion misses the corners, (N,) radians; the Jacobians (6,N) are by (turn from the left, step).
 
     Attributes:
         across, along: the epipolar lines; 0 along that of a corner without depth.
@@ -97,7 +96,8 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
     if pace is not None and epipolar.direction_of(pace) @ fit.direction < _OTHER_WAY:
         starts.append((pace[:3, :3], pace[:3, 3]))
     found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
-    before, after = (rays.cost(each.rotation, each.direction, first, second, noise) for each in (fit, found))
+    both = np.stack([fit.rotation, found.rotation]), np.stack([fit.direction, found.direction])
+    before, after = rays.cost(*both, first, second, noise)
     return found if after - before < _STRAINED else fit
 
 
@@ -125,11 +125,10 @@ def _polished(
             lines, points = np.sqrt(lines), np.sqrt(points)
         places = np.zeros(len(lines))
         places[corners.known] = points / (scatter * loose[corners.known]) ** 2
-        lines = lines / sigma**2
-        hessian = (misses.by_across.T * lines) @ misses.by_across + (misses.by_along.T * places) @ misses.by_along
-        hessian += 1e-9 * np.diag(np.diag(hessian)) + 1e-12 * np.trace(hessian) * np.eye(6)
-        gradient = misses.by_across.T @ (lines * misses.across) + misses.by_along.T @ (places * misses.along)
-        step = np.linalg.solve(hessian, gradient)
+        across, along = misses.by_across * (lines / sigma**2), misses.by_along * places
+        hessian = across @ misses.by_across.T + along @ misses.by_along.T
+        hessian += np.diag(1e-9 * hessian.diagonal() + 1e-12 * np.trace(hessian))
+        step = np.linalg.solve(hessian, across @ misses.across + along @ misses.along)
         step *= min(1.0, 0.1 / max(float(np.abs(step[:3]).max()), 1e-9))
         rotation, translation = geometry.so3_exp(step[:3]) @ rotation, translation + step[3:]
         ahead = geometry.direction(translation, ahead)
@@ -148,19 +147,22 @@ def _polished(
 
 def _misses(rotation: Array, translation: Array, ahead: Array, corners: Corners, nearness: Array) -> Misses:
     """Of corners at these inverse distances; `ahead` (unit) is the translation's direction, also where that is none."""
-    place = corners.first - nearness[:, None] * translation
-    size = np.linalg.norm(place, axis=1)[:, None]
+    frame = np.concatenate([ahead[None], rays.basis(ahead)])  # its first axis is the direction
+    place = frame @ corners.first.T - nearness * (frame @ translation)[:, None]
+    size = np.sqrt((place * place).sum(axis=0))
     seen = place / size
-    line = (seen @ ahead)[:, None] * seen - ahead  # where a corner goes when it comes nearer
-    steep = np.linalg.norm(line, axis=1)
-    along = line / np.maximum(steep, 1e-12)[:, None]
-    steep *= np.linalg.norm(translation)
-    across = crossed(seen, along)
-    gap = corners.second @ rotation.T - seen
+    steep = np.hypot(seen[1], seen[2])
+    outwards = seen[1:] / np.maximum(steep, 1e-12)  # where a corner goes when it comes nearer, but for the direction
+    axes = np.zeros((2, *place.shape))  # unit vectors across the corners' lines and along them
+    axes[0, 1], axes[0, 2] = -outwards[1], outwards[0]
+    axes[1, 0], axes[1, 1:] = -steep, seen[0] * outwards
+    across, along = ((frame @ rotation @ corners.second.T - seen) * axes).sum(axis=1)
+    axes = frame.T @ axes
+    nearer = axes * (-nearness / size)
     return Misses(
-        across=(gap * across).sum(axis=1),
-        along=np.where(corners.known, (gap * along).sum(axis=1), 0.0),
-        by_across=np.concatenate([crossed(across, place), -nearness[:, None] * across], axis=1) / size,
-        by_along=np.concatenate([crossed(along, place), -nearness[:, None] * along], axis=1) / size,
-        slack=steep / size[:, 0] * corners.error,
+        across=across,
+        along=np.where(corners.known, along, 0.0),
+        by_across=np.concatenate([axes[1], nearer[0]]),
+        by_along=np.concatenate([-axes[0], nearer[1]]),
+        slack=steep * np.linalg.norm(translation) / size * corners.error,
     )

@@ -83,8 +83,8 @@ class Depths:
         middle = robust.weighted_median(logs, variances**-0.5)
         spread = max(1.0, robust.deviation((logs - middle) / np.sqrt(variances)))
         for _ in range(5):
-            weights = 1 / variances / (1 + (logs - middle) ** 2 / (variances * (2 * spread) ** 2))
-            middle = float((weights * logs).sum() / weights.sum())
+            weights = 1 / (variances + ((logs - middle) / (2 * spread)) ** 2)
+            middle = float(weights @ logs / weights.sum())
         value = float(np.exp(middle))
         return Length(value, value**2 * _ALIKE * spread**2 / float(weights.sum()))
 
