@@ -39,7 +39,7 @@ class Shifts:
     """Displacements of the blocks between two pictures.
 
     Attributes:
-        offset: (B,2) pixels; `covariance` (B,2,2) by the noise of the pixels.
+        offset: (2,B) pixels; `covariance` (2,2,B) by the noise of the pixels.
         energy: (B,) squared difference of a block in terms of the median one.
     """
 
@@ -121,11 +121,10 @@ class Level:
         cv2.subtract(pulled, picture, dst=error)
         pairs = (x, x), (x, y), (y, y), (x, error), (y, error), (error, error)
         xx, xy, yy, *gradient, energy = self._sums(*pairs)
-        inverse = np.linalg.inv(np.stack([xx, xy, xy, yy], axis=-1).reshape(-1, 2, 2) + 1e-6 * np.eye(2))
+        unsure = inverse(np.array([[xx + 1e-6, xy], [xy, yy + 1e-6]]))
         energy = energy / self.block**2
         usual = max(robust.median(energy[visible]), _BEST) if visible.any() else 1.0
-        noise = np.asarray(inverse * usual * _CORRELATED, np.float64)
-        return Shifts((inverse @ np.stack(gradient, axis=-1)[..., None])[..., 0], noise, energy / usual)
+        return Shifts((unsure * gradient).sum(axis=1), unsure * (usual * _CORRELATED), energy / usual)
 
     def correlation(self, picture: Picture, pulled: Picture, visible: Mask) -> float:
         """Of two pictures, -1..1, over the visible blocks; -1 where those are few."""
@@ -159,7 +158,7 @@ def normalised(view: Image, out: Picture, spare: NDArray[np.float32]) -> Picture
 
 
 def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array:
-    """(B,2,9): how the ground at rays (B,3), z = 1, moves in this view's plane of unit focal length.
+    """(2,9,B): how the ground at rays (B,3), z = 1, moves in this view's plane of unit focal length.
 
     By the translation, a turn of the rotation from the left, the road's two slopes, and its curvature.
     """
@@ -168,10 +167,16 @@ def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array
     length = np.sqrt(1 + road[0] ** 2 + road[1] ** 2)
     by_slope = (np.eye(3)[[0, 2]] - np.outer(normal[[0, 2]], normal)) / length
     nearness = rays @ normal
-    change = np.empty((len(rays), 3, 9))
-    change[:, :, :3] = nearness[:, None, None] * np.eye(3)
-    change[:, :, 3:6] = -geometry.hat(rays @ rotation.T)
-    change[:, :, 6:8] = translation[:, None] * (rays @ by_slope.T)[:, None]
-    change[:, :, 8] = translation * nearness[:, None] * ((rays[:, 2] / rays[:, 1]) ** 2 / 2)[:, None]
-    change = back @ change
-    return change[:, :2] - rays[:, :2, None] * change[:, 2:]
+    change = np.empty((3, 9, len(rays)))
+    change[:, :3] = nearness * np.eye(3)[..., None]
+    change[:, 3:6] = -np.moveaxis(geometry.hat(rays @ rotation.T), 0, -1)
+    change[:, 6:8] = translation[:, None, None] * (by_slope @ rays.T)
+    change[:, 8] = translation[:, None] * (nearness * (rays[:, 2] / rays[:, 1]) ** 2 / 2)
+    x, y, z = (back @ change.reshape(3, -1)).reshape(change.shape)
+    return np.stack([x, y]) - rays.T[:2, None] * z
+
+
+def inverse(matrices: Array) -> Array:
+    """Of matrices (2,2,N)."""
+    (a, b), (c, d) = matrices
+    return np.array([[d, -b], [-c, a]]) / (a * d - b * c)

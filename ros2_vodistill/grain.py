@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ros2_vodistill import robust
+
 Image = NDArray[np.uint8]
 
 _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # blind to planes and edges along the axes
@@ -29,8 +31,9 @@ def noise(image: Image) -> tuple[float, float]:
     uncut = (sample > _UNCUT[0]) & (sample < _UNCUT[1])
     if np.count_nonzero(uncut) < _FEWEST:
         return 0.0, 0.0
-    plain = float(np.quantile(response[uncut], _PLAINEST))
-    return plain / (_GAIN * _QUANTILE), float(sample[uncut].std())
+    plain = robust.quantile(response[uncut], _PLAINEST)
+    _, contrast = cv2.meanStdDev(sample, mask=uncut.view(np.uint8))
+    return plain / (_GAIN * _QUANTILE), float(contrast[0, 0])
 
 
 def smoothed(image: Image) -> tuple[Image, float]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow
+from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow, inverse
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.plane import Alignment, GroundFit, Prior, PriorEquations, own_length
@@ -193,16 +193,16 @@ def _by_blocks(
     The road's curvature is left out where the last view is pulled: to first order it is put in here. Once the fit has
     settled, blocks count by how well their shifts agree with it too, not only by how alike they look.
     """
-    offset = shifts.offset + jacobian[:, :, 8] * at.road[2]
-    rough = jacobian[:, :, :3] @ at.translation * _ROUGH
-    information = np.linalg.inv(shifts.covariance + rough[:, :, None] * rough[:, None] + _SHIFT**2 * np.eye(2))
+    offset = shifts.offset + jacobian[:, 8] * at.road[2]
+    rough = at.translation @ jacobian[:, :3] * _ROUGH
+    information = inverse(shifts.covariance + rough * rough[:, None] + _SHIFT**2 * np.eye(2)[..., None])
     weights = visible / (1 + (shifts.energy / 3) ** 2)
     if settled:
-        distance = np.einsum("ni,nij,nj->n", offset, information, offset)
+        distance = (offset * (information * offset).sum(axis=1)).sum(axis=0)
         weights = weights / (1 + distance / _OUTLIER**2) ** 2
-    weighted = (information * weights[:, None, None]) @ jacobian
-    flat = weighted.reshape(-1, 9).T
-    return flat @ jacobian.reshape(-1, 9), flat @ offset.ravel(), weights
+    weighted = ((information * weights)[:, :, None] * jacobian).sum(axis=1)
+    hessian, gradient = (weighted @ jacobian.swapaxes(1, 2)).sum(axis=0), (weighted @ offset[..., None]).sum(axis=0)
+    return hessian, gradient[:, 0], weights
 
 
 def _nearest(seen: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,14 @@ def median(values: Array) -> float:
     """Median of values (N,), N > 0; several times as fast as numpy's for a few hundred."""
     ordered, half = np.sort(values), len(values) // 2
     return float(ordered[half] if len(ordered) % 2 else 0.5 * (ordered[half - 1] + ordered[half]))
+
+
+def quantile(values: NDArray[np.generic], share: float) -> float:
+    """The value below which that share of values (N,) is, N > 0; several times as fast as numpy's."""
+    place = share * (len(values) - 1)
+    ranks = math.floor(place), math.ceil(place)
+    lower, upper = np.partition(values, ranks)[list(ranks)].tolist()
+    return float(lower + (place - ranks[0]) * (upper - lower))
 
 
 def deviation(values: Array) -> float:

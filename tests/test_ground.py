@@ -187,7 +187,7 @@ def test_flow_agrees_with_differences() -> None:
     rays = np.array([[-0.4, 0.2, 1.0], [0.0, 0.3, 1.0], [0.3, 0.1, 1.0]])
     rotation, translation = geometry.so3_exp([0.01, 0.05, -0.02]), np.array([0.1, 0.02, 0.5])
     road = np.array([0.02, -0.03, 0.0])
-    jacobian = flow(rays, rotation, translation, road)
+    jacobian = np.moveaxis(flow(rays, rotation, translation, road), -1, 0)
     before = rotation + np.outer(translation, plane_normal(road))
 
     def moved(change: Array) -> Array:
@@ -244,7 +244,7 @@ def test_blocks_say_how_far_they_are_off() -> None:
     blocks, visible = level(), np.ones(len(level().rays), bool)
     here, moved = blocks.viewed(waves(0, 0)), blocks.viewed(waves(0.3, -0.2))
     shifts = blocks.shifts(moved.picture, here.picture, visible)
-    np.testing.assert_allclose(np.median(shifts.offset, axis=0), [0.3, -0.2], atol=0.03)
+    np.testing.assert_allclose(np.median(shifts.offset, axis=1), [0.3, -0.2], atol=0.03)
     np.testing.assert_allclose(blocks.pulled(here, np.eye(3)), here.picture, atol=1e-3)
     assert blocks.visible(np.eye(3)).all()
     assert blocks.correlation(here.picture, here.picture, visible) == pytest.approx(1.0, abs=1e-4)
