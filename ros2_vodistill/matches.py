@@ -83,43 +83,56 @@ class Matcher:
         last: Image,
         this: Image,
         points: Array,
+        seen: Array,
         expected: Sequence[Array],
         solve: Solve,
         inertia: Inertia | None = None,
         settle: Settle | None = None,
         otherwise: Sequence[Array] = (),
     ) -> Match:
-        """The corners `points` of the last image in this one: at the best of the places (N,2) where they are expected
-        or, if need be, where they may be `otherwise`, or anywhere. Inertia decides between motions that explain about
-        as many."""
+        """The corners `points` of the last image, whose rays were `seen`, in this one: at the best of the places (N,2)
+        where they are expected or, if need be, where they may be `otherwise`, or anywhere. Inertia decides between
+        motions that explain about as many."""
         size = np.array(this.shape[::-1])
         found: list[Match] = []
         enough: list[Match] = []
         for number, places in enumerate((*expected, *otherwise)):
             if enough and number >= len(expected):
                 break
-            near = self._followed(last, this, points, places, solve, settle, far=False)
+            near = self._followed(last, this, points, seen, places, solve, settle, far=False)
             in_view = int(((places >= 0) & (places < size)).all(axis=1).sum())
             found.append(near)
             if near.stands or near.agreeing >= max(FEWEST, _CONVINCING * in_view):
                 enough.append(near)
         if not enough:
-            enough = [self._followed(last, this, points, expected[0], solve, settle, far=True), *found]
-        return min(enough, key=lambda match: match.cost(len(points), self._noise, inertia))
+            enough = [self._followed(last, this, points, seen, expected[0], solve, settle, far=True), *found]
+        return (
+            enough[0]
+            if len(enough) == 1
+            else min(enough, key=lambda match: match.cost(len(points), self._noise, inertia))
+        )
 
     def _followed(
-        self, last: Image, this: Image, points: Array, expected: Array, solve: Solve, settle: Settle | None, far: bool
+        self,
+        last: Image,
+        this: Image,
+        points: Array,
+        seen: Array,
+        expected: Array,
+        solve: Solve,
+        settle: Settle | None,
+        far: bool,
     ) -> Match:
         places, found = self._tracker.follow(last, this, points, expected, far)
-        if settle is not None:
-            places[found] = settle(points[found], places[found])
-        first, second = self._rays(points), self._rays(places)
-        found &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
-        seen, places = (first[found], second[found]), places[found]
+        places = places[found] if settle is None else settle(points[found], places[found])
+        second = self._rays(places)
+        whole = np.isfinite(seen[found]).all(axis=1) & np.isfinite(second).all(axis=1)
+        found[found], places = whole, places[whole]
+        pairs = seen[found], second[whole]
         if len(places) < FEWEST:
-            return Match(places, found, seen, 0.0)
+            return Match(places, found, pairs, 0.0)
         travel = robust.median(np.linalg.norm(places - points[found], axis=1))
         if travel < STILL:
-            return Match(places, found, seen, travel)
-        fit = solve(*seen)
-        return Match(places, found, seen, travel, fit, fit.agreeing(_LOOSE * self._noise))
+            return Match(places, found, pairs, travel)
+        fit = solve(*pairs)
+        return Match(places, found, pairs, travel, fit, fit.agreeing(_LOOSE * self._noise))

@@ -19,7 +19,6 @@ Rays = tuple[Array, Array]
 
 COARSE = 5.0  # times the noise: threshold of an inlier in RANSAC
 _HALF = 3.0  # times the noise: a ray with this residual counts as half an outlier
-_NEXT, _LAST = np.array([1, 2, 0]), np.array([2, 0, 1])  # coordinates after and before each
 
 
 def basis(direction: Array) -> Array:
@@ -91,8 +90,3 @@ def nearness(rotation: Array, direction: Array, first: Array, second: Array) -> 
 def _slope(algebraic: Array, along_second: Array, along_first: Array) -> Array:
     """What an algebraic epipolar error is divided by to be an angle (Sampson's)."""
     return np.sqrt(np.maximum(2 - along_second**2 - along_first**2 - 2 * algebraic**2, 1e-12))
-
-
-def crossed(a: Array, b: Array) -> Array:
-    """Of (N,3) with (N,3) or (3,); numpy's own is several times slower."""
-    return a.take(_NEXT, 1) * b.take(_LAST, -1) - a.take(_LAST, 1) * b.take(_NEXT, -1)

@@ -18,7 +18,7 @@ from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.footing import footing
 from ros2_vodistill.ground import GroundFit, Prior
 from ros2_vodistill.lengths import Gauge, Length, Scaled, fused
-from ros2_vodistill.rays import Rays, crossed
+from ros2_vodistill.rays import Rays
 from ros2_vodistill.road import Road, plane_normal
 from ros2_vodistill.still import TYPICAL_DEPTH
 
@@ -73,10 +73,15 @@ class Sight:
     grounded: bool = True
 
     @cached_property
+    def nearness(self) -> tuple[Array, Array, Array]:
+        """Inverse distances (N,) in both frames, per length of the step, and parallaxes, by the motion `seen`."""
+        return rays.nearness(self.seen.rotation, self.seen.direction, *self.rays)
+
+    @cached_property
     def clear(self) -> tuple[Array, Array]:
         """Of the corners whose distance is beyond doubt: unit rays (K,3) in the newest frame, and inverse distances
         (K,), per length of the step; none where the camera only turns."""
-        _, nearness, parallax = rays.nearness(self.seen.rotation, self.seen.direction, *self.rays)
+        _, nearness, parallax = self.nearness
         sure = self.seen.inliers & (nearness > 0) & (parallax > _CLEAR * self.seen.sigma) & (not self.seen.turns_only)
         return self.rays[1][sure], nearness[sure]
 
@@ -246,8 +251,8 @@ def _renewed(depths: Depths, sight: Sight, length: float, translation: Array) ->
     if sight.fit.turns_only:
         return depths
     seen = sight.seen
-    _, nearness, _ = rays.nearness(seen.rotation, seen.direction, *sight.rays)
-    aside = np.linalg.norm(crossed(sight.rays[0], seen.direction), axis=1)
+    _, nearness, _ = sight.nearness
+    aside = np.sqrt(np.maximum(1 - (sight.rays[0] @ seen.direction) ** 2, 0.0))
     baseline = max(length, 1e-9)
     vague = seen.sigma**2 + float(np.trace(seen.covariance[:3, :3])) / 3
     variance = vague / (baseline * np.maximum(aside, 1e-9)) ** 2

@@ -53,16 +53,17 @@ class Tracker:
         peak = strength >= cv2.dilate(strength, np.ones((5, 5), np.uint8))
         peak[:_BORDER], peak[-_BORDER:], peak[:, :_BORDER], peak[:, -_BORDER:] = False, False, False, False
         strength = (strength * peak)[: rows * cell, : columns * cell]
-        cells = strength.reshape(rows, cell, columns, cell).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
-        empty = np.ones(rows * columns, bool)
+        empty = np.ones((rows, columns), bool)
         if taken is not None and len(taken):
             row = np.clip(taken[:, 1] / factor[0] // cell, 0, rows - 1).astype(int)
             column = np.clip(taken[:, 0] / factor[1] // cell, 0, columns - 1).astype(int)
-            empty[row * columns + column] = False
+            empty[row, column] = False
+        row, column = np.nonzero(empty)
+        cells = strength.reshape(rows, cell, columns, cell)[row, :, column].reshape(-1, cell * cell)
         best = cells.argmax(axis=1)
-        index = np.flatnonzero(empty & (cells[np.arange(len(cells)), best] > max(_WEAKEST, _GRAINY * noise**2)))
-        x = index % columns * cell + best[index] % cell
-        y = index // columns * cell + best[index] // cell
+        good = cells[np.arange(len(cells)), best] > max(_WEAKEST, _GRAINY * noise**2)
+        x = (column * cell + best % cell)[good]
+        y = (row * cell + best // cell)[good]
         return np.stack([(x + 0.5) * factor[1] - 0.5, (y + 0.5) * factor[0] - 0.5], axis=1)
 
     def follow(

@@ -76,7 +76,7 @@ class Trust:
         spread = _LASTING * spread * max(1.0, (surprise / _GATE**2) ** 2)
         gain = fit.covariance @ np.linalg.inv(fit.covariance + spread)
         step = gain @ gap
-        veer = np.cross(fit.direction, step[_WAY] @ basis(fit.direction))
+        veer = geometry.hat(fit.direction) @ (step[_WAY] @ basis(fit.direction))
         return replace(
             fit,
             rotation=geometry.so3_exp(step[_TURN]) @ fit.rotation,

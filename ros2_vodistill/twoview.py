@@ -51,13 +51,14 @@ class Frame:
     Attributes:
         picture: of it.
         views: of the ground.
-        points: (N,2) corners.
+        points, rays: (N,2) corners, and their unit rays (N,3), level axes.
         carried: what it hands on to the next frame.
     """
 
     picture: Picture
     views: Views
     points: Array = field(default_factory=lambda: np.empty((0, 2)))
+    rays: Array = field(default_factory=lambda: np.empty((0, 3)))
     carried: Carried = field(default_factory=Carried)
 
 
@@ -115,8 +116,8 @@ class TwoView:
         world = picture.small[first : first + rows]
         fresh = self._tracker.corners(world, newest.points - above, picture.grain) + above
         depths = newest.carried.depths + Depths.unknown(len(fresh))
-        points, carried = np.concatenate([newest.points, fresh]), replace(newest.carried, depths=depths)
-        self._reference = replace(newest, points=points, carried=carried)
+        points, rays = np.concatenate([newest.points, fresh]), np.concatenate([newest.rays, self._rays(fresh)])
+        self._reference = replace(newest, points=points, rays=rays, carried=replace(newest.carried, depths=depths))
         self._pace = self._pace.advanced()
 
     def compare(self, image: Image, guess: Guess | None = None, seconds: float = 0.0) -> Relative | None:
@@ -144,10 +145,11 @@ class TwoView:
         def settle(points: Array, found: Array) -> Array:
             return picture.settled(last, points, found)
 
-        match = self._match(last.small, small, reference.points, places, solve, inertia, settle, told)
+        corners = reference.points, reference.rays
+        match = self._match(last.small, small, *corners, places, solve, inertia, settle, told)
         points, rays, travel, fit = match.points, match.rays, match.travel, match.fit
         carried = replace(reference.carried, depths=reference.carried.depths[match.found])
-        self._newest = Frame(picture, views, points, carried)
+        self._newest = Frame(picture, views, points, rays[1], carried)
         if len(points) < FEWEST:
             return self._lost(expected, _scarce(len(points), small))
         if fit is None:
@@ -177,8 +179,7 @@ class TwoView:
         self._newest = replace(self._newest, carried=taken.carried)
         vague = epipolar.shared(seen, *rays, noise) * taken.covariance
         result = self._report(taken.motion, vague, (*reasons, *taken.reasons))
-        six = geometry.to_motion(result.motion)
-        if travel < _ALMOST_STILL and six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE:
+        if travel < _ALMOST_STILL and _by_chance(result):
             self._pace = pace  # it was no step
             return self._rest(match, carried.depths)
         return result
@@ -209,8 +210,7 @@ class TwoView:
     def _places(self, reference: Frame, *motions: Array) -> list[Array]:
         """Where the reference's corners should be now by each motion: by their depth, or as if on the ground, or
         far away. Those that hardly differ from the first are left out."""
-        rays = self._rays(reference.points)
-        slopes, _ = reference.carried.road.seen
+        rays, (slopes, _) = reference.rays, reference.carried.road.seen
         nearness = reference.carried.depths.or_else(np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))[:, None]
         seen = [(rays - nearness * motion[:3, 3]) @ motion[:3, :3] for motion in motions]
         first, *others = (self._camera.project(each @ self._level_from_camera) for each in seen)
@@ -244,6 +244,12 @@ class TwoView:
         floor = np.diag([(share * length) ** 2 + aside**2 + 1e-8] * 3 + [(share * angle) ** 2 + least**2] * 3)
         covariance = change @ covariance @ change.T + floor
         return Relative(geometry.from_motion(self._turn.T @ six), covariance, reasons, lost=lost)
+
+
+def _by_chance(result: Relative) -> bool:
+    """Whether a motion may be none."""
+    six = geometry.to_motion(result.motion)
+    return bool(six @ np.linalg.solve(result.covariance, six) < _BY_CHANCE)
 
 
 def _apart(first: Array, second: Array) -> bool:

@@ -74,7 +74,7 @@ def solve(first: Array, second: Array) -> Epipolar:
 
 
 def match(tracker: Tracker, before: Array, *expected: Array) -> Match:
-    return Matcher(tracker, CAMERA.rays, NOISE)(BLANK, BLANK, before, expected, solve)
+    return Matcher(tracker, CAMERA.rays, NOISE)(BLANK, BLANK, before, CAMERA.rays(before), expected, solve)
 
 
 def test_where_the_expectation_holds_nothing_else_is_asked() -> None:
@@ -135,11 +135,11 @@ def test_a_turn_that_no_camera_makes_needs_more_corners_than_a_likely_one() -> N
     aside = CAMERA.project(CAMERA.rays(after) @ geometry.so3_exp([0.0, 0.12, 0.0]))
     tracker = told(near=(after, np.arange(200) < 110), everywhere=(aside, np.arange(200) < 118))
     matcher = Matcher(tracker, CAMERA.rays, NOISE)
-    free = matcher(BLANK, BLANK, before, [after], solve)
+    free = matcher(BLANK, BLANK, before, CAMERA.rays(before), [after], solve)
     assert free.fit is not None
     assert geometry.angle(free.fit.rotation.T @ STEP[:3, :3]) > 0.1
     inertia = Inertia(np.eye(3), np.array([0.0, 0.0, 1.0]), 0.02, 0.3)
-    held = matcher(BLANK, BLANK, before, [after], solve, inertia)
+    held = matcher(BLANK, BLANK, before, CAMERA.rays(before), [after], solve, inertia)
     assert held.fit is not None
     assert geometry.angle(held.fit.rotation.T @ STEP[:3, :3]) < 1e-3
 
@@ -191,7 +191,7 @@ def test_places_without_a_ray_do_not_count(side: int) -> None:
         return np.where(side * pixels[:, :1] < side * 300, CAMERA.rays(pixels), np.nan)
 
     found = Matcher(told(near=(after, np.ones(200, bool)), everywhere=(after, np.ones(200, bool))), rays, NOISE)(
-        BLANK, BLANK, before, [after], solve
+        BLANK, BLANK, before, rays(before), [after], solve
     )
     assert 0 < len(found.points) < 200
     assert np.isfinite(found.rays[0]).all()
@@ -208,7 +208,9 @@ def test_where_places_are_settled_it_is_those_that_tell_the_motion() -> None:
         np.testing.assert_array_equal(places, coarse[some])
         return after[some]
 
-    found = Matcher(told(near=(coarse, some)), CAMERA.rays, NOISE)(BLANK, BLANK, before, [after], solve, settle=settle)
+    found = Matcher(told(near=(coarse, some)), CAMERA.rays, NOISE)(
+        BLANK, BLANK, before, CAMERA.rays(before), [after], solve, settle=settle
+    )
     np.testing.assert_array_equal(found.points, after[some])
     assert found.agreeing > 145
 
@@ -218,7 +220,13 @@ def test_other_places_are_looked_at_where_the_expected_ones_fail_and_only_there(
     before, after = scene()
     tracker, wrong = short(truth=after), after + [12.0, -3.0]
     found = Matcher(tracker, CAMERA.rays, NOISE)(
-        BLANK, BLANK, before, [after if right else wrong], solve, otherwise=[wrong if right else after]
+        BLANK,
+        BLANK,
+        before,
+        CAMERA.rays(before),
+        [after if right else wrong],
+        solve,
+        otherwise=[wrong if right else after],
     )
     assert tracker.asked == ([False] if right else [False, False])
     assert found.agreeing > 190
