@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -130,7 +131,7 @@ def _polished(
         hessian += np.diag(1e-9 * hessian.diagonal() + 1e-12 * np.trace(hessian))
         step = np.linalg.solve(hessian, across @ misses.across + along @ misses.along)
         step *= min(1.0, 0.1 / max(float(np.abs(step[:3]).max()), 1e-9))
-        rotation, translation = geometry.so3_exp(step[:3]) @ rotation, translation + step[3:]
+        rotation, translation = np.asarray(cv2.Rodrigues(step[:3])[0]) @ rotation, translation + step[3:]
         ahead = geometry.direction(translation, ahead)
         misses = _misses(rotation, translation, ahead, corners, nearness)
         if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import cv2
@@ -28,10 +29,15 @@ _BEST = 0.01  # of normalised grey: residual variance that is never undercut
 
 @dataclass(frozen=True)
 class GroundView:
-    """A frame's view of the ground, and its picture: the part that the blocks tile, normalised."""
+    """A frame's view of the ground, at a level."""
 
     image: Image
-    picture: Picture
+    level: Level
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The part that the blocks tile, normalised. Few frames need that of the coarsest level."""
+        return self.level.pictured(self.image)
 
 
 @dataclass(frozen=True)
@@ -89,9 +95,9 @@ class Level:
         """The part of a view that the blocks tile."""
         return view[self._top : self._top + self.size[1], self._left : self._left + self.size[0]]
 
-    def viewed(self, image: Image) -> GroundView:
+    def pictured(self, image: Image) -> Picture:
         """What is compared of a frame's view."""
-        return GroundView(image, normalised(self.crop(image), np.empty_like(self._pulled), self._spare))
+        return normalised(self.crop(image), np.empty_like(self._pulled), self._spare)
 
     def pulled(self, last: GroundView, plane_motion: Array) -> Picture:
         """The last view warped into this one by the homography `plane_motion`; normalised, where the blocks are.
@@ -169,7 +175,7 @@ def flow(rays: Array, rotation: Array, translation: Array, road: Array) -> Array
     nearness = rays @ normal
     change = np.empty((3, 9, len(rays)))
     change[:, :3] = nearness * np.eye(3)[..., None]
-    change[:, 3:6] = -np.moveaxis(geometry.hat(rays @ rotation.T), 0, -1)
+    change[:, 3:6] = -geometry.hat(rays @ rotation.T).transpose(1, 2, 0)
     change[:, 6:8] = translation[:, None, None] * (by_slope @ rays.T)
     change[:, 8] = translation[:, None] * (nearness * (rays[:, 2] / rays[:, 1]) ** 2 / 2)
     x, y, z = (back @ change.reshape(3, -1)).reshape(change.shape)

@@ -152,7 +152,7 @@ def polish(rotation: Array, direction: Array, first: Array, second: Array, noise
         step = -np.linalg.solve(_damped(weighted @ jacobian), weighted @ values)
         largest = float(np.abs(step).max())
         step *= min(1.0, 0.3 / max(largest, 1e-9))
-        rotation = geometry.so3_exp(step[:3]) @ rotation
+        rotation = np.asarray(cv2.Rodrigues(step[:3])[0]) @ rotation  # of one vector, much faster than so3_exp
         direction = direction + step[3:] @ basis(direction)
         direction = direction / np.linalg.norm(direction)
         values, jacobian = residuals(rotation, direction, first, second)

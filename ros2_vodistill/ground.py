@@ -100,7 +100,7 @@ class Ground:
         for level in self.levels:
             size = level.view.width, level.view.height
             small = cv2.resize(views[-1].image, size, interpolation=cv2.INTER_AREA) if views else self._seen(image)
-            views.append(level.viewed(np.asarray(small, np.uint8)))
+            views.append(GroundView(np.asarray(small, np.uint8), level))
         return views
 
     def _seen(self, image: Image) -> Image:

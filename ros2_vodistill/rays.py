@@ -24,7 +24,8 @@ _HALF = 3.0  # times the noise: a ray with this residual counts as half an outli
 def basis(direction: Array) -> Array:
     """(2,3) unit vectors across a direction."""
     x, y, z = direction.tolist()
-    across = [(0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0)][int(np.argmin(np.abs(direction)))]
+    sizes = abs(x), abs(y), abs(z)
+    across = ((0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0))[sizes.index(min(sizes))]
     u, v, w = (value / math.hypot(*across) for value in across)
     return np.array([[u, v, w], [y * w - z * v, z * u - x * w, x * v - y * u]])
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ros2_vodistill import geometry
-from ros2_vodistill.blocks import Level, flow, normalised
+from ros2_vodistill.blocks import GroundView, Level, flow, normalised
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.epipolar import Epipolar
 from ros2_vodistill.ground import Ground, GroundFit, Prior
@@ -242,7 +242,7 @@ def test_blocks_say_how_far_they_are_off() -> None:
         return image.round().astype(np.uint8)
 
     blocks, visible = level(), np.ones(len(level().rays), bool)
-    here, moved = blocks.viewed(waves(0, 0)), blocks.viewed(waves(0.3, -0.2))
+    here, moved = (GroundView(waves(*by), blocks) for by in ((0, 0), (0.3, -0.2)))
     shifts = blocks.shifts(moved.picture, here.picture, visible)
     np.testing.assert_allclose(np.median(shifts.offset, axis=1), [0.3, -0.2], atol=0.03)
     np.testing.assert_allclose(blocks.pulled(here, np.eye(3)), here.picture, atol=1e-3)
