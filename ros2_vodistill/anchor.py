@@ -148,7 +148,7 @@ def _polished(
 
 def _misses(rotation: Array, translation: Array, ahead: Array, corners: Corners, nearness: Array) -> Misses:
     """Of corners at these inverse distances; `ahead` (unit) is the translation's direction, also where that is none."""
-    frame = np.concatenate([ahead[None], rays.basis(ahead)])  # its first axis is the direction
+    frame = rays.frame(ahead)
     place = frame @ corners.first.T - nearness * (frame @ translation)[:, None]
     size = np.sqrt((place * place).sum(axis=0))
     seen = place / size

@@ -129,6 +129,12 @@ def invert(pose: ArrayLike) -> Array:
     return make(transposed, -(transposed @ pose[..., :3, 3:])[..., 0])
 
 
+def turned(motion: ArrayLike, axes: ArrayLike) -> Array:
+    """Motions (..., 4, 4) in other axes, to which the rotation `axes` (3, 3) takes vectors."""
+    motion, axes = np.asarray(motion, np.float64), np.asarray(axes, np.float64)
+    return make(axes @ motion[..., :3, :3] @ axes.T, motion[..., :3, 3] @ axes.T)
+
+
 def exp(xi: ArrayLike) -> Array:
     """Tangents (..., 6) to poses (..., 4, 4)."""
     xi = np.asarray(xi, np.float64)

@@ -39,4 +39,4 @@ class Guess:
     def turned(self, turn: Array) -> Guess:
         """In other axes; `turn` (6x6) takes a motion's six numbers there."""
         covariance = None if self.covariance is None else turn @ self.covariance @ turn.T
-        return replace(self, motion=geometry.from_motion(turn @ geometry.to_motion(self.motion)), covariance=covariance)
+        return replace(self, motion=geometry.turned(self.motion, turn[:3, :3]), covariance=covariance)

@@ -21,19 +21,24 @@ COARSE = 5.0  # times the noise: threshold of an inlier in RANSAC
 _HALF = 3.0  # times the noise: a ray with this residual counts as half an outlier
 
 
-def basis(direction: Array) -> Array:
-    """(2,3) unit vectors across a direction."""
+def frame(direction: Array) -> Array:
+    """(3,3) axes, right-handed: a direction (unit), and two across it."""
     x, y, z = direction.tolist()
     sizes = abs(x), abs(y), abs(z)
     across = ((0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0))[sizes.index(min(sizes))]
     u, v, w = (value / math.hypot(*across) for value in across)
-    return np.array([[u, v, w], [y * w - z * v, z * u - x * w, x * v - y * u]])
+    return np.array([[x, y, z], [u, v, w], [y * w - z * v, z * u - x * w, x * v - y * u]])
+
+
+def basis(direction: Array) -> Array:
+    """(2,3) unit vectors across a direction."""
+    return frame(direction)[1:]
 
 
 def residuals(rotation: Array, direction: Array, first: Array, second: Array) -> tuple[Array, Array]:
     """Sampson distances (N,) in radians and their Jacobian (N,5)."""
-    frame = np.concatenate([direction[None], basis(direction)])  # its first axis is the direction
-    a, b = frame @ first.T, frame @ rotation @ second.T  # (3,N): numpy is slow where the last axis is short
+    axes = frame(direction)
+    a, b = axes @ first.T, axes @ rotation @ second.T  # (3,N): numpy is slow where the last axis is short
     algebraic = b[1] * a[2] - b[2] * a[1]
     length = _slope(algebraic, a[0], b[0])
     values = algebraic / length
@@ -47,7 +52,7 @@ def residuals(rotation: Array, direction: Array, first: Array, second: Array) ->
     jacobian[1] += bent * b[2]
     jacobian[2] -= bent * b[1]
     jacobian[3:] += bent * b[1:] + shrink * a[0] * a[1:]
-    jacobian[:3] = frame.T @ jacobian[:3]
+    jacobian[:3] = axes.T @ jacobian[:3]
     return values, jacobian.T
 
 

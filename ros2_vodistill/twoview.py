@@ -131,6 +131,7 @@ class TwoView:
         self._pace = pace = self._pace.after(seconds)
         ahead = pace.since if pace.ahead is None else pace.ahead
         expected = Guess(ahead) if guess is None else guess.turned(self._turn)
+        starts = (ahead,) if guess is None else (expected.motion, ahead)
         likely = pace.reckoned(self._trust.honest(expected)).motion
         places = self._places(reference, likely) if guess is None else self._places(reference, likely, ahead)
         sudden = guess is not None and geometry.angle(ahead[:3, :3].T @ expected.motion[:3, :3]) > _SUDDEN
@@ -138,7 +139,7 @@ class TwoView:
         noise, inertia = self._noise, pace.inertia
 
         def solve(first: Array, second: Array) -> Epipolar:
-            return epipolar.solve(first, second, (expected.motion, ahead), noise, self._ransac, inertia)
+            return epipolar.solve(first, second, starts, noise, self._ransac, inertia)
 
         last = reference.picture
 
@@ -243,7 +244,7 @@ class TwoView:
         aside = share * angle * TYPICAL_DEPTH / 2  # a turn that is not quite right looks like a step aside
         floor = np.diag([(share * length) ** 2 + aside**2 + 1e-8] * 3 + [(share * angle) ** 2 + least**2] * 3)
         covariance = change @ covariance @ change.T + floor
-        return Relative(geometry.from_motion(self._turn.T @ six), covariance, reasons, lost=lost)
+        return Relative(geometry.turned(motion, self._level_from_camera.T), covariance, reasons, lost=lost)
 
 
 def _by_chance(result: Relative) -> bool:

@@ -274,3 +274,11 @@ def test_a_rescaled_covariance_is_that_of_longer_translations() -> None:
     scaling = np.diag([2.5] * 3 + [1.0] * 3)
     covariances = root @ root.swapaxes(1, 2)
     np.testing.assert_allclose(geometry.rescaled(covariances, 2.5), scaling @ covariances @ scaling)
+
+
+def test_a_motion_in_other_axes_moves_the_same_points_alike() -> None:
+    motion, axes = geometry.from_motion([0.3, -0.2, 1.0, 0.1, -0.4, 0.2]), geometry.so3_exp([0.3, 0.1, -0.2])
+    point = np.array([2.0, -1.0, 5.0])
+    moved = motion[:3, :3] @ point + motion[:3, 3]
+    there = geometry.turned(motion, axes)
+    np.testing.assert_allclose(there[:3, :3] @ (axes @ point) + there[:3, 3], axes @ moved, atol=1e-12)
