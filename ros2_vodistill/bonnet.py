@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-Picture = NDArray[np.float32]
 
 _LOWEST = 0.35  # share of the image, from below, that it may cover
 _CELL = 8  # pixels: edge of the cells in which edges are counted
-_EDGE, _LEVEL = 4.0, 2.0  # grey levels a pixel; times as steep down as across
+_EDGE, _LEVEL = 4, 2  # grey levels a pixel; times as steep down as across
 _NOISE = 1.0  # grey levels
 _STEADY = 0.3  # pixels that a still edge moves at most
 _MEMORY = 0.8  # of what was counted, each frame
@@ -57,9 +56,9 @@ class Bonnet:
     def look(self, last: Image, this: Image) -> bool:
         """At two frames between which the world has moved; whether `rows` has changed."""
         a, b = (self._smooth(image) for image in (last, this))
-        down, across = (np.abs(cv2.Sobel(b, -1, *order, ksize=1)) / 2 for order in ((0, 1), (1, 0)))
-        edge = (down > _EDGE) & (down > _LEVEL * across)
-        still = edge & (np.abs(b - a) < _STEADY * down + _NOISE)
+        down, across = (np.abs(cv2.Sobel(b, cv2.CV_16S, *order, ksize=1)) for order in ((0, 1), (1, 0)))  # doubled
+        edge = (down > 2 * _EDGE) & (down > _LEVEL * across)
+        still = edge & (cv2.absdiff(a, b) < _STEADY / 2 * down.astype(np.float32) + _NOISE)
         size = self._edges.shape[::-1]
         edges, steady = (
             cv2.resize(seen.astype(np.float32), size, interpolation=cv2.INTER_AREA) for seen in (edge, still)
@@ -74,9 +73,9 @@ class Bonnet:
         self.rows = found
         return True
 
-    def _smooth(self, image: Image) -> Picture:
+    def _smooth(self, image: Image) -> Image:
         upright = cv2.flip(image, 0) if self._inverted else image
-        return cv2.blur(upright[self._top :, : self._right], (3, 3)).astype(np.float32)
+        return np.asarray(cv2.blur(upright[self._top :, : self._right], (3, 3)), np.uint8)
 
     def _found(self) -> int:
         """The rows above the still edge that most columns have at about one height, if little moves below it; or 0."""

@@ -183,8 +183,8 @@ def motion_covariance_to_tangent(motion: ArrayLike, covariance: ArrayLike) -> Ar
 
 def rescaled(covariance: ArrayLike, factor: float) -> Array:
     """Covariances (..., 6, 6), translation first, of the same where translations are that many times as long."""
-    factors = np.repeat([factor, 1.0], 3)
-    return np.asarray(covariance, np.float64) * np.outer(factors, factors)
+    factors = np.array([factor] * 3 + [1.0] * 3)
+    return np.asarray(covariance, np.float64) * (factors * factors[:, None])
 
 
 def direction(vector: Array, otherwise: Array) -> Array:

@@ -33,6 +33,6 @@ def deviation(values: Array) -> float:
 
 def weighted_median(values: Array, weights: Array) -> float:
     """The value below which half of the weight is."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+    order = values.argsort()
+    total = weights[order].cumsum()
+    return float(values[order[total.searchsorted(total[-1] / 2)]])
