@@ -213,8 +213,8 @@ class TwoView:
         far away. Those that hardly differ from the first are left out."""
         rays, (slopes, _) = reference.rays, reference.carried.road.seen
         nearness = reference.carried.depths.or_else(np.maximum(rays @ [slopes[0], 1.0, slopes[1]], 0.01))[:, None]
-        seen = [(rays - nearness * motion[:3, 3]) @ motion[:3, :3] for motion in motions]
-        first, *others = (self._camera.project(each @ self._level_from_camera) for each in seen)
+        seen = np.stack([(rays - nearness * motion[:3, 3]) @ motion[:3, :3] for motion in motions])
+        first, *others = self._camera.project(seen @ self._level_from_camera)
         return [first, *(other for other in others if _apart(first, other))]
 
     def _rest(self, match: Match, depths: Depths) -> Relative:
