@@ -23,6 +23,7 @@ ARGUMENTS = {
     "camera_height": ("nan", "Metres above the ground; nan takes it from /tf_static."),
     "camera_pitch": ("nan", "Degrees that it looks down; nan takes them from /tf_static."),
     "camera_roll": ("nan", "Degrees, positive when its right side is lower; nan takes them from /tf_static."),
+    "mask": ("", "Image of the camera's size, white where its images show the world; empty uses all of them."),
     "speed_source": ("none", "Take the length of motion from speed/twist or speed/odom: none, twist or odom."),
     "reset_on_time_jump": ("true", "Start at the origin again when stamps jump; false holds the pose."),
     "base_frame": ("base_link", "Frame of the robot."),

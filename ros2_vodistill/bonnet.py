@@ -30,16 +30,18 @@ class Bonnet:
     Args:
         height, width: of the images.
         inverted: the camera is mounted upside down, and has the vehicle at the top of its images.
+        world: (H,W) pixels outside of which nothing is looked at; None for all.
 
     Attributes:
         rows: of the images, from the other side, that show the world.
     """
 
-    def __init__(self, height: int, width: int, inverted: bool = False) -> None:
+    def __init__(self, height: int, width: int, inverted: bool = False, world: NDArray[np.bool_] | None = None) -> None:
         self.height = self.rows = height
         self._inverted = inverted
         self._top = height - int(_LOWEST * height) // _CELL * _CELL
         self._right = width // _CELL * _CELL
+        self._world = None if world is None else self._part(world.astype(np.uint8)) > 0
         self.reset()
 
     def reset(self) -> None:
@@ -58,6 +60,8 @@ class Bonnet:
         a, b = (self._smooth(image) for image in (last, this))
         down, across = (np.abs(cv2.Sobel(b, cv2.CV_16S, *order, ksize=1)) for order in ((0, 1), (1, 0)))  # doubled
         edge = (down > 2 * _EDGE) & (down > _LEVEL * across)
+        if self._world is not None:
+            edge &= self._world
         still = edge & (cv2.absdiff(a, b) < _STEADY / 2 * down.astype(np.float32) + _NOISE)
         size = self._edges.shape[::-1]
         edges, steady = (
@@ -74,8 +78,12 @@ class Bonnet:
         return True
 
     def _smooth(self, image: Image) -> Image:
+        return np.asarray(cv2.blur(self._part(image), (3, 3)), np.uint8)
+
+    def _part(self, image: Image) -> Image:
+        """What is looked at of it."""
         upright = cv2.flip(image, 0) if self._inverted else image
-        return np.asarray(cv2.blur(upright[self._top :, : self._right], (3, 3)), np.uint8)
+        return np.asarray(upright[self._top :, : self._right], np.uint8)
 
     def _found(self) -> int:
         """The rows above the still edge that most columns have at about one height, if little moves below it; or 0."""

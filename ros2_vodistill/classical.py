@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.frontend import Relative
+from ros2_vodistill.mask import Seen
 from ros2_vodistill.tracks import Tracker
 from ros2_vodistill.twoview import TwoView
 
@@ -19,6 +20,7 @@ class ClassicalFrontend:
     Args:
         camera: its calibration.
         mount: its pitch and roll, to a few degrees.
+        mask: (H,W) pixels of its images that show the world; None for all.
     """
 
     name = "classical"
@@ -27,8 +29,11 @@ class ClassicalFrontend:
     min_rotation = 0.03
     max_interval = 0.5
 
-    def __init__(self, camera: Camera, mount: Mount) -> None:
-        self._two_view = TwoView(camera, mount, tracker=Tracker(), widest=1300, ransac=True, schedule=((1, 3), (0, 4)))
+    def __init__(self, camera: Camera, mount: Mount, mask: Seen | None = None) -> None:
+        schedule = (1, 3), (0, 4)
+        self._two_view = TwoView(
+            camera, mount, tracker=Tracker(), widest=1300, ransac=True, schedule=schedule, mask=mask
+        )
 
     def reset(self) -> None:
         self._two_view.reset()

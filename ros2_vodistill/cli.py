@@ -51,6 +51,10 @@ def run(
     calib: Annotated[
         Path | None, typer.Option("--calib", help="Calibration: KITTI, EuRoC, Kalibr or ROS camera_info YAML.")
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option("--mask", help="Image of the frames' size: white where they show the world, black elsewhere."),
+    ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="Image topic of a bag that has several.")] = None,
     gt: Annotated[Path | None, typer.Option("--gt", help="True trajectory: TUM, or KITTI poses.")] = None,
     gt_topic: Annotated[str | None, typer.Option("--gt-topic", help="Topic of a bag that holds the truth.")] = None,
@@ -83,6 +87,7 @@ def run(
         engine=engine,
         camera=frames.require_camera(),
         mount=(frames.mount or Mount()).overruled(camera_height, *angles),
+        mask=mask,
         refine=refine,
         threads=threads,
     )

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow, inverse
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
+from ros2_vodistill.mask import Fill
 from ros2_vodistill.plane import Alignment, GroundFit, Prior, PriorEquations, own_length
 from ros2_vodistill.view import View, Warp
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
+Seen = NDArray[np.bool_]
 Views = list[GroundView]
 """One a level, from fine to coarse."""
 Schedule = tuple[tuple[int, int], ...]
@@ -50,17 +52,18 @@ class Ground:
         camera: its calibration.
         mount: its pitch and roll make the level frame; they may be off by a few degrees.
         pixels: the most that the finest level looks at.
+        world: (H,W) pixels of the camera's images that show the world; None for all.
 
     Attributes:
         levels: from fine to coarse, each half the size; empty where the camera sees no ground ahead.
         pace: length, in camera heights, that moves the nearest ground by 1.5 pixels of the coarsest level.
     """
 
-    def __init__(self, camera: Camera, mount: Mount, pixels: int = 110_000) -> None:
+    def __init__(self, camera: Camera, mount: Mount, pixels: int = 110_000, world: Seen | None = None) -> None:
         self.levels: list[Level] = []
         self.pace = np.inf
         self.reset()
-        rays = _towards_the_road(camera, mount)
+        rays = _towards_the_road(camera, mount, world)
         if len(rays) < 97:
             return
         self._near = max(_NEAREST, float((rays[:, 2] / rays[:, 1]).min()))
@@ -77,8 +80,11 @@ class Ground:
         except VodistillError:  # no pixel of it is left, or seen
             return
         inside = self._warp.map_x >= 0
-        self._outside = np.flatnonzero(~inside)
-        self._edge = _nearest(inside)[self._outside]
+        if world is not None:
+            inside &= self._warp(np.where(world, 255, 0).astype(np.uint8)) == 255
+            if not inside.any():
+                return
+        self._fill = Fill(inside)
         seen = inside.astype(np.float32)
         for k, block in ((1, 16), (2, 8), (4, 8)):
             centre = (view.cx + 0.5) / k - 0.5, (view.cy + 0.5) / k - 0.5
@@ -99,16 +105,10 @@ class Ground:
         views: Views = []
         for level in self.levels:
             size = level.view.width, level.view.height
-            small = cv2.resize(views[-1].image, size, interpolation=cv2.INTER_AREA) if views else self._seen(image)
+            seen = views[-1].image if views else self._fill(self._warp(image))
+            small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA) if views else seen
             views.append(GroundView(np.asarray(small, np.uint8), level))
         return views
-
-    def _seen(self, image: Image) -> Image:
-        """The view, with its edge carried on to where the camera sees nothing: a black frame would be an edge that
-        stays in its place whatever the motion."""
-        view = self._warp(image)
-        view.ravel()[self._outside] = view.ravel()[self._edge]
-        return view
 
     def measure(self, last: Views, this: Views, prior: Prior, schedule: Schedule) -> GroundFit | None:
         """Align two frames' views, from the prior or, where that is too vague or fails, from a search.
@@ -205,20 +205,13 @@ def _by_blocks(
     return hessian, gradient[:, 0], weights
 
 
-def _nearest(seen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(H*W,) index of the pixel that is seen (H,W) and nearest to each."""
-    _, labels = cv2.distanceTransformWithLabels(
-        (~seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    where = np.zeros(labels.max() + 1, np.int64)
-    where[labels[seen]] = np.flatnonzero(seen)
-    return np.asarray(where[labels.ravel()])
-
-
-def _towards_the_road(camera: Camera, mount: Mount) -> Array:
+def _towards_the_road(camera: Camera, mount: Mount, world: Seen | None) -> Array:
     """(N,3) rays of an even grid of the image's pixels that meet the road, level frame."""
     across, down = np.linspace(0, camera.width - 1, 97), np.linspace(0, camera.height - 1, 97)
-    rays = camera.rays(np.stack(np.meshgrid(across, down), axis=-1)).reshape(-1, 3) @ mount.level_from_camera.T
+    rays = camera.rays(np.stack(np.meshgrid(across, down), axis=-1)) @ mount.level_from_camera.T
+    if world is not None:
+        rays[~world[np.ix_(down.astype(int), across.astype(int))]] = np.nan
+    rays = rays.reshape(-1, 3)
     rays = rays[np.isfinite(rays).all(axis=1)]
     rays = rays[(rays[:, 2] > 0.1) & (rays[:, 1] > rays[:, 2] / _FARTHEST)]
     return rays[np.abs(rays[:, 0]) < HALF_WIDTH * rays[:, 1]]

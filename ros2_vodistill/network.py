@@ -9,6 +9,7 @@ from ros2_vodistill import geometry, still
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.engines import Engine
 from ros2_vodistill.frontend import Relative
+from ros2_vodistill.mask import Fill, Seen
 from ros2_vodistill.view import CanonicalView, Warp
 
 _OUTSIDE = 1.2  # a motion this many times what the model was trained for is reported
@@ -23,13 +24,16 @@ class NetworkFrontend:
 
     Args:
         engine, camera, mount: what computes, and on which images.
+        mask: (H,W) pixels of the camera's images that show the world; None for all. The others are filled.
         alone: its motion is not refined: a camera that stands is told, and one that does not see most of a view.
 
     Attributes:
         warps: from the camera to each view.
     """
 
-    def __init__(self, engine: Engine, camera: Camera, mount: Mount, *, alone: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, camera: Camera, mount: Mount, mask: Seen | None = None, *, alone: bool = True
+    ) -> None:
         card = engine.model.card
         self.name, self.unit, self.range = card.name, card.unit, card.range
         self.min_translation, self.min_rotation = card.range.min_translation, card.range.min_rotation
@@ -39,6 +43,7 @@ class NetworkFrontend:
         self._level_from_camera = mount.level_from_camera
         self._turn = np.kron(np.eye(2), self._level_from_camera)  # (translation, rotation vector) to level axes
         self.warps = {name: Warp(camera, view, self._level_from_camera) for name, view in card.views.items()}
+        self._fills = {} if mask is None else {name: _fill(warp, mask) for name, warp in self.warps.items()}
         self._hidden = self._at_rest(card.views["image"], mount)
         self._reference: NDArray[np.uint8] | None = None
         self._newest = np.empty_like(engine.inputs["image"])
@@ -58,6 +63,8 @@ class NetworkFrontend:
     def compare(self, image: NDArray[np.uint8], seconds: float = 0.0) -> Relative | None:
         for name, warp in self.warps.items():
             warp(image, out=self._engine.inputs[name])
+        for name, fill in self._fills.items():
+            fill(self._engine.inputs[name])
         self._newest[...] = self._engine.inputs["image"]
         motion, log_variance = self._engine.step()
         if self._reference is None:
@@ -105,3 +112,8 @@ class NetworkFrontend:
 
     def _widest(self) -> NDArray[np.float64]:
         return np.repeat([self.range.max_translation, self.range.max_rotation], 3)
+
+
+def _fill(warp: Warp, mask: Seen) -> Fill:
+    """Of the pixels of a view that the camera sees, but the mask hides."""
+    return Fill(warp(np.where(mask, 255, 0).astype(np.uint8)) == 255, warp.map_x >= 0)

@@ -23,6 +23,7 @@ from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.estimate import Estimate, Status
 from ros2_vodistill.frontend import Frontend, Relative
 from ros2_vodistill.image import grey
+from ros2_vodistill.mask import Mask
 from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.network import NetworkFrontend
 from ros2_vodistill.refine import RefinedFrontend
@@ -46,6 +47,8 @@ class VisualOdometry:
         engine: 'auto' or the name of one.
         camera: its calibration; may come later through `set_camera`, before the first frame.
         mount: how it is mounted. Without a height the scale is unknown.
+        mask: which pixels of its images show the world: (H,W), bool or an image's, or the path of an image; white is
+            used, black is not.
         refine: polish the network's motion with a few hundred tracked corners and the ground; by default where there is
             a network.
         threads: CPU threads of the engine.
@@ -59,6 +62,7 @@ class VisualOdometry:
         engine: str = "auto",
         camera: Camera | None = None,
         mount: Mount | None = None,
+        mask: str | Path | NDArray[np.bool_] | NDArray[np.uint8] | None = None,
         refine: bool | None = None,
         threads: int = 1,
         max_gap: float = 1.0,
@@ -77,6 +81,7 @@ class VisualOdometry:
         self.refine = self.engine is not None and refine is not False
         self.max_gap = max_gap
         self.mount = mount or Mount()
+        self.mask = None if mask is None else Mask.of(mask)
         self.camera: Camera | None = None
         self.frontend: Frontend | None = None
         self.skipped = 0
@@ -87,11 +92,12 @@ class VisualOdometry:
     def set_camera(self, camera: Camera, mount: Mount | None = None) -> None:
         """Use this calibration (and mount) from the next frame on; the pose goes on from where it is."""
         self.mount = mount or self.mount
+        world = None if self.mask is None else self.mask.fitting(camera)
         if self.engine is None:
-            self.frontend = ClassicalFrontend(camera, self.mount)
+            self.frontend = ClassicalFrontend(camera, self.mount, world)
         else:
-            inner = NetworkFrontend(self.engine, camera, self.mount, alone=not self.refine)
-            self.frontend = RefinedFrontend(inner, camera, self.mount) if self.refine else inner
+            inner = NetworkFrontend(self.engine, camera, self.mount, world, alone=not self.refine)
+            self.frontend = RefinedFrontend(inner, camera, self.mount, world) if self.refine else inner
         self.camera = camera
         self._metres = Metres(
             self.frontend.unit, self.mount.height, Scale.MODEL if self.engine else Scale.CAMERA_HEIGHT

@@ -61,10 +61,6 @@ class Darkroom:
         self.whole = camera.cropped(0, 0, width * shrink, height * shrink)
         self.small = self.whole.scaled(width, height)
 
-    def rows(self, small: int) -> int:
-        """Rows of the whole image that so many of the small one show."""
-        return small * self._shrink
-
     def __call__(self, image: Image) -> Picture:
         whole = image[: self.whole.height, : self.whole.width].copy()
         if self._shrink == 1:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.frontend import Frontend, Relative
 from ros2_vodistill.guess import Guess
+from ros2_vodistill.mask import Seen
 from ros2_vodistill.tracks import Tracker
 from ros2_vodistill.twoview import TwoView
 
@@ -26,13 +27,14 @@ class RefinedFrontend:
         inner: what is refined; its covariance says how much it counts.
         camera: its calibration.
         mount: its pitch and roll, to a few degrees. Its height lets the ground correct a frontend that measures metres.
+        mask: (H,W) pixels of its images that show the world; None for all.
 
     Attributes:
         inner: as given.
         unit: the inner one's; `camera_height` if the inner one knows directions only.
     """
 
-    def __init__(self, inner: Frontend, camera: Camera, mount: Mount) -> None:
+    def __init__(self, inner: Frontend, camera: Camera, mount: Mount, mask: Seen | None = None) -> None:
         self.name = f"{inner.name}+geometry"
         self.unit = "camera_height" if inner.unit == "none" else inner.unit
         self.max_interval = inner.max_interval
@@ -48,6 +50,7 @@ class RefinedFrontend:
             widest=650,
             ransac=False,
             schedule=() if metric and mount.height is None else ((1, 1), (0, 1)),
+            mask=mask,
         )
 
     def reset(self) -> None:

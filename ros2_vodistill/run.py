@@ -168,6 +168,7 @@ def _described(odometry: VisualOdometry) -> dict[str, Any]:
         "camera_height_m": mount.height,
         "camera_pitch_deg": float(np.degrees(mount.pitch)),
         "camera_roll_deg": float(np.degrees(mount.roll)),
+        "mask": None if odometry.mask is None else odometry.mask.name,
     }
 
 

@@ -35,12 +35,19 @@ class Tracker:
     window: int = 13
     agreement: float = 0.5
 
-    def corners(self, image: NDArray[np.uint8], taken: Array | None = None, noise: float = 0.0) -> Array:
+    def corners(
+        self,
+        image: NDArray[np.uint8],
+        taken: Array | None = None,
+        noise: float = 0.0,
+        world: NDArray[np.bool_] | None = None,
+    ) -> Array:
         """New corners: the best ones of each cell of a grid, as far as `taken` points leave room there.
 
         Args:
             noise: standard deviation of the image's noise, grey levels, before `grain.smoothed`: what does not stand
                 out from it is no corner.
+            world: (H,W) pixels where corners may be; None for all.
         """
         small = (
             cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) > 300 else image
@@ -51,6 +58,8 @@ class Tracker:
         cell = min(max(4, int(np.sqrt(height * width / self.count))), height, width)
         rows, columns = height // cell, width // cell
         peak = strength >= cv2.dilate(strength, np.ones((5, 5), np.uint8))
+        if world is not None:
+            peak &= cv2.resize(world.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
         peak[:_BORDER], peak[-_BORDER:], peak[:, :_BORDER], peak[:, -_BORDER:] = False, False, False, False
         strength = (strength * peak)[: rows * cell, : columns * cell]
         empty = np.ones((rows, columns), bool)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill import anchor, epipolar, geometry, robust, step, still
-from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.depths import Depths
 from ros2_vodistill.epipolar import Epipolar
@@ -20,6 +19,7 @@ from ros2_vodistill.frontend import Relative
 from ros2_vodistill.ground import Ground, Schedule, Views
 from ros2_vodistill.guess import Guess
 from ros2_vodistill.matches import FEWEST, Match, Matcher
+from ros2_vodistill.outlook import Outlook
 from ros2_vodistill.pace import Pace
 from ros2_vodistill.picture import Darkroom, Picture
 from ros2_vodistill.step import Carried, Sight
@@ -72,6 +72,7 @@ class TwoView:
             in the larger ones.
         ransac: always look for motions far from the expected one too, not only where that one fits badly.
         schedule: of the ground's levels, (level, iterations) from coarse to fine; empty: leave the ground alone.
+        mask: (H,W) pixels of the images that show the world; None for all.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class TwoView:
         widest: int,
         ransac: bool,
         schedule: Schedule,
+        mask: NDArray[np.bool_] | None = None,
     ) -> None:
         self._picture = Darkroom(camera, widest)
         self._camera = self._picture.small
@@ -91,8 +93,8 @@ class TwoView:
         self._turn: Array = np.kron(np.eye(2), self._level_from_camera).astype(np.float64)
         self._tracker, self._ransac = tracker, ransac
         self._match = Matcher(tracker, self._rays, self._noise)
-        self._mount, self._ground = mount, Ground(self._picture.whole, mount)
-        self._bonnet = Bonnet(self._camera.height, self._camera.width, abs(mount.roll) > _INVERTED)
+        self._outlook = Outlook(self._picture, mask, abs(mount.roll) > _INVERTED)
+        self._mount, self._ground = mount, Ground(self._picture.whole, mount, world=self._outlook.ground)
         self._schedule = schedule
         self.reset()
 
@@ -103,18 +105,15 @@ class TwoView:
         self._pace = Pace()
         self._trust = Trust()
         self._ground.reset()
-        self._bonnet.reset()
+        self._outlook.reset()
 
     def advance(self) -> None:
         """Make the newest compared frame the reference, with fresh corners where old ones are lost."""
         newest = self._newest
         if newest is None:
             return
-        picture = newest.picture
-        first, rows = self._bonnet.first, self._bonnet.rows
-        above = np.array([0.0, first])
-        world = picture.small[first : first + rows]
-        fresh = self._tracker.corners(world, newest.points - above, picture.grain) + above
+        picture, world = newest.picture, self._outlook.corners
+        fresh = self._tracker.corners(picture.small, newest.points, picture.grain, world)
         depths = newest.carried.depths + Depths.unknown(len(fresh))
         points, rays = np.concatenate([newest.points, fresh]), np.concatenate([newest.rays, self._rays(fresh)])
         self._reference = replace(newest, points=points, rays=rays, carried=replace(newest.carried, depths=depths))
@@ -122,9 +121,9 @@ class TwoView:
 
     def compare(self, image: Image, guess: Guess | None = None, seconds: float = 0.0) -> Relative | None:
         """The motion from the reference frame to `image`, so long after the last one; None if there is no reference."""
-        reference = self._reference
         picture = self._picture(image)
-        small, views = picture.small, self._views(picture)
+        small = picture.small
+        reference, views = self._reference, self._views(picture)
         if reference is None:
             self._newest = Frame(picture, views)
             return None
@@ -155,8 +154,9 @@ class TwoView:
             return self._lost(expected, _scarce(len(points), small))
         if fit is None:
             return self._rest(match, carried.depths)
-        if travel > _MOVING and self._bonnet.look(last.small, small) and views:
-            reference, views = self._uncovered(reference, picture)
+        if travel > _MOVING and self._outlook.moved(last.small, small):
+            reference, views = self._look_anew() or reference, self._views(picture)
+            self._newest = replace(self._newest, views=views)
         reasons = [_scarce(len(points), small)] if len(points) < _FEW else []
         if match.agreeing < FEWEST:
             return self._lost(expected, f"only {match.agreeing} of {len(points)} corners agree on one motion")
@@ -186,27 +186,24 @@ class TwoView:
         return result
 
     def _views(self, picture: Picture) -> Views:
-        """Of the ground, above the bonnet."""
-        first, rows = self._above_bonnet()
-        return self._ground.views(picture.whole[first : first + rows]) if self._schedule else []
+        """Of the ground."""
+        return self._ground.views(picture.whole) if self._schedule else []
 
-    def _above_bonnet(self) -> tuple[int, int]:
-        """The first of the rows of whole images that show the world, and their number."""
-        return self._picture.rows(self._bonnet.first), self._picture.rows(self._bonnet.rows)
-
-    def _uncovered(self, reference: Frame, picture: Picture) -> tuple[Frame, Views]:
-        """The reference frame and a picture's views where the ground is looked at above the bonnet only."""
-        assert self._newest is not None
-        whole = self._picture.whole
-        first, rows = self._above_bonnet()
-        self._ground = Ground(whole.cropped(0, first, whole.width, rows), self._mount)
-        last, views = self._views(reference.picture), self._views(picture)
-        self._newest = replace(self._newest, views=views)
-        self._reference = replace(reference, views=last)
-        return self._reference, views
+    def _look_anew(self) -> Frame | None:
+        """The reference frame, with the ground looked at where it is to be now."""
+        self._ground = Ground(self._picture.whole, self._mount, world=self._outlook.ground)
+        if self._reference is not None:
+            self._reference = replace(self._reference, views=self._views(self._reference.picture))
+        return self._reference
 
     def _rays(self, points: Array) -> Array:
-        return self._camera.rays(points) @ self._level_from_camera.T
+        """Of pixels (N,2) of the small image, in the level frame; NaN where no corners may be."""
+        rays = self._camera.rays(points) @ self._level_from_camera.T
+        world = self._outlook.corners
+        if world is not None:
+            x, y = np.clip(points.round(), 0, np.subtract(world.shape[::-1], 1)).astype(int).T
+            rays[~world[y, x]] = np.nan
+        return rays
 
     def _places(self, reference: Frame, *motions: Array) -> list[Array]:
         """Where the reference's corners should be now by each motion: by their depth, or as if on the ground, or

@@ -97,6 +97,15 @@ def test_nor_is_what_slants_through_the_picture() -> None:
     assert set(watched([slanted(image) for image in street()])[1]) == {200}
 
 
+def test_nor_is_what_is_known_to_be_none_of_the_world() -> None:
+    images = [flat(image) for image in street()]
+    world = np.ones((200, 480), bool)
+    world[ROWS - 4 :] = False
+    bonnet = Bonnet(200, 480, world=world)
+    for last, this in pairwise(images):
+        assert not bonnet.look(last, this)
+
+
 def test_it_is_given_back_when_the_world_moves_there() -> None:
     images = street(50)
     bonnet, rows = watched([flat(image) for image in images[:10]] + images[10:])

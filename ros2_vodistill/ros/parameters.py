@@ -79,6 +79,12 @@ PARAMETERS = (
         "Calibration file instead of the topic: ROS, Kalibr or EuRoC.",
         unset="the topic",
     ),
+    Parameter(
+        "mask",
+        "",
+        "Image of the camera's size, white where its images show the world, black elsewhere, as on the robot itself.",
+        unset="all is used",
+    ),
     Parameter("camera_frame", "", "Optical frame of the camera.", unset="the images' frame_id"),
     Parameter("odom_frame", "odom", "Frame of the odometry."),
     Parameter("base_frame", "base_link", "Frame of the robot, child of odom_frame."),

@@ -130,6 +130,7 @@ class Pipeline:
         odometry = VisualOdometry(
             settings["model"],
             engine=settings["engine"],
+            mask=settings["mask"] or None,
             refine=None if settings["refine"] else False,
             threads=settings["threads"],
             max_gap=settings["max_gap"],

@@ -99,6 +99,11 @@ RUNS: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         lambda t: [t / "sequence", "--camera-pitch", 79, "--model", t / "bright"],
         "view",
     ),
+    "a mask that is not there": (lambda t: [t / "sequence", "--mask", t / "mask.png"], "mask.png cannot be read"),
+    "a mask of another size": (
+        lambda t: [t / "sequence", "--mask", images(t / "masks", (80, 60)) / "0.png"],
+        "0.png is 80x60, the camera's images are 160x120",
+    ),
     "a rate of zero": (
         lambda t: [images(t / "two", (160, 120), (160, 120)), "--rate", 0, "--calib", yaml_camera(t / "c.yaml")],
         "rate",

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -95,6 +96,24 @@ def test_an_unknown_scale_is_told_wherever_lengths_are(
     page = (out / "report.html").read_text()
     assert ("(camera heights)" in page) == (height is None)
     assert ("forward (m)" in page) == (height is not None)
+
+
+def test_what_a_mask_hides_does_not_count(vodistill: Vodistill, sequence: Path, bright: Path, tmp_path: Path) -> None:
+    """The model tells motions by brightness alone, and what is hidden glows more and more."""
+    mask = np.full((CAMERA.height, CAMERA.width), 255, np.uint8)
+    mask[CAMERA.height // 2 :] = 0
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    still = frames(1)[0]
+    write_bag(tmp_path / "bag", [np.where(mask, still, 10 * k).astype(np.uint8) for k in range(COUNT)], CAMERA, STAMPS)
+    lengths = []
+    for given in [], ["--mask", tmp_path / "mask.png"]:
+        options = "--model", bright, "--no-refine", "--camera-height", 1.5, "--out", tmp_path / "out"
+        assert vodistill("run", tmp_path / "bag", *options, *given)[0] == 0
+        figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        lengths.append(figures["path_length_m"])
+        assert figures["options"]["mask"] == (str(tmp_path / "mask.png") if given else None)
+    assert lengths[0] > 0.3
+    assert lengths[1] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_name_that_is_no_text_does_not_cost_the_report(vodistill: Vodistill, sequence: Path, bright: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -148,6 +149,23 @@ def test_a_calibration_file_that_is_not_there_is_told(ros: Ros) -> None:
     listener = Listener(ros)
     ros.vo(camera_info_file="/nowhere.yaml")
     listener.says("cannot configure: calibration /nowhere.yaml: no such file")
+
+
+def test_a_mask_is_read_when_the_node_is_configured(ros: Ros) -> None:
+    listener = Listener(ros)
+    ros.vo(mask="/nowhere.png")
+    listener.says("cannot configure: the mask /nowhere.png cannot be read: No such file or directory")
+
+
+def test_a_mask_of_another_size_than_the_cameras_is_told(ros: Ros) -> None:
+    path = ros.folder / "mask.png"
+    cv2.imwrite(str(path), np.full((CAMERA.height, CAMERA.width + 2), 255, np.uint8))
+    driver, listener = Driver(ros), Listener(ros)
+    ros.vo(mask=path)
+    driver.place()
+    driver.calibrated(listener)
+    driver.greet(listener, lambda: driver.image(1000.0, frames(1)[0]))
+    listener.says(f"the mask {path} is {CAMERA.width + 2}x{CAMERA.height}, the camera's images are")
 
 
 def test_a_calibration_that_changes_is_used_and_the_pose_goes_on(ros: Ros) -> None:
