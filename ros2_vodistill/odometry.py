@@ -105,7 +105,8 @@ class VisualOdometry:
         self._restart("a new calibration" if self._stamp is not None else "")
 
     def reset(self, pose: NDArray[np.float64] | None = None, covariance: NDArray[np.float64] | None = None) -> None:
-        """Start again, at the origin or at `pose` (4x4, known to `covariance`, 6x6), as if no frame had come."""
+        """Start again, at the origin or at `pose` (4x4, known to `covariance`, 6x6), as if no frame had come; but what
+        of the images was found not to show the world, such as a bonnet, stays so until `set_camera`."""
         self._pose = np.eye(4) if pose is None else np.array(pose, float)
         self._drift = Drift() if covariance is None else Drift(np.array(covariance, float))
         self._reference_pose, self._reference_drift = self._pose, self._drift

@@ -1,4 +1,4 @@
-"""Which pixels of the images show the world: those of the mask, above the bonnet."""
+"""Which pixels of the images show the world: those of the mask that light reaches, above the bonnet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ros2_vodistill.bonnet import Bonnet
 from ros2_vodistill.picture import Darkroom
+from ros2_vodistill.unlit import Unlit
 
 Image = NDArray[np.uint8]
 Seen = NDArray[np.bool_]
@@ -38,20 +39,28 @@ class Outlook:
             self._mask = _less((share > 0.999).astype(np.uint8), _BLUR)
         self._small = small
         self._bonnet = Bonnet(*small, inverted, None if self._mask is None else self._mask > 0)
+        self._unlit = Unlit(*small)
         self._renew()
 
     def reset(self) -> None:
         """Forget what was counted; what was found stays."""
         self._bonnet.reset()
 
+    def look(self, image: Image) -> bool:
+        """At a small image; whether what shows the world has changed."""
+        return self._unlit.look(image) and self._renew()
+
     def moved(self, last: Image, this: Image) -> bool:
-        """At two small images between which the world has moved; whether what shows it has changed."""
+        """The same, at two small images between which the world has moved."""
         return self._bonnet.look(last, this) and self._renew()
 
     def _renew(self) -> bool:
         shown = np.ones(self._small, np.uint8) if self._mask is None else self._mask.copy()
         first, rows = self._bonnet.first, self._bonnet.rows
         shown[:first], shown[first + rows :] = 0, 0
+        if self._unlit.cells is not None:
+            unlit = self._unlit.cells.astype(np.uint8)
+            shown[cv2.resize(unlit, self._small[::-1], interpolation=cv2.INTER_NEAREST) > 0] = 0
         self.ground = self.corners = None
         if not shown.all():
             self.ground = cv2.resize(shown, self._whole[::-1], interpolation=cv2.INTER_NEAREST) > 0

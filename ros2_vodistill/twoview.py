@@ -123,6 +123,8 @@ class TwoView:
         """The motion from the reference frame to `image`, so long after the last one; None if there is no reference."""
         picture = self._picture(image)
         small = picture.small
+        if self._outlook.look(small):
+            self._look_anew()
         reference, views = self._reference, self._views(picture)
         if reference is None:
             self._newest = Frame(picture, views)
