@@ -116,13 +116,13 @@ class BrownConrady:
         with np.errstate(all="ignore"):
             for _ in range(20):
                 image = self._distort(plane)
-                (a, c), (b, d) = ((self._distort(plane + side) - image).T / step for side in step * np.eye(2))
                 miss = image - target
-                u, v = miss.T
-                plane = plane - np.stack([d * u - b * v, a * v - c * u], axis=1) / (a * d - b * c)[:, None]
                 if np.fmax.reduce(np.abs(miss), axis=None, initial=0.0) < _TOLERANCE / 100:  # NaN apart
                     break
-            found = (np.abs(self._distort(plane) - target).max(axis=1) < _TOLERANCE) & self._within(plane)
+                (a, c), (b, d) = ((self._distort(plane + side) - image).T / step for side in step * np.eye(2))
+                u, v = miss.T
+                plane = plane - np.stack([d * u - b * v, a * v - c * u], axis=1) / (a * d - b * c)[:, None]
+            found = (np.abs(miss).max(axis=1) < _TOLERANCE) & self._within(plane)
         return np.where(found[:, None], plane, np.nan)
 
 
