@@ -100,9 +100,10 @@ def test_a_lost_index_loses_no_frame(whole: Path, tmp_path: Path, long_sequence:
 def test_a_torn_page_of_a_database_gives_no_wrong_image(tmp_path: Path, long_sequence: Sequence) -> None:
     """A row begins at its page's end, where it says on which page it goes on; SQLite takes a lost byte for zero."""
     whole = FORMS["sqlite3, messages in zstd"](tmp_path / "bag", long_sequence)
-    size = whole.stat().st_size
-    assert whole.read_bytes()[size - 4096] == TABLE_LEAF
-    frames, notes = read(cut(whole, tmp_path, size - 1))
+    content = whole.read_bytes()
+    end = content.rindex(ZSTD_MAGIC) // 4096 * 4096 + 4096  # of the last frame's page; newer SQLites add statistics
+    assert content[end - 4096] == TABLE_LEAF
+    frames, notes = read(cut(whole, tmp_path, end - 1))
     assert_beginning_of(frames, long_sequence)
     assert len(frames) == len(long_sequence.frames) - 1
     assert any(note.startswith("index not used") and "page" in note for note in notes), notes
