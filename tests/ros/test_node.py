@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import signal
 import threading
 import time
@@ -213,9 +215,14 @@ def test_told_to_end_while_it_is_made_it_ends_with_code_0(monkeypatch: pytest.Mo
         signal.signal(signal.SIGINT, interrupt)
 
 
-def test_of_rclpys_own_methods_it_replaces_the_transitions_and_its_end_alone() -> None:
+def test_of_rclpys_own_names_it_takes_the_transitions_and_its_end_alone(ros: Ros) -> None:
     """A name that one distribution leaves free is taken in another: Humble declares parameters by _set_parameters."""
-    taken = {name for name in dir(LifecycleNode) if not name.startswith("__")} | {"_set_parameters"}
+    plain = LifecycleNode("plain", context=ros.context)
+    taken = {name for name in dir(plain) if not name.startswith("__")} | {"_set_parameters"}
+    plain.destroy_node()
+    own = ast.walk(ast.parse(inspect.getsource(lifecycle.VoNode)))
+    kept = {name.attr for name in own if isinstance(name, ast.Attribute) and isinstance(name.ctx, ast.Store)}
+    assert "_pipeline" in kept and not taken & kept
     transitions = {f"on_{name}" for name in ("configure", "activate", "deactivate", "cleanup", "shutdown", "error")}
     assert taken & set(vars(lifecycle.VoNode)) == {*transitions, "destroy_node"}
 
