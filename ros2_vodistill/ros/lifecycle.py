@@ -23,11 +23,11 @@ class VoNode(LifecycleNode):
     """See docs/robot.md for its topics, docs/parameters.md for its parameters."""
 
     def __init__(self, **options: Any) -> None:
+        self._made = Entities(self)
+        self._pipeline: Pipeline | None = None  # rclpy destroys a node, too, that it could not make to its end
         super().__init__("vo", **options)
         self._values = declared.declare(self)
         self.add_on_set_parameters_callback(self._on_parameters)
-        self._made = Entities(self)
-        self._pipeline: Pipeline | None = None
         self._problem = "unconfigured"
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # ROS time may stand still

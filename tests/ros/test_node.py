@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter as RclpyParameter
 from std_srvs.srv import Trigger
 
 from ros2_vodistill import geometry
+from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.image import decode_compressed
 from ros2_vodistill.ros import lifecycle, node
 from ros2_vodistill.sources import messages
@@ -200,6 +201,20 @@ def test_a_parameter_that_cannot_be_ends_it_with_what_is_wrong(ros: Ros, wrong: 
     ros.until(lambda: process.poll() is not None, "its end")
     assert process.returncode == 2
     assert told in ros.told() and not ros.crashed()
+
+
+def test_one_that_could_not_be_made_can_be_ended(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Jazzy a context that ends destroys its nodes, half made ones, too."""
+    half: list[lifecycle.VoNode] = []
+
+    def refuse(vo: lifecycle.VoNode) -> None:
+        half.append(vo)
+        raise VodistillError("a wrong parameter")
+
+    monkeypatch.setattr(lifecycle.declared, "declare", refuse)
+    with pytest.raises(VodistillError, match="a wrong parameter"):
+        lifecycle.VoNode(context=ros.context)
+    half[0].destroy_node()
 
 
 def test_told_to_end_while_it_is_made_it_ends_with_code_0(monkeypatch: pytest.MonkeyPatch) -> None:
