@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import inspect
 import re
 import types
 import typing
@@ -129,9 +130,9 @@ def _listed(docstring: str) -> dict[str, str]:
     """What a docstring lists under `Attributes:` or `Args:`; several names may have one text."""
     out: dict[str, str] = {}
     names: list[str] = []
-    for line in re.split("Attributes:|Args:", docstring)[-1].splitlines()[1:]:
+    for line in re.split("Attributes:|Args:", inspect.cleandoc(docstring))[-1].splitlines()[1:]:
         heads, colon, rest = line.strip().partition(": ")
-        if line.startswith(" " * 8) and not line.startswith(" " * 9) and colon:
+        if line.startswith(" " * 4) and not line.startswith(" " * 5) and colon:
             names = heads.split(", ")
             out |= dict.fromkeys(names, rest)
         elif line.strip():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from training.config import Experiment
 from training.data.generated import WorldStream
 from training.losses import POSE, build_pose, check_features
 from training.recipes import RECIPES, recipe
-from training.settings import build, override, plain
+from training.settings import build, meanings_of, override, plain
 from training.stages import Training
 
 CONFIGS = sorted((Path(config.__file__).parent / "configs").glob("*.yaml"))
@@ -187,6 +188,13 @@ def test_an_override_below_what_is_no_mapping_is_refused(tmp_path: Path) -> None
 def test_override_replaces_only_what_is_given() -> None:
     changed = override(Training(), {"rate": 1}, "test")
     assert changed == dataclasses.replace(Training(), rate=1.0)
+
+
+def test_settings_are_explained_however_python_keeps_docstrings() -> None:
+    """From 3.13 on it takes their indentation away."""
+    dedented = type("Dedented", (), {"__doc__": inspect.cleandoc(Training.__doc__ or "")})
+    assert meanings_of(dedented) == meanings_of(Training)
+    assert "rate" in meanings_of(dedented)
 
 
 def test_every_setting_is_explained() -> None:
