@@ -84,14 +84,15 @@ def test_workers_prepare_the_same_batches(tmp_path: Path) -> None:
     assert all(torch.equal(one[k], other[k]) for k in one)
 
 
+class Broken(ShiftStream):
+    def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
+        if index == 2:
+            raise VodistillError("000002.png: cannot be read", "restore it")
+        return super().batch(index, rank, ranks)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_a_worker_cannot_read_is_told_as_it_is(workers: int) -> None:
-    class Broken(ShiftStream):
-        def batch(self, index: int, rank: int = 0, ranks: int = 1) -> Batch:
-            if index == 2:
-                raise VodistillError("000002.png: cannot be read", "restore it")
-            return super().batch(index, rank, ranks)
-
     made = batches(Broken(), 0, workers, 0, 1)
     assert [next(made)[0] for _ in range(2)] == [0, 1]
     with pytest.raises(VodistillError) as caught:
