@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import geometry, robust
 
 TYPICAL_DEPTH = 6.0
 """Camera heights: how far things are if nothing else is known."""
@@ -34,22 +34,22 @@ def shift(last: NDArray[np.uint8], this: NDArray[np.uint8]) -> float:
     A change of exposure or gain between the views is taken out first.
     """
     a, b = (cv2.GaussianBlur(view, (5, 5), 0).astype(np.float32) for view in (last, this))
-    seen = (last > 0) & (this > 0)
+    seen = ((last > 0) & (this > 0)).view(np.uint8)
     share = np.count_nonzero(seen) / seen.size
     if share < 0.1:
         return float("inf")
-    mean, spread = zip(*((part.mean(), part.std()) for part in (_of(a, seen, share), _of(b, seen, share))), strict=True)
+    mean, spread = np.reshape([cv2.meanStdDev(view, mask=seen) for view in (a, b)], (2, 2)).T.tolist()
     b = (b - mean[1]) * (spread[0] / max(spread[1], 1e-3)) + mean[0]
     mean_view = 0.5 * (a + b)
     slope = cv2.magnitude(cv2.Scharr(mean_view, -1, 1, 0), cv2.Scharr(mean_view, -1, 0, 1)) / 32
     if share < 1:
-        slope[cv2.erode(seen.view(np.uint8), np.ones((5, 5), np.uint8)) == 0] = 0
+        slope[cv2.erode(seen, np.ones((5, 5), np.uint8)) == 0] = 0
     weaker = int((1 - _STRONGEST) * (slope.size - 1)) + 1
     limit = max(np.partition(slope.ravel(), weaker)[weaker], _WEAKEST)
     strong = np.flatnonzero(slope >= limit)
     if strong.size < 0.005 * slope.size:
         return float("inf")
-    return float(np.median(np.abs(b - a).ravel()[strong] / slope.ravel()[strong]))
+    return robust.quantile(np.abs(b.ravel()[strong] - a.ravel()[strong]) / slope.ravel()[strong], 0.5)
 
 
 def hidden(rays: NDArray[np.float64], nearness: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
@@ -66,8 +66,3 @@ def hidden(rays: NDArray[np.float64], nearness: NDArray[np.float64], sigma: floa
     moves = np.concatenate([nearness[:, None, None] * across, -geometry.hat(rays)], axis=2)
     information = np.einsum("nki,nkj->ij", moves, moves) / len(rays) / sigma**2
     return np.linalg.inv(information + np.diag(np.repeat(_AT_MOST, 3) ** -2.0))
-
-
-def _of(view: NDArray[np.float32], seen: NDArray[np.bool_], share: float) -> NDArray[np.float32]:
-    """The pixels that are seen."""
-    return view.ravel() if share == 1 else view[seen]
