@@ -67,7 +67,8 @@ class Camera:
         if self.rotation is not None:
             rotation = np.array(self.rotation, float)
             put("rotation", tuple(map(tuple, rotation.tolist())))
-            orthonormal = rotation.shape == (3, 3) and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+            small = rotation.shape == (3, 3) and bool((np.abs(rotation) < 2).all())
+            orthonormal = small and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
             if not (orthonormal and np.linalg.det(rotation) > 0):
                 raise VodistillError(
                     f"the camera's rectification R is no rotation: {rotation.tolist()}",

@@ -242,6 +242,7 @@ BAD_INFO: list[tuple[dict[str, Any], str]] = [
     ({"distortion_model": "equidistant", "d": []}, "'equidistant' with 0 coefficients"),
     ({"r": [1.0, 0, 0, 0, 1, 0, 0, 0, -1]}, "R is no rotation"),
     ({"r": [2.0, 0, 0, 0, 0.5, 0, 0, 0, 1]}, "R is no rotation"),
+    ({"r": [1e200, 0, 0, 0, 1, 0, 0, 0, 1]}, "R is no rotation"),
     ({"r": [1.0]}, "R has 1 numbers"),
 ]
 
