@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,7 +96,7 @@ def anchored(fit: Epipolar, pace: Array | None, first: Array, second: Array, dep
     if pace is not None and epipolar.direction_of(pace) @ fit.direction < _OTHER_WAY:
         starts.append((pace[:3, :3], pace[:3, 3]))
     found = min((_polished(fit, *start, corners, noise) for start in starts), key=lambda found: found[0])[1]
-    both = np.stack([fit.rotation, found.rotation]), np.stack([fit.direction, found.direction])
+    both = epipolar.stacked([(each.rotation, each.direction) for each in (fit, found)])
     before, after = rays.cost(*both, first, second, noise)
     return found if after - before < _STRAINED else fit
 
@@ -131,7 +130,7 @@ def _polished(
         hessian += np.diag(1e-9 * hessian.diagonal() + 1e-12 * np.trace(hessian))
         step = np.linalg.solve(hessian, across @ misses.across + along @ misses.along)
         step *= min(1.0, 0.1 / max(float(np.abs(step[:3]).max()), 1e-9))
-        rotation, translation = np.asarray(cv2.Rodrigues(step[:3])[0]) @ rotation, translation + step[3:]
+        rotation, translation = geometry.so3_exp_single(step[:3]) @ rotation, translation + step[3:]
         ahead = geometry.direction(translation, ahead)
         misses = _misses(rotation, translation, ahead, corners, nearness)
         if np.abs(step).max() < _ENOUGH and iteration >= _GENTLE:

@@ -121,7 +121,7 @@ def solve(
     def fitted(start: Start) -> tuple[float, Epipolar]:
         fit = polish(*start, first, second, noise)
         either = fit, turned_round(fit)
-        costs = poor(*_stacked([(each.rotation, each.direction) for each in either]))
+        costs = poor(*stacked([(each.rotation, each.direction) for each in either]))
         return float(costs.min()), either[costs.argmin()]
 
     starts = [(motion[:3, :3], direction_of(motion)) for motion in expected]
@@ -129,7 +129,7 @@ def solve(
     if np.count_nonzero(left < _PARALLAX * noise) > _NEARLY_ALL * len(left):
         return turning(rotation, starts[0][1], first, second, max(noise, robust.median(left)))
     starts.append((rotation, starts[0][1]))
-    starts = [starts[each] for each in poor(*_stacked(starts)).argsort(kind="stable")]
+    starts = [starts[each] for each in poor(*stacked(starts)).argsort(kind="stable")]
     fits = [fitted(starts[0])]
     if fits[0][0] > _DUBIOUS:
         fits += [fitted(start) for start in starts[1:]]
@@ -152,7 +152,7 @@ def polish(rotation: Array, direction: Array, first: Array, second: Array, noise
         step = -np.linalg.solve(_damped(weighted @ jacobian), weighted @ values)
         largest = float(np.abs(step).max())
         step *= min(1.0, 0.3 / max(largest, 1e-9))
-        rotation = np.asarray(cv2.Rodrigues(step[:3])[0]) @ rotation  # of one vector, much faster than so3_exp
+        rotation = geometry.so3_exp_single(step[:3]) @ rotation
         direction = direction + step[3:] @ basis(direction)
         direction = direction / np.linalg.norm(direction)
         values, jacobian = residuals(rotation, direction, first, second)
@@ -201,7 +201,7 @@ def five_point(first: Array, second: Array, noise: float) -> list[Start]:
         direction = np.asarray(column, float)[:, 0]
         turns = (np.asarray(one, float), np.asarray(two, float))
         signed = [(rotation, sign * direction) for rotation in turns for sign in (1.0, -1.0)]
-        found.append(signed[cost(*_stacked(signed), first, second, noise).argmin()])
+        found.append(signed[cost(*stacked(signed), first, second, noise).argmin()])
     return found
 
 
@@ -240,7 +240,7 @@ def turned_round(fit: Epipolar) -> Epipolar:
     return replace(fit, direction=-fit.direction, covariance=_FLIP @ fit.covariance @ _FLIP)
 
 
-def _stacked(motions: Sequence[Start]) -> tuple[Array, Array]:
+def stacked(motions: Sequence[Start]) -> tuple[Array, Array]:
     """(K,3,3) and (K,3) of K motions."""
     rotations, directions = zip(*motions, strict=True)
     return np.stack(rotations), np.stack(directions)

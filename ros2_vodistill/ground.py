@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from ros2_vodistill.blocks import HALF_WIDTH, GroundView, Level, Shifts, flow, inverse
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
-from ros2_vodistill.mask import Fill
+from ros2_vodistill.mask import Fill, Seen
 from ros2_vodistill.plane import Alignment, GroundFit, Prior, PriorEquations, own_length
 from ros2_vodistill.view import View, Warp
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
-Seen = NDArray[np.bool_]
 Views = list[GroundView]
 """One a level, from fine to coarse."""
 Schedule = tuple[tuple[int, int], ...]

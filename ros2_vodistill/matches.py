@@ -106,11 +106,9 @@ class Matcher:
                 enough.append(near)
         if not enough:
             enough = [self._followed(last, this, points, seen, expected[0], solve, settle, far=True), *found]
-        return (
-            enough[0]
-            if len(enough) == 1
-            else min(enough, key=lambda match: match.cost(len(points), self._noise, inertia))
-        )
+        if len(enough) == 1:
+            return enough[0]
+        return min(enough, key=lambda match: match.cost(len(points), self._noise, inertia))
 
     def _followed(
         self,

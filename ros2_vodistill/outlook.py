@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_vodistill.bonnet import Bonnet
+from ros2_vodistill.mask import Seen
 from ros2_vodistill.picture import Darkroom
 from ros2_vodistill.unlit import Unlit
 
 Image = NDArray[np.uint8]
-Seen = NDArray[np.bool_]
 
 _BLUR = 2  # pixels of the small image by which what is hidden reaches over the edge of the mask
 _WINDOW = 4  # pixels around a corner that are looked at

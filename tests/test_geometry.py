@@ -55,6 +55,7 @@ def test_hat_is_the_cross_product(v: Array, u: Array) -> None:
 @some
 def test_so3_exp_agrees_with_scipy(phi: Array) -> None:
     np.testing.assert_allclose(geometry.so3_exp(phi), Rotation.from_rotvec(phi).as_matrix(), atol=1e-14)
+    np.testing.assert_allclose(geometry.so3_exp_single(phi), geometry.so3_exp(phi), atol=1e-14)
 
 
 @given(rotation_vectors())
