@@ -67,19 +67,20 @@ class Depths:
         """With all distances grown by a factor, whose logarithm is given."""
         return Depths(self.nearness * math.exp(-by), self.variance * math.exp(-2 * by))
 
-    def length(self, per_baseline: Array, parallax: Array, sigma: float) -> Length | None:
+    def length(self, per_baseline: Array, parallax: Array, sigma: float, bent: float = 0.0) -> Length | None:
         """The baseline that makes new inverse distances, in units of it, agree with these.
 
         Args:
             per_baseline: (N,) inverse distances of the same points, from the same place.
-            parallax: (N,) angles that they were measured by; `sigma` is the error of those; radians.
+            parallax: (N,) angles that they were measured by; `sigma` is the error of those that differs from corner to
+                corner, `bent` the one that neighbours share; radians.
         """
         doubt = self.doubt
         sure = (parallax > _PARALLAX * sigma) & (per_baseline > 0) & (doubt < _TRUSTED)
         if sure.sum() < _FEWEST:
             return None
         logs = np.log(per_baseline[sure] / self.nearness[sure])
-        variances = (sigma / parallax[sure]) ** 2 + doubt[sure]
+        variances = (sigma**2 + bent**2) / parallax[sure] ** 2 + doubt[sure]
         middle = robust.weighted_median(logs, variances**-0.5)
         spread = max(1.0, robust.deviation((logs - middle) / np.sqrt(variances)))
         for _ in range(5):

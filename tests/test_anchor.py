@@ -193,6 +193,23 @@ def test_a_step_is_as_long_as_the_depths_say() -> None:
     assert anchor.measured(fitted(first, second, ASIDE), first, second, Depths.unknown(len(first))) is None
 
 
+@pytest.mark.parametrize("stretch", [-0.015, 0.015])
+def test_in_a_sharp_turn_near_corners_tell_the_step_whatever_the_calibration_makes_of_far_ones(stretch: float) -> None:
+    motion = geometry.from_motion([0.0, 0.0, 1.8, 0.0, 0.14, 0.0])
+    rng = np.random.default_rng(0)
+    depth = np.where(np.arange(200) < 50, rng.uniform(5, 10, 200), rng.uniform(30, 60, 200))
+    points = np.column_stack([rng.uniform(0.1, 0.7, 200), rng.choice([-0.2, 0.2], 200), np.ones(200)]) * depth[:, None]
+    seen = []
+    for place in (points, (points - motion[:3, 3]) @ motion[:3, :3]):
+        rays = place / place[:, 2:] * [1 + stretch, 1 + stretch, 1]
+        seen.append(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+    depths = known(1 / np.linalg.norm(points, axis=1), DOUBT)
+    found = anchor.measured(fitted(*seen, motion), *seen, depths)
+    assert found is not None
+    assert found.value == pytest.approx(1.8, rel=0.012)
+    assert (found.value - 1.8) ** 2 < 4 * found.variance
+
+
 def test_errors_of_depths_are_part_of_its_covariance() -> None:
     assert normalised(STRIDE, STRIDE) < 0.6
 
