@@ -1,9 +1,8 @@
 """Frames in, poses out: the one class that the node, the command line and Python all use.
 
-A frame is compared with a reference frame (a keyframe); its pose is the reference's pose composed with the measured
-motion. It becomes the next reference once the motion is large enough to be measured well and, unless the motion is much
-larger than that, a tenth of a second has passed. So a slow robot or a fast camera adds no drift, and one that stands
-adds none at all. Frames in which nothing can be measured become a reference only when half a second has passed.
+A frame is compared with a keyframe; its pose is the keyframe's composed with the measured motion. Once that motion is
+large enough, the frame is the next keyframe (keyframe.py). Frames in which nothing can be measured become one only when
+half a second has passed.
 """
 
 from __future__ import annotations
@@ -17,25 +16,24 @@ from numpy.typing import NDArray
 from ros2_vodistill import frames, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.classical import ClassicalFrontend
+from ros2_vodistill.clock import Clock
+from ros2_vodistill.copies import Copies
 from ros2_vodistill.drift import Drift, Fix, unseen
 from ros2_vodistill.engines import Engine, make
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.estimate import Estimate, Status
 from ros2_vodistill.frontend import Frontend, Relative
 from ros2_vodistill.image import grey
+from ros2_vodistill.keyframe import Keyframe, left
 from ros2_vodistill.mask import Mask
 from ros2_vodistill.model import DEFAULT, Model
 from ros2_vodistill.network import NetworkFrontend
 from ros2_vodistill.refine import RefinedFrontend
 from ros2_vodistill.scale import Metres, Scale
-from ros2_vodistill.still import COPIES
 
 __all__ = ["CLASSICAL", "Estimate", "Scale", "Status", "VisualOdometry"]
 
 CLASSICAL = "classical"
-_SET_BACK = 0.2  # seconds: a frame that is older than the last one by more was stamped by a clock that was set back
-_SOON = 0.09  # seconds; before that only a large motion makes a new reference: errors of many short ones add up
-_FARTHER, _TURNED = 8.0, 0.05  # what is large: times the frontend's shortest translation; radians
 _STANDS = 0.01  # m/s: at less than this given speed the robot stands
 
 
@@ -102,19 +100,18 @@ class VisualOdometry:
         self._metres = Metres(
             self.frontend.unit, self.mount.height, Scale.MODEL if self.engine else Scale.CAMERA_HEIGHT
         )
-        self._restart("a new calibration" if self._stamp is not None else "")
+        self._restart("" if self._clock.last is None else "a new calibration")
 
     def reset(self, pose: NDArray[np.float64] | None = None, covariance: NDArray[np.float64] | None = None) -> None:
         """Start again, at the origin or at `pose` (4x4, known to `covariance`, 6x6), as if no frame had come; but what
         of the images was found not to show the world, such as a bonnet, stays so until `set_camera`."""
         self._pose = np.eye(4) if pose is None else np.array(pose, float)
         self._drift = Drift() if covariance is None else Drift(np.array(covariance, float))
-        self._reference_pose, self._reference_drift = self._pose, self._drift
-        self._stamp: float | None = None
+        self._keyframe = Keyframe(self._pose, self._drift)
+        self._clock = Clock()
         self._fix: Fix | None = None
-        self._behind, self._back = 0, 0.0  # consecutive frames that were too old, and the most seconds by which
         self._last_sample: NDArray[np.uint8] | None = None
-        self._reference_stamp = self._compared = 0.0  # when the reference frame was, and the last that was compared
+        self._compared = 0.0  # when the last frame was that was compared
         if self.frontend is not None:
             self._metres.reset()
         self._restart("")
@@ -139,19 +136,21 @@ class VisualOdometry:
         picture = self._checked(grey(image))
         if not np.isfinite(stamp):
             raise VodistillError(f"a frame's stamp is {stamp}", "Stamps are seconds and must be finite.")
-        if self._stamp is not None and stamp <= self._stamp:
-            self._skip(self._stamp - stamp)
+        if self._clock.refuse(stamp):
+            self.skipped += 1
             return None
-        last, self._stamp = self._stamp, stamp
-        if last is None:
+        last, back = self._clock.last, self._clock.take(stamp)
+        if self._fix is None or last is None:
             self._fix = Fix(stamp, self._drift)
+        elif back:
+            self._fix = replace(self._fix, stamp=self._fix.stamp - back)
+            self._restart(f"stamps that went back by {back:.1f} s")
         elif stamp - last > self.max_gap:
             self._restart(f"no frame for {stamp - last:.1f} s")
-        self._resume()
         sample = picture[::4, ::4].copy()
         frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
         self._last_sample = sample
-        long_ago = stamp - self._reference_stamp > self.max_gap
+        long_ago = stamp - self._keyframe.stamp > self.max_gap
         if fault := frames.fault(picture):
             if long_ago:
                 self._restart(fault)
@@ -191,24 +190,10 @@ class VisualOdometry:
             )
         return picture
 
-    def _skip(self, behind: float) -> None:
-        """Leave out a frame that is older than the last one by so many seconds."""
-        self.skipped += 1
-        if behind > _SET_BACK:
-            self._behind, self._back = self._behind + 1, max(self._back, behind)
-
-    def _resume(self) -> None:
-        """A frame is newer than the last one. If several before it were not, the clock of the stamps was set back, and
-        the motion since is unknown."""
-        if self._behind > 1 and self._fix is not None:
-            self._fix = replace(self._fix, stamp=self._fix.stamp - self._back)
-            self._restart(f"stamps that went back by {self._back:.1f} s")
-        self._behind, self._back = 0, 0.0
-
     def _restart(self, why: str) -> None:
-        """Forget the reference frame and keep the pose; the motion until the next frame is unknown."""
+        """Forget the keyframe and keep the pose; the motion until the next frame is unknown."""
         self._why = why
-        self._rested, self._going = COPIES, (np.zeros(6), np.zeros((6, 6)))
+        self._copies = Copies()
         self._drift = Drift(self._drift.covariance)
         if self._fix is not None:
             self._fix = replace(self._fix, drift=Drift(self._fix.drift.covariance))
@@ -253,33 +238,28 @@ class VisualOdometry:
         carrier: NDArray[np.float64] | None,
     ) -> Estimate:
         assert self.frontend is not None
-        alone = last == self._reference_stamp
-        elapsed = stamp - self._reference_stamp
+        before, elapsed = self._keyframe, stamp - self._keyframe.stamp
         distance = float(np.linalg.norm(relative.motion[:3, 3]))
-        self._rested = self._rested + 1 if relative.still else 0
-        copied = relative.still and self._rested <= COPIES and (speed is None or abs(speed) > _STANDS)
+        copied = self._copies.maybe(relative.still, speed is not None and abs(speed) <= _STANDS)
         if relative.still:
             relative = replace(relative, motion=np.eye(4))
         metric = self._metres.measured(relative, None if speed is None else abs(speed) * elapsed, carrier)
         motion, six = metric.motion, geometry.to_motion(metric.motion)
         step = geometry.motion_covariance_to_tangent(six, metric.covariance)
         twist, spread = geometry.log(motion) / elapsed, step / elapsed**2
-        if copied:  # it goes on as before, or has stopped
-            twist, spread = self._going[0], self._going[1] + np.outer(self._going[0], self._going[0])
+        if copied:
+            twist, spread = self._copies.held()
             step = step + np.outer(twist, twist) * elapsed**2
         elif not relative.lost:
-            self._going = twist, spread
-        self._pose = self._reference_pose @ motion
-        before = self._reference_drift
-        self._drift = before.grown(step) if relative.still else before.moved(motion, step, elapsed)
-        angle = float(np.linalg.norm(six[3:]))
-        worth = 1.0 if elapsed >= _SOON else _FARTHER
-        moved = distance >= worth * self.frontend.min_translation
-        moved = moved or angle >= min(worth * self.frontend.min_rotation, max(_TURNED, self.frontend.min_rotation))
+            self._copies.went(twist, spread)
+        self._pose = before.pose @ motion
+        self._drift = before.drift.grown(step) if relative.still else before.drift.moved(motion, step, elapsed)
         if relative.still:
             if not copied:
-                self._reference_stamp = stamp  # what moves next has not moved for longer
-        elif (moved and not relative.lost) or elapsed >= self.frontend.max_interval:
+                self._keyframe = replace(before, stamp=stamp)  # what moves next has not moved for longer
+        elif (
+            not relative.lost and left(six, distance, elapsed, self.frontend)
+        ) or elapsed >= self.frontend.max_interval:
             self._advance(stamp)
         self._fix = Fix(stamp, self._drift, float(np.linalg.norm(twist[:3])))
         return self._estimate(
@@ -289,15 +269,14 @@ class VisualOdometry:
             Status.DEGRADED if metric.reasons else Status.TRACKING,
             metric.reasons,
             relative.still and not copied,
-            step if alone and not relative.lost else None,
+            step if last == before.stamp and not relative.lost else None,
         )
 
     def _advance(self, stamp: float) -> None:
-        """The newest frame becomes the reference."""
+        """The newest frame becomes the keyframe."""
         assert self.frontend is not None
         self.frontend.advance()
-        self._reference_stamp = stamp
-        self._reference_pose, self._reference_drift = self._pose, self._drift
+        self._keyframe = Keyframe(self._pose, self._drift, stamp)
 
     def _estimate(
         self,

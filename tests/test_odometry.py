@@ -249,7 +249,7 @@ def test_a_copy_of_a_frame_is_no_stop() -> None:
         copy = pushed(vo, 0.5 * k + 0.001, 0.1 * k + 0.05)
         assert copy.status is Status.TRACKING and not copy.still
         np.testing.assert_allclose(copy.twist, before.twist, rtol=1e-9)
-        speed, pace = copy.twist[2], copy.pose_covariance[2, 2] - vo._reference_drift.covariance[2, 2]
+        speed, pace = copy.twist[2], copy.pose_covariance[2, 2] - vo._keyframe.drift.covariance[2, 2]
         assert copy.twist_covariance[2, 2] > speed**2  # it may have stopped
         assert pace > (0.05 * speed) ** 2  # or not
         frontend.still = False
