@@ -6,7 +6,7 @@ _SET_BACK = 0.2  # seconds: a frame that is older than the last one by more was 
 
 
 class Clock:
-    """Takes them.
+    """The stamps of frames as they come.
 
     Attributes:
         last: seconds, of the newest frame; None before the first.
