@@ -6,7 +6,7 @@ tenth of a second has passed. So a slow robot or a fast camera adds no drift, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,8 @@ class Keyframe:
         stamp: seconds, since when the camera may have moved.
     """
 
-    pose: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
-    drift: Drift = field(default_factory=Drift)
+    pose: NDArray[np.float64]
+    drift: Drift
     stamp: float = 0.0
 
 
