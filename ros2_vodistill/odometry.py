@@ -81,6 +81,7 @@ class VisualOdometry:
         self.mount = mount or Mount()
         self.mask = None if mask is None else Mask.of(mask)
         self.camera: Camera | None = None
+        self._world: NDArray[np.bool_] | None = None
         self.frontend: Frontend | None = None
         self.skipped = 0
         self.reset()
@@ -90,7 +91,7 @@ class VisualOdometry:
     def set_camera(self, camera: Camera, mount: Mount | None = None) -> None:
         """Use this calibration (and mount) from the next frame on; the pose goes on from where it is."""
         self.mount = mount or self.mount
-        world = None if self.mask is None else self.mask.fitting(camera)
+        world = self._world = None if self.mask is None else self.mask.fitting(camera)
         if self.engine is None:
             self.frontend = ClassicalFrontend(camera, self.mount, world)
         else:
@@ -147,11 +148,11 @@ class VisualOdometry:
             self._restart(f"stamps that went back by {back:.1f} s")
         elif stamp - last > self.max_gap:
             self._restart(f"no frame for {stamp - last:.1f} s")
-        sample = picture[::4, ::4].copy()
+        sample = frames.sample(picture, self._world)
         frozen = self._last_sample is not None and np.array_equal(sample, self._last_sample)
         self._last_sample = sample
         long_ago = stamp - self._keyframe.stamp > self.max_gap
-        if fault := frames.fault(picture):
+        if fault := frames.fault(sample):
             if long_ago:
                 self._restart(fault)
             return self._withheld(stamp, last, fault)

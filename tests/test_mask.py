@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ros2_vodistill import geometry
+from ros2_vodistill import frames, geometry
 from ros2_vodistill.camera import Camera, Mount
 from ros2_vodistill.errors import VodistillError
 from ros2_vodistill.mask import Fill, Mask
@@ -37,8 +37,8 @@ def street(count: int = 7, step: float = 0.5) -> list[Image]:
     """Frames of a smooth road, in front of which the arm is, and its texture."""
     poses = geometry.accumulate(np.stack([motion(step)] * (count - 1)))
     texture = cv2.blur(np.random.default_rng(7).integers(0, 255, WHOLE, dtype=np.uint8), (3, 3))
-    frames = [Street(HEIGHT, contrast=6.0)(CAMERA, pose, 1.0, seed) for seed, pose in enumerate(poses)]
-    return [np.where(arm(), frame, texture).astype(np.uint8) for frame in frames]
+    seen = [Street(HEIGHT, contrast=6.0)(CAMERA, pose, 1.0, seed) for seed, pose in enumerate(poses)]
+    return [np.where(arm(), frame, texture).astype(np.uint8) for frame in seen]
 
 
 def lengths(mask: Path | NDArray[np.bool_] | Image | None) -> NDArray[np.float64]:
@@ -120,3 +120,33 @@ def test_one_that_is_not_there_or_no_image_is_refused(tmp_path: Path) -> None:
             Mask.of(tmp_path / name)
     with pytest.raises(VodistillError, match=r"nowhere.png cannot be read: No such file"):
         Mask.of(tmp_path / "nowhere.png")
+
+
+def reasons(shown: list[Image], hidden: list[Image]) -> tuple[str, ...]:
+    """Of the last of some frames, of which a strip of 60 columns shows the world."""
+    world = np.zeros(WHOLE, bool)
+    world[:, :60] = True
+    vo = VisualOdometry("classical", camera=CAMERA, mount=Mount(HEIGHT), mask=world)
+    for number, (one, other) in enumerate(zip(shown, hidden, strict=True)):
+        estimate = vo.push(np.where(world, one, other).astype(np.uint8), 0.2 * number)
+    assert estimate is not None
+    return estimate.reasons
+
+
+def test_whether_a_frame_is_spoiled_is_told_by_what_shows_the_world() -> None:
+    seen, other = (np.random.default_rng(s).integers(30, 220, WHOLE, dtype=np.uint8) for s in (1, 2))
+    black, white = np.zeros_like(seen), np.full_like(seen, 255)
+    assert reasons([seen, seen], [other, other[:, ::-1]]) == ("the image is frozen: it equals the last one",)
+    assert reasons([seen, black], [other, other]) == ("the image is black",)
+    assert reasons([seen, white], [other, other]) == ("the image is saturated",)
+    spoiled = "frozen", "black", "saturated"
+    for hidden in (black, white):
+        assert not any(word in why for why in reasons([seen, seen[::-1]], [hidden, hidden]) for word in spoiled)
+
+
+def test_a_world_between_the_pixels_that_are_judged_is_no_fault() -> None:
+    image = np.random.default_rng(0).integers(30, 220, WHOLE, dtype=np.uint8)
+    world = np.zeros(WHOLE, bool)
+    world[1::4] = True
+    assert frames.fault(frames.sample(image, world)) == ""
+    assert frames.sample(image, world).size == frames.sample(image).size
