@@ -99,10 +99,12 @@ class Publisher(Node):
         self.images.publish(message)
         self.infos.publish(self.info)
 
-    def settle(self, executor: SingleThreadedExecutor) -> None:
+    def settle(self, executor: SingleThreadedExecutor, node: subprocess.Popen[bytes]) -> None:
         """Until the node has told of all that was sent."""
         told = self.told
         while self.told < told + 3:
+            if (code := node.poll()) is not None:
+                raise SystemExit(f"the node ended with {code} while it was measured: its messages say why")
             executor.spin_once(timeout_sec=0.1)
 
     def _on_health(self, message: DiagnosticArray) -> None:
@@ -124,7 +126,7 @@ def measure(width: int, height: int, model: str, seconds: float, hz: float) -> d
         while int(publisher.values.get("frames published", 0)) < 10 and time.monotonic() < end:
             publisher.send()
             executor.spin_once(timeout_sec=0.1)
-        publisher.settle(executor)
+        publisher.settle(executor, node)
         before, busy, began, sent = dict(publisher.values), _cpu(node.pid), time.monotonic(), publisher.sent
         due = began
         while time.monotonic() - began < seconds:
@@ -133,7 +135,7 @@ def measure(width: int, height: int, model: str, seconds: float, hz: float) -> d
             while (left := due - time.monotonic()) > 0:
                 executor.spin_once(timeout_sec=left)
         used, elapsed = _cpu(node.pid) - busy, time.monotonic() - began
-        publisher.settle(executor)
+        publisher.settle(executor, node)
         memory = int(Path(f"/proc/{node.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     finally:
         for process in (node, bare):
