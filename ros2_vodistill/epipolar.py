@@ -159,7 +159,7 @@ def polish(rotation: Array, direction: Array, first: Array, second: Array, noise
         if largest < _ENOUGH and iteration >= _GENTLE:
             break
     sigma, weights = weighed(values, noise)
-    covariance: Array = np.linalg.inv(_damped((jacobian.T * weights) @ jacobian)).astype(np.float64) * sigma**2
+    covariance = np.asarray(np.linalg.inv(_damped((jacobian.T * weights) @ jacobian)), np.float64) * sigma**2
     return Epipolar(rotation, direction, ALIKE * covariance + FLOOR, sigma, weights)
 
 

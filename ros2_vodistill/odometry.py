@@ -255,12 +255,11 @@ class VisualOdometry:
             self._copies.went(twist, spread)
         self._pose = before.pose @ motion
         self._drift = before.drift.grown(step) if relative.still else before.drift.moved(motion, step, elapsed)
+        far = not relative.lost and left(six, distance, elapsed, self.frontend)
         if relative.still:
             if not copied:
                 self._keyframe = replace(before, stamp=stamp)  # what moves next has not moved for longer
-        elif (
-            not relative.lost and left(six, distance, elapsed, self.frontend)
-        ) or elapsed >= self.frontend.max_interval:
+        elif far or elapsed >= self.frontend.max_interval:
             self._advance(stamp)
         self._fix = Fix(stamp, self._drift, float(np.linalg.norm(twist[:3])))
         return self._estimate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ Array = NDArray[np.float64]
 _NORMAL = 1.4826  # standard deviations of a normal distribution in the median of its absolute values
 
 
-def median(values: Array) -> float:
+def median(values: NDArray[np.floating[Any]]) -> float:
     """Median of values (N,), N > 0; several times as fast as numpy's for a few hundred."""
     ordered, half = np.sort(values), len(values) // 2
     return float(ordered[half] if len(ordered) % 2 else 0.5 * (ordered[half - 1] + ordered[half]))

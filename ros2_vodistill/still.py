@@ -49,7 +49,7 @@ def shift(last: NDArray[np.uint8], this: NDArray[np.uint8]) -> float:
     strong = np.flatnonzero(slope >= limit)
     if strong.size < 0.005 * slope.size:
         return float("inf")
-    return robust.quantile(np.abs(b.ravel()[strong] - a.ravel()[strong]) / slope.ravel()[strong], 0.5)
+    return robust.median(np.abs(b.ravel()[strong] - a.ravel()[strong]) / slope.ravel()[strong])
 
 
 def hidden(rays: NDArray[np.float64], nearness: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
